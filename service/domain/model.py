@@ -1,0 +1,665 @@
+"""The nouns of policywatch as frozen dataclasses and closed sets, and the errors a person gets to read.
+
+Nothing here reads a clock, a file, a socket or a setting. Times are aware and in UTC; durations are `timedelta`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+# --- errors -------------------------------------------------------------------------------------------------------
+
+
+class ServiceError(Exception):
+    """A mistake that a person can mend. The message says what was wrong, where, and what to do."""
+
+
+class EgressRefused(ServiceError, PermissionError):
+    """A connection to an address that the operator has not allowed (see `egress` in the configuration)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One fault in something a person wrote: `where` is `file:line` or a field's path."""
+
+    where: str
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+class Invalid(ServiceError):
+    """Every fault found in one go, so that a person mends them in one go."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__("\n".join(str(p) for p in problems))
+        self.problems = problems
+
+
+class Secret:
+    """A value that does not print: only `reveal()` gives it out."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(("Secret", self._value))
+
+
+# --- the vocabulary of a development -------------------------------------------------------------------------------
+
+
+class Topic(StrEnum):
+    STABLECOIN = "stablecoin"
+    EXCHANGE = "exchange"
+    MINING = "mining"
+    CBDC = "cbdc"
+    TOKEN_OFFERING = "token-offering"
+    TOKENIZATION = "tokenization"
+    DEFI = "defi"
+    CUSTODY = "custody"
+    PAYMENTS = "payments"
+    FUND_ETF = "fund-etf"
+    RESERVE = "reserve"
+    TAX = "tax"
+    AML = "aml"
+    ADVERTISING = "advertising"
+    CRYPTO_GENERAL = "crypto-general"
+    AI = "ai"
+    PRIVACY = "privacy"
+    TRADE = "trade"
+    SANCTIONS_GENERAL = "sanctions-general"
+    BANKING = "banking"
+    OTHER = "other"
+
+
+class Action(StrEnum):
+    BAN = "ban"
+    RESTRICTION = "restriction"
+    LICENSING = "licensing"
+    LEGISLATION = "legislation"
+    ENFORCEMENT = "enforcement"
+    SANCTION = "sanction"
+    COURT_RULING = "court-ruling"
+    CONSULTATION = "consultation"
+    GUIDANCE = "guidance"
+    WARNING = "warning"
+    TAX_CHANGE = "tax-change"
+    ADOPTION = "adoption"
+    SANDBOX = "sandbox"
+    APPROVAL = "approval"
+    EASING = "easing"
+    ADVISORY = "advisory"
+    DELAY = "delay"
+    STATISTICS = "statistics"
+    OTHER = "other"
+
+
+class Direction(StrEnum):
+    TIGHTENING = "tightening"
+    EASING = "easing"
+    NEUTRAL = "neutral"
+
+
+class Stage(StrEnum):
+    RUMOURED = "rumoured"
+    CONSIDERING = "considering"
+    PROPOSED = "proposed"
+    CONSULTATION = "consultation"
+    PASSED = "passed"
+    ENACTED = "enacted"
+    IN_FORCE = "in-force"
+    ENFORCED = "enforced"
+    REAFFIRMED = "reaffirmed"
+    WITHDRAWN = "withdrawn"
+    NOT_APPLICABLE = "n/a"
+
+
+class Severity(StrEnum):
+    """From quiet to loud; compare with `rank`."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+
+class Tier(StrEnum):
+    """How close a source is to the act it reports."""
+
+    OFFICIAL = "official"
+    WIRE = "wire"
+    TRADE = "trade"
+    BLOG = "blog"
+    UNKNOWN = "unknown"
+
+
+# --- what comes in ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Validators:
+    """What a server gave us to ask "has it changed?" with, stored and sent back as received (RFC 9110 section 8.8)."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedEntry:
+    """One item of a feed document, cleaned but not judged. Title is text; summary and content may hold HTML."""
+
+    guid: str | None = None
+    link: str | None = None
+    title: str = ""
+    summary: str = ""
+    content: str = ""
+    published: datetime | None = None
+    updated: datetime | None = None
+    authors: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedFeed:
+    """A feed document after parsing. `warning` says what was repaired on the way, if anything."""
+
+    title: str = ""
+    link: str | None = None
+    language: str | None = None
+    entries: tuple[ParsedEntry, ...] = ()
+    warning: str | None = None
+
+
+class FetchReason(StrEnum):
+    """Why a fetch or a parse brought nothing."""
+
+    TIMEOUT = "timeout"
+    UNREACHABLE = "unreachable"
+    REFUSED_ADDRESS = "refused_address"
+    BAD_URL = "bad_url"
+    TOO_MANY_REDIRECTS = "too_many_redirects"
+    HTTP_STATUS = "http_status"
+    TOO_LARGE = "too_large"
+    BAD_ENCODING = "bad_encoding"
+    EMPTY = "empty"
+    NOT_A_FEED = "not_a_feed"
+    UNPARSABLE = "unparsable"
+    TOO_COMPLEX = "too_complex"
+    STORAGE = "storage"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """A body was received whole. `url` is where it came from after redirects."""
+
+    url: str
+    body: bytes
+    content_type: str = ""
+    validators: Validators = Validators()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotModified:
+    """The server says that nothing changed (304)."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limited:
+    """The server asks us to come back later (429, 503 with Retry-After)."""
+
+    url: str
+    status: int
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """The server says that this address is retired for good (410)."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """Nothing usable was received; `detail` is for a person."""
+
+    url: str
+    reason: FetchReason
+    detail: str
+    status: int | None = None
+
+
+FetchResult = Fetched | NotModified | Limited | Gone | Failed
+
+
+class FeedState(StrEnum):
+    NEW = "new"
+    HEALTHY = "healthy"
+    FAILING = "failing"
+    LIMITED = "limited"
+    GONE = "gone"
+
+
+class FullText(StrEnum):
+    """Whether an entry's page is fetched for its main text: `auto` when the feed carries only a summary."""
+
+    AUTO = "auto"
+    ALWAYS = "always"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feed:
+    """A source that we poll, with what we must remember to poll it politely."""
+
+    id: int
+    url: str
+    title: str
+    state: FeedState
+    tier: Tier
+    full_text: FullText
+    interval: timedelta
+    next_due_at: datetime
+    jurisdiction: str | None = None
+    language: str | None = None
+    validators: Validators = Validators()
+    body_hash: str | None = None
+    failures: int = 0
+    reason: FetchReason | None = None
+    problem: str | None = None
+    last_polled_at: datetime | None = None
+    last_ok_at: datetime | None = None
+    entries: int = 0
+    managed: bool = False
+    polled_once: bool = False
+    lease_token: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedUpdate:
+    """What one poll changes in a feed: the decision of `routing.after_poll`."""
+
+    state: FeedState
+    next_due_at: datetime
+    failures: int
+    validators: Validators
+    body_hash: str | None
+    reason: FetchReason | None = None
+    problem: str | None = None
+    title: str | None = None
+    ok: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One item of a feed as text: what the reading floor sees. `lang` is None until it is detected."""
+
+    id: str
+    title: str
+    summary: str = ""
+    content: str = ""
+    source: str = ""
+    link: str = ""
+    lang: str | None = None
+    published: datetime | None = None
+
+
+class EntryState(StrEnum):
+    """NEW waits to be processed; HISTORY was already old when its feed was added and raises nothing."""
+
+    NEW = "new"
+    DONE = "done"
+    HISTORY = "history"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimedEntry:
+    """An entry leased to one process step, with what it needs to know of its feed."""
+
+    entry: Entry
+    feed_id: int
+    tier: Tier
+    full_text: FullText
+    jurisdiction: str | None
+    received_at: datetime
+    attempts: int
+    lease_token: int
+
+
+# --- what is read -------------------------------------------------------------------------------------------------
+
+
+class ConceptKind(StrEnum):
+    JURISDICTION = "jurisdiction"
+    TOPIC = "topic"
+    ACTION = "action"
+    STAGE = "stage"
+    DIRECTION = "direction"
+    CUE = "cue"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Concept:
+    """A node of the lexicon: kind and name, such as jurisdiction:CN, topic:stablecoin, cue:denial."""
+
+    kind: ConceptKind
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A stretch of the original text: `entry.<field>[start:end] == text`."""
+
+    field: str
+    start: int
+    end: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Development:
+    """One policy act that an entry reports as news: who does what about which topic, how far along, which way."""
+
+    jurisdiction: str
+    topic: Topic
+    action: Action
+    direction: Direction
+    stage: Stage
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What was read in one entry: its language and the developments it reports as news."""
+
+    lang: str
+    developments: tuple[Development, ...] = ()
+
+
+class Step(StrEnum):
+    """The step at which a rule said no: the reason of a non-match."""
+
+    STATUS = "status"
+    DEVELOPMENT = "no_development"
+    WHEN = "when"
+    NONE = "none"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """A rule that fired on an entry, with what made it fire. `digest` is of the rule as it stood."""
+
+    rule_id: str
+    digest: str
+    severity: Severity
+    developments: tuple[Development, ...]
+    evidence: tuple[Evidence, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearMiss:
+    """A rule that did not fire: the first step that failed and what was missing there."""
+
+    rule_id: str
+    step: Step
+    detail: str
+
+
+# --- what is remembered -------------------------------------------------------------------------------------------
+
+
+class PlacementReason(StrEnum):
+    """Why an entry stands in its story."""
+
+    SAME_LINK = "same_link"
+    SAME_TEXT = "same_text"
+    SAME_ACT = "same_act"
+    FIRST_REPORT = "first_report"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoryKey:
+    """What is compared when deciding whether two entries report one event."""
+
+    developments: tuple[Development, ...]
+    link: str
+    sketch: tuple[int, ...]
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Story:
+    """A story with the keys of its entries so far."""
+
+    id: int
+    opened_at: datetime
+    last_at: datetime
+    members: tuple[StoryKey, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where an entry goes: into `story_id`, or into a new story when that is None."""
+
+    story_id: int | None
+    reason: PlacementReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """One report of a story, as shown to a reader."""
+
+    entry_id: int
+    title: str
+    source: str
+    link: str
+    lang: str | None
+    published: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """A story that some rule matched: raised once, and listing every rule that matched it."""
+
+    id: int
+    story_id: int
+    raised_at: datetime
+    title: str
+    severity: Severity
+    rules: tuple[str, ...]
+    developments: tuple[Development, ...]
+    evidence: tuple[Evidence, ...]
+    sources: tuple[Source, ...]
+
+
+# --- who is told --------------------------------------------------------------------------------------------------
+
+
+class Scope(StrEnum):
+    """What an API key may do."""
+
+    READ = "read"
+    WRITE = "write"
+    ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An API key without its secret part."""
+
+    id: int
+    team: str
+    name: str
+    prefix: str
+    scopes: tuple[Scope, ...]
+    created_at: datetime
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+
+class ChannelKind(StrEnum):
+    WEBHOOK = "webhook"
+    SLACK = "slack"
+    TELEGRAM = "telegram"
+    EMAIL = "email"
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Channel:
+    """A destination: a signed webhook (http, https), a mail address (mailto:), or another Apprise URL.
+
+    `secret` is the webhook's signing secret (`whsec_…`, Standard Webhooks); None for other kinds.
+    `shown` is the address with its secrets masked: the only form that leaves the service.
+    """
+
+    id: int
+    kind: ChannelKind
+    url: Secret
+    shown: str
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns."""
+
+    jurisdictions: tuple[str, ...] = ()
+    topics: tuple[Topic, ...] = ()
+    actions: tuple[Action, ...] = ()
+    rules: tuple[str, ...] = ()
+    min_severity: Severity = Severity.INFO
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """Who wants which alerts, and where."""
+
+    id: int
+    team: str
+    name: str
+    watch: Watch
+    channels: tuple[Channel, ...]
+    created_at: datetime
+    active: bool = True
+    managed: bool = False
+
+
+class RouteReason(StrEnum):
+    """What became of one match for one subscription: every match ends in exactly one of these each time."""
+
+    DELIVERED = "delivered"
+    ALREADY_TOLD = "already_told"
+    NOT_WATCHED = "not_watched"
+    BELOW_SEVERITY = "below_severity"
+    INACTIVE = "inactive"
+    NO_CHANNEL = "no_channel"
+    NO_SUBSCRIPTION = "no_subscription"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """The decision for one rule's match and one subscription (None: nobody subscribes to anything)."""
+
+    rule_id: str
+    subscription_id: int | None
+    reason: RouteReason
+    channel_ids: tuple[int, ...] = ()
+
+
+class DeliveryKind(StrEnum):
+    ALERT = "alert"
+    TEST = "test"
+
+
+class DeliveryState(StrEnum):
+    """PENDING waits for its due time or for a worker's lease to end; the other states are final."""
+
+    PENDING = "pending"
+    SENT = "sent"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One alert (or test message) to one channel: a row of the outbox.
+
+    `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
+    counts this one too; `tries` counts since the schedule of attempts last began.
+    """
+
+    id: int
+    message_id: str
+    kind: DeliveryKind
+    channel: Channel
+    alert: Alert | None
+    team: str
+    subscription: str
+    attempts: int
+    tries: int = 1
+    created_at: datetime
+    lease_token: int
+
+
+class OutcomeStatus(StrEnum):
+    SENT = "sent"
+    RETRY = "retry"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of one attempt. `detail` is for a person and holds no secret."""
+
+    status: OutcomeStatus
+    detail: str = ""
+    http_status: int | None = None
+    retry_after: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """What a delivery becomes after an attempt: the decision of `routing.after_attempt`."""
+
+    state: DeliveryState
+    due_at: datetime
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """A rendered message for one kind of channel. `html` is only for mail; `payload` only for webhooks (JSON bytes)."""
+
+    title: str
+    body: str
+    html: str | None = None
+    payload: bytes | None = None

@@ -1,0 +1,463 @@
+"""Text as the reading floor needs it: folded for comparison, split into sentences and zones, told by language.
+
+Everything here computes on strings and keeps offsets into the original; it knows no concept and never fetches.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+import unicodedata
+import zlib
+from array import array
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from service.domain.model import Entry
+
+LANGUAGES = (
+    "en", "zh-Hans", "zh-Hant", "ja", "ko", "ru", "es", "pt", "fr", "de", "it", "tr", "vi", "id", "ar", "th", "hi",
+    "uk", "pl", "nl",
+)  # fmt: skip
+"""The languages that the lexicon may speak (BCP 47)."""
+
+# --- folding ------------------------------------------------------------------------------------------------------
+
+_ALIKE = {
+    "'": "‘’‚‛′ʼ`´＇",
+    '"': "“”„‟″＂",
+    "-": "‐‑‒–—―−－﹣",
+    " ": "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000",
+    "·": "・‧•∙⋅･",
+    "i": "ıİ",
+    "е": "ёЁ",
+    "ا": "أإآٱ",
+    "ي": "ىی",
+    "ه": "ة",
+    "ك": "ک",
+}
+_UNIFIED = {ord(c): target for target, chars in _ALIKE.items() for c in chars}
+_UNIFIED |= {c: chr(c - 0xFEE0) for c in range(0xFF01, 0xFF5F) if c not in _UNIFIED}  # full-width ASCII
+_UNIFIED |= {ord("…"): "…", ord("™"): " ", ord("®"): " "}
+_INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u064b-\u065f\u0640\u0670\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+"""Characters that show nothing (soft hyphens, joiners, direction marks, Arabic vowel signs): they vanish in folding."""
+
+_PIECE = re.compile(r".{1,4096}(?=\s)|.{1,4096}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A text made comparable, and the way back: `origin(start, end)` is the stretch of the original."""
+
+    text: str
+    starts: array[int] | None = None  # None: every character stands where it stood
+    ends: array[int] | None = None
+
+    def origin(self, start: int, end: int) -> tuple[int, int]:
+        """The span in the original text that became `text[start:end]` (start <= end)."""
+        if self.starts is None or self.ends is None:
+            return start, end
+        if start >= end:
+            at = self.starts[start] if start < len(self.starts) else (self.ends[-1] if self.ends else 0)
+            return at, at
+        return self.starts[start], self.ends[end - 1]
+
+
+def fold(text: str) -> Folded:
+    """NFKC, casefold, one form for look-alike punctuation, nothing invisible; with the way back to the original."""
+    whole = _fold_in_place(text)
+    if whole is not None:
+        return Folded(whole)
+    pieces: list[str] = []
+    starts, ends = array("L"), array("L")
+    for match in _PIECE.finditer(text):
+        piece, base = match.group(), match.start()
+        same = _fold_in_place(piece)
+        if same is not None:
+            pieces.append(same)
+            starts.extend(range(base, base + len(same)))
+            ends.extend(range(base + 1, base + len(same) + 1))
+            continue
+        for start, end in _clusters(piece):
+            folded = _fold_cluster(piece[start:end])
+            pieces.append(folded)
+            starts.extend([base + start] * len(folded))
+            ends.extend([base + end] * len(folded))
+    return Folded("".join(pieces), starts, ends)
+
+
+def _fold_in_place(text: str) -> str | None:
+    """The folded text if each character stays one character; None if offsets would move."""
+    if text.isascii():
+        return text.lower().replace("`", "'")
+    if _INVISIBLE.search(text):
+        return None
+    unified = text.translate(_UNIFIED)
+    if not unicodedata.is_normalized("NFKC", unified):
+        return None
+    folded = unified.casefold()
+    return folded if len(folded) == len(text) and "ß" not in text else None
+
+
+def _clusters(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of a character with the marks (or Hangul jamo) that normalisation may join to it; marks are few."""
+    start = 0
+    for index in range(1, len(text) + 1):
+        if index < len(text) and index - start < 16:
+            char = text[index]
+            if char > "\u02ff" and (unicodedata.combining(char) or "\u1161" <= char <= "\u11ff"):
+                continue
+        yield start, index
+        start = index
+
+
+@lru_cache(maxsize=20_000)
+def _fold_cluster(cluster: str) -> str:
+    visible = _INVISIBLE.sub("", cluster).translate(_UNIFIED)
+    return unicodedata.normalize("NFKC", visible).casefold().translate(_UNIFIED)
+
+
+# --- addresses ----------------------------------------------------------------------------------------------------
+
+_TRACKING = re.compile(
+    r"(utm_\w*|fbclid|gclid|dclid|gbraid|wbraid|msclkid|yclid|igshid|mc_cid|mc_eid|_hsenc|_hsmi|mkt_tok|vero_id|"
+    r"oly_enc_id|oly_anon_id|cmpid|ncid|ocid|smid|partner|ref_src|ref_url|guccounter|guce_\w*|at_\w+|__twitter_impression|"
+    r"spm|share_token|cid|ito|amp|outputtype)",
+    re.IGNORECASE,
+)
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def canonical_url(url: str) -> str:
+    """One spelling per page: https, lower-case host, no default port, fragment, tracking or AMP parts; sorted query.
+
+    What cannot be read as a web address comes back stripped of blanks and otherwise untouched.
+    """
+    url = url.strip()
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return url
+    scheme = parts.scheme.lower()
+    if scheme not in _DEFAULT_PORTS or not parts.hostname:
+        return url
+    host = parts.hostname.lower().rstrip(".")
+    path = parts.path or "/"
+    if host.endswith(".cdn.ampproject.org") and (inner := re.match(r"/[cv]/(?:s/)?([^/]+)(/.*)?$", path)):
+        host, path = inner.group(1).lower(), inner.group(2) or "/"
+    host = re.sub(r"^amp\.", "www.", host)
+    path = re.sub(r"^/amp/|/amp/?$|\.amp(?=(\.html?)?$)", lambda m: "/" if m.group().startswith("/") else "", path)
+    if len(path) > 1:
+        path = path.rstrip("/") or "/"
+    if ":" in host:
+        host = f"[{host}]"
+    if port is not None and port != _DEFAULT_PORTS[scheme]:
+        host = f"{host}:{port}"
+    query = sorted(
+        (k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(k)
+    )
+    return urlunsplit(("https" if scheme == "http" and port is None else scheme, host, path, urlencode(query), ""))
+
+
+# --- language -----------------------------------------------------------------------------------------------------
+
+_KANA = re.compile("[\u3041-\u30ff\u31f0-\u31ff\uff66-\uff9d]")
+_HANGUL = re.compile("[\uac00-\ud7a3\u1100-\u11ff\u3131-\u318e]")
+_HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f]")
+_CYRILLIC = re.compile("[\u0400-\u04ff]")
+_ARABIC = re.compile("[\u0600-\u06ff\u0750-\u077f]")
+_DEVANAGARI = re.compile("[\u0900-\u097f]")
+_THAI = re.compile("[\u0e01-\u0e5b]")
+_LATIN = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
+_UKRAINIAN = re.compile("[іїєґІЇЄҐ]")
+_SIMPLIFIED = frozenset(
+    "国们为这来时个对会说发后产业务币贷证监银关于还过进动电开无现实东车长门问间风险规则则权价货资与从众优传体让设许论诉"
+    "该询财贸质质购贪责败账贵费赔赛赞转轮轻较辑边达迁运远违连迟适选递逻遗邮释钟钢钱铁链销锁错键镇闭闻际陆队阶险随隐难"
+    "预领频题额颁颜飞馆马驱验惊鱼鸟鲜麦黄点热爱独环执护报担拟据损换"
+)
+_TRADITIONAL = frozenset(
+    "國們為這來時個對會說發後產業務幣貸證監銀關於還過進動電開無現實東車長門問間風險規則權價貨資與從眾優傳體讓設許論訴"
+    "該詢財貿質購貪責敗賬貴費賠賽贊轉輪輕較輯邊達遷運遠違連遲適選遞邏遺郵釋鐘鋼錢鐵鏈銷鎖錯鍵鎮閉聞際陸隊階隨隱難"
+    "預領頻題額頒顏飛館馬驅驗驚魚鳥鮮麥黃點熱愛獨環執護報擔擬據損換"
+)
+_LATIN_LANGUAGES = ("en", "es", "pt", "fr", "de", "it", "tr", "vi", "id", "pl", "nl")
+
+
+def detect_language(text: str, hint: str | None = None) -> str:
+    """The language of `text` as BCP 47; the hint (a feed's claim) decides only where the text itself does not."""
+    sample = text[:3000]
+    hint = _known_language(hint)
+    counts = {
+        name: len(pattern.findall(sample))
+        for name, pattern in (
+            ("kana", _KANA), ("hangul", _HANGUL), ("han", _HAN), ("cyrillic", _CYRILLIC), ("arabic", _ARABIC),
+            ("devanagari", _DEVANAGARI), ("thai", _THAI), ("latin", _LATIN),
+        )
+    }  # fmt: skip
+    # A Han, kana or Hangul character says about as much as three Latin letters, and Latin names are everywhere.
+    latin = counts.pop("latin") / 4
+    script, most = max(counts.items(), key=lambda item: item[1])
+    if most == 0 or latin > most:
+        return _latin_language(sample, hint) if latin else hint or "en"
+    if script in ("kana", "han") and counts["kana"] * 8 >= counts["han"]:
+        return "ja"
+    match script:
+        case "han":
+            return _chinese(sample, hint)
+        case "hangul":
+            return "ko"
+        case "cyrillic":
+            return "uk" if len(_UKRAINIAN.findall(sample)) * 40 >= most else "ru"
+        case "arabic":
+            return "ar"
+        case "devanagari":
+            return "hi"
+        case _:
+            return "th"
+
+
+def _known_language(tag: str | None) -> str | None:
+    if not tag:
+        return None
+    parts = tag.replace("_", "-").lower().split("-")
+    if parts[0] == "zh":
+        return "zh-Hant" if {"hant", "tw", "hk", "mo"} & set(parts) else "zh-Hans"
+    return parts[0] if parts[0] in LANGUAGES else None
+
+
+def _chinese(sample: str, hint: str | None) -> str:
+    simplified = sum(c in _SIMPLIFIED and c not in _TRADITIONAL for c in sample)
+    traditional = sum(c in _TRADITIONAL and c not in _SIMPLIFIED for c in sample)
+    if simplified == traditional:
+        return hint if hint in ("zh-Hans", "zh-Hant") else "zh-Hans"
+    return "zh-Hans" if simplified > traditional else "zh-Hant"
+
+
+def _latin_language(sample: str, hint: str | None) -> str:
+    ranked: list[tuple[str, float]] = _identifier().rank(sample)
+    best, score = ranked[0]
+    if hint in _LATIN_LANGUAGES and best != hint:
+        held = next(value for language, value in ranked if language == hint)
+        if score - held < 12 or len(sample) < 25:  # log-probabilities: a short or mixed text leaves them close
+            return hint
+    return best
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> Any:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  (a quarter of a second to load)
+
+    identifier = LanguageIdentifier.from_modelpath(MODEL_FILE)
+    identifier.set_languages(list(_LATIN_LANGUAGES))
+    return identifier
+
+
+# --- HTML ---------------------------------------------------------------------------------------------------------
+
+_BLOCKS = frozenset(
+    "p div br li ul ol table tr td th h1 h2 h3 h4 h5 h6 blockquote section article header footer figure figcaption hr "
+    "pre dl dt dd".split()
+)
+_SILENT = frozenset("script style noscript template iframe svg math head title nav form button select".split())
+_VOID = frozenset("br hr img input meta link area base col embed source track wbr".split())
+_MARKUP = re.compile(r"<[a-zA-Z/!?]|&[a-zA-Z#]\w*;")
+
+
+class _TextOf(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _SILENT:
+            self._silent += 1
+        elif tag in _BLOCKS:
+            self.parts.append("\n\n")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in _BLOCKS:
+            self.parts.append("\n\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in _SILENT:
+            self._silent = max(0, self._silent - 1)
+        elif tag in _BLOCKS and tag not in _VOID:
+            self.parts.append("\n\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self._silent:
+            self.parts.append(data)
+
+
+def html_to_text(html: str) -> str:
+    """The readable text of an HTML fragment, paragraphs separated by blank lines; plain text passes unharmed."""
+    if not _MARKUP.search(html):
+        return html.strip()
+    parser = _TextOf()
+    parser.feed(html)
+    parser.close()
+    paragraphs = (" ".join(p.split()) for p in re.split(r"\n[ \t\r]*\n\s*", "".join(parser.parts)))
+    return "\n\n".join(p for p in paragraphs if p)
+
+
+# --- sentences ----------------------------------------------------------------------------------------------------
+
+_END = re.compile(
+    r"[。！？｡︒]+[」』”’\"'）)】》〉］\]]*"  # East Asian: no blank follows
+    r"|[.!?…؟।۔]+[\"'”’»)\]」』]*(?=\s|$)"
+    r"|[!?…]+[”»」』]"
+    r"|\n+"
+)
+_ABBREVIATION = re.compile(
+    r"(?:^|[\s(\"'“‘«])(?:[A-Z]|(?:[A-Za-z]\.)+[A-Za-z]|Mr|Mrs|Ms|Dr|Prof|Sen|Rep|Gov|Gen|Col|Lt|Capt|Hon|Rev|Sr|Jr|St|"
+    r"No|Nos|Art|Sec|para|Inc|Ltd|Corp|Co|vs|etc|approx|Jan|Feb|Mar|Apr|Aug|Sept|Sep|Oct|Nov|Dec|"
+    r"Nr|Abs|bzw|Mio|Mrd|z\.B|núm|Sra|Dra|Lic|art|págs|pág|vol|млн|млрд|тыс|руб|ст|стр|им|г|гг|т\.д|т\.п|т\.е|"
+    r"M|MM|Mme|Mlle|env|Sig|On|dott|Hal|Rp|yy|vb|Av|Şti|TP)\.$"
+)
+_LOWER_NEXT = re.compile(r"\s+[a-zа-яçğıöşüéèàáíóúñ]")
+
+
+def sentences(text: str) -> tuple[tuple[int, int], ...]:
+    """Spans of the sentences of `text` in any script, without surrounding blanks; a line break ends a sentence."""
+    spans: list[tuple[int, int]] = []
+    start = 0
+    for match in _END.finditer(text):
+        end = match.end()
+        if match.group().endswith(".") and _is_abbreviation(text, start, end):
+            continue
+        _add_trimmed(spans, text, start, end)
+        start = end
+    _add_trimmed(spans, text, start, len(text))
+    return tuple(spans)
+
+
+def _is_abbreviation(text: str, start: int, end: int) -> bool:
+    window = text[max(start, end - 12) : end]
+    if _LOWER_NEXT.match(text, end):  # "approx. five", "г. в": a sentence begins with a capital
+        return True
+    return _ABBREVIATION.search(window) is not None
+
+
+def _add_trimmed(spans: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    while start < end and text[start].isspace():
+        start += 1
+    while end > start and text[end - 1].isspace():
+        end -= 1
+    if start < end:
+        spans.append((start, end))
+
+
+# --- likeness -----------------------------------------------------------------------------------------------------
+
+SKETCH_SIZE = 32
+_SHINGLE_LIMIT = 20_000
+_WORD = re.compile(
+    "[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0e5b]|"
+    "[^\\W_\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0e5b]+"
+)
+
+
+def sketch(text: str) -> tuple[int, ...]:
+    """The smallest hashes of the text's word pairs (character pairs in Han, kana, Thai): at most 32, sorted.
+
+    Equal texts have equal sketches on every machine; a text with fewer pairs has a shorter sketch.
+    """
+    words = _WORD.findall(fold(text[: _SHINGLE_LIMIT * 8]).text)[:_SHINGLE_LIMIT]
+    if not words:
+        return ()
+    pairs = {f"{a} {b}" for a, b in zip(words, words[1:], strict=False)} or {words[0]}
+    return tuple(heapq.nsmallest(SKETCH_SIZE, {zlib.crc32(pair.encode("utf-8", "surrogatepass")) for pair in pairs}))
+
+
+def likeness(a: tuple[int, ...], b: tuple[int, ...]) -> float:
+    """The estimated share of pairs that two texts have in common: 0 nothing (or nothing to compare), 1 all."""
+    if not a or not b:
+        return 0.0
+    in_a, in_b = set(a), set(b)
+    sample = heapq.nsmallest(SKETCH_SIZE, in_a | in_b)
+    return sum(h in in_a and h in in_b for h in sample) / len(sample)
+
+
+# --- zones --------------------------------------------------------------------------------------------------------
+
+
+class Zone(StrEnum):
+    """Where a sentence stands. Title and lead say what is news; what is apart is never read."""
+
+    TITLE = "title"
+    LEAD = "lead"
+    BODY = "body"
+    BACKGROUND = "background"
+    APART = "apart"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """One sentence of an entry: `entry.<field>[start:end]`."""
+
+    field: str
+    start: int
+    end: int
+    zone: Zone
+
+
+READ_LIMIT = 40_000
+"""Characters of a field that are read: a news article is shorter, and what follows is comments and furniture."""
+
+_LEAD_LIMIT = 1_500
+_PARAGRAPH = re.compile(r"[^\n]+")
+_OPENING_MARKS = " \t*•-–—>»#:|[("
+
+
+def segments(entry: Entry, apart: Collection[str] = ()) -> tuple[Segment, ...]:
+    """The sentences of an entry with their zones, in reading order.
+
+    `apart` holds folded phrases that open what is not the article ("more to read"): a paragraph that is such a
+    phrase, or begins with one as a label, and all that follows it in its field is apart. The lead is the summary, or
+    the first paragraphs of the content where there is no summary of its own.
+    """
+    lone = not entry.summary.strip() or fold(entry.summary).text.strip() == fold(entry.title).text.strip()
+    openers = tuple(sorted(apart))
+    return (
+        *(Segment("title", s, e, Zone.TITLE) for s, e in sentences(entry.title[:READ_LIMIT])),
+        *_field_segments("summary", entry.summary, openers, lead=True),
+        *_field_segments("content", entry.content, openers, lead=lone),
+    )
+
+
+def _field_segments(field: str, text: str, openers: tuple[str, ...], *, lead: bool) -> Iterator[Segment]:
+    text = text[:READ_LIMIT]
+    away, read = False, 0
+    paragraphs = list(_PARAGRAPH.finditer(text))
+    for number, paragraph in enumerate(paragraphs):
+        away = away or _opens_apart(paragraph.group(), openers)
+        if away:
+            zone = Zone.APART
+        elif lead and read < _LEAD_LIMIT and (field == "summary" or number < 2):
+            zone = Zone.LEAD
+        else:
+            zone = Zone.BODY if number * 2 <= len(paragraphs) or field == "summary" else Zone.BACKGROUND
+        read += len(paragraph.group())
+        base = paragraph.start()
+        for start, end in sentences(paragraph.group()):
+            yield Segment(field, base + start, base + end, zone)
+
+
+def _opens_apart(paragraph: str, openers: tuple[str, ...]) -> bool:
+    line = fold(paragraph[:200]).text.strip(_OPENING_MARKS)
+    for opener in openers:
+        if line.startswith(opener):
+            rest = line[len(opener) :].strip()
+            if not rest or rest[0] in ":>-|.…»]" or len(rest) < 30:
+                return True
+    return False

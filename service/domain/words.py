@@ -1,0 +1,287 @@
+"""Literal words: what a rule looks for when it means wording and not a concept, and where a text has it.
+
+Words meet words with their simple forms (bans, banned, banning); scripts without spaces are searched as one run.
+Holds no pattern that a user wrote: the cost is a walk over the text, whatever the rule says.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cached_property, lru_cache
+
+from service.domain.model import Entry, Evidence
+from service.domain.text import Folded, fold, sentences
+
+Span = tuple[int, int]
+
+MAX_HITS = 200  # of one term in one field: more than any reader looks at, and a bound for hostile texts
+MIN_STEM = 3  # letters before a `*`
+
+_MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff"  # vowel signs that \w leaves out
+_WORD = re.compile(rf"[\w{_MARKS}]+(?:'s\b)?")
+# Thai, Lao, Burmese, Khmer, kana, Han: no spaces between words.
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+_HANGUL = re.compile("[\uac00-\ud7a3]")
+_PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
+_SPACING = frozenset(" \t\n-/'&.")
+_CYRILLIC_ENDING = re.compile(
+    r"(?:ыми|ими|ами|ями|ого|его|ому|ему|ой|ей|ий|ый|ая|яя|ое|ее|ые|ие|ых|их|ую|юю|ом|ем|ам|ям|ах|ях|ов|ев"
+    r"|[аяоеыиуюьй])$"
+)
+_VOWEL = re.compile("[aeiouy]")
+
+
+class Form(StrEnum):
+    """Which words of a text count as the word of a rule."""
+
+    FORMS = "forms"
+    EXACT = "exact"
+    PREFIX = "prefix"
+    CASE = "case"
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word of a phrase. `key` is folded (and a stem for FORMS); `written` keeps the case that CASE asks for."""
+
+    form: Form
+    key: str
+    written: str
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """Words in a row. `gaps` are what stood between them in the rule; the text may also have a space or a hyphen."""
+
+    words: tuple[Word, ...]
+    gaps: tuple[str, ...]
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of a script that writes no spaces, looked for anywhere."""
+
+    key: str
+    shown: str
+
+
+Literal = Phrase | Run
+
+
+def literal(written: str, *, shown: str, exact: bool) -> Literal | None:
+    """What to look for when a rule says `written`; None when there is no letter or digit in it.
+
+    Unless `exact`, words match with their forms, a trailing `*` allows any ending and a leading `=` minds the case.
+    """
+    bare = written if exact else written.replace("*", "").replace("=", "")
+    if not any(letter.isalnum() for letter in bare):
+        return None
+    if _UNSPACED.search(bare):
+        return Run(key=fold(bare.strip()).text, shown=shown)
+    words: list[Word] = []
+    gaps: list[str] = []
+    end = 0
+    for match, original in _tokens(written):
+        if words:
+            gaps.append(_squeezed(fold(written[end : match[0]]).text))
+        words.append(_word(original, before=written[: match[0]], after=written[match[1] :], exact=exact))
+        end = match[1]
+    return Phrase(words=tuple(words), gaps=tuple(gaps), shown=shown) if words else None
+
+
+def _tokens(written: str) -> Iterator[tuple[tuple[int, int], str]]:
+    folded = fold(written)
+    for match in _WORD.finditer(folded.text):
+        start, end = folded.origin(match.start(), match.end())
+        yield (start, end), written[start:end]
+
+
+def _word(original: str, *, before: str, after: str, exact: bool) -> Word:
+    key = fold(original).text
+    if _HANGUL.search(key):  # particles stick to Korean words, so that any ending is the same word
+        return Word(form=Form.PREFIX, key=key, written=original)
+    if exact:
+        return Word(form=Form.EXACT, key=key, written=original)
+    if before.endswith("="):
+        return Word(form=Form.CASE, key=key, written=original)
+    if after.startswith("*"):
+        return Word(form=Form.PREFIX, key=key, written=original)
+    return Word(form=Form.FORMS, key=stem(key), written=original)
+
+
+@lru_cache(maxsize=50_000)
+def stem(word: str) -> str:
+    """One key for the simple forms of a folded word: plurals, -ed, -ing, a possessive; Cyrillic case endings."""
+    word = word.removesuffix("'s")
+    if "\u0400" <= word[:1] <= "\u04ff":
+        cut = _CYRILLIC_ENDING.sub("", word)
+        return cut if len(cut) >= MIN_STEM else word
+    if len(word) <= MIN_STEM or not word.isalpha():
+        return word
+    return _without_mute_ending(_without_verb_ending(_singular(word)))
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies"):
+        return word[:-3] + "y"
+    if word.endswith(("sses", "shes", "ches", "xes", "zzes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
+
+
+def _without_verb_ending(word: str) -> str:
+    for ending in ("ing", "ied", "ed"):
+        cut = word.removesuffix(ending)
+        if cut != word and len(cut) >= MIN_STEM and not word.endswith("eed") and _VOWEL.search(cut):
+            return cut + "y" if ending == "ied" else cut
+    return word
+
+
+def _without_mute_ending(word: str) -> str:
+    if len(word) > MIN_STEM and word[-1] == "e":
+        word = word[:-1]
+    if len(word) > MIN_STEM and word[-1] == word[-2] and word[-1] not in "aeious":
+        word = word[:-1]
+    return word[:-1] + "i" if len(word) > MIN_STEM and word[-1] == "y" and word[-2] not in "aeiou" else word
+
+
+def _squeezed(gap: str) -> str:
+    return " ".join(gap.split()) or (" " if gap else "")
+
+
+def _joins(gap: str, wanted: str) -> bool:
+    """Whether two words with `gap` between them still stand in a row."""
+    if _squeezed(gap) == wanted:
+        return "\n\n" not in gap
+    return _SPACING.issuperset(gap) and "\n\n" not in gap and not (len(gap) > 1 and gap[0] == ".")
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    start: int
+    end: int
+    text: str
+
+
+class Text:
+    """One field of an entry, made ready for looking words up. Spans it gives out are of the original text."""
+
+    def __init__(self, field: str, original: str) -> None:
+        self.field = field
+        self.original = original
+        self._folded: Folded = fold(original)
+        self._tokens: list[_Token] = []
+        self._by_word: dict[str, list[int]] = {}
+        self._by_stem: dict[str, list[int]] = {}
+        for place, match in enumerate(_WORD.finditer(self._folded.text)):
+            self._tokens.append(_Token(match.start(), match.end(), match.group()))
+            self._by_word.setdefault(match.group(), []).append(place)
+        for word, places in self._by_word.items():
+            self._by_stem.setdefault(stem(word), []).extend(places)
+        self._sorted = sorted(self._by_word)
+
+    @property
+    def stems(self) -> set[str]:
+        return set(self._by_stem)
+
+    @property
+    def words(self) -> set[str]:
+        return set(self._by_word)
+
+    @property
+    def letters(self) -> set[str]:
+        return set(self._folded.text)
+
+    def sentences(self) -> Iterator[Span]:
+        yield from sentences(self.original)
+
+    def paragraphs(self) -> Iterator[Span]:
+        start = 0
+        for gap in _PARAGRAPH_END.finditer(self.original):
+            yield start, gap.start()
+            start = gap.end()
+        yield start, len(self.original)
+
+    def stretch(self, start: int, words: int) -> Span:
+        """From the word at or after `start` on, so many words of the original text."""
+        first = bisect_left(self._starts_of_words, start)
+        last = min(first + words, len(self._tokens)) - 1
+        return (start, self._ends_of_words[last]) if last >= first else (start, start)
+
+    @cached_property
+    def _starts_of_words(self) -> list[int]:
+        return [self._folded.origin(token.start, token.end)[0] for token in self._tokens]
+
+    @cached_property
+    def _ends_of_words(self) -> list[int]:
+        return [self._folded.origin(token.start, token.end)[1] for token in self._tokens]
+
+    def hits(self, term: Literal) -> Iterator[Evidence]:
+        """Where the field has `term`, in order, up to a bound."""
+        spans = self._runs(term) if isinstance(term, Run) else self._rows(term)
+        for _, (start, end) in zip(range(MAX_HITS), spans, strict=False):
+            first, last = self._folded.origin(start, end)
+            yield Evidence(field=self.field, start=first, end=last, text=self.original[first:last])
+
+    def _runs(self, run: Run) -> Iterator[tuple[int, int]]:
+        text, key = self._folded.text, run.key
+        start = text.find(key)
+        while start >= 0:
+            end = start + len(key)
+            cuts_word = (_is_latin(key[0]) and _is_latin(text[start - 1 : start])) or (
+                _is_latin(key[-1]) and _is_latin(text[end : end + 1])
+            )
+            if not cuts_word:
+                yield start, end
+            start = text.find(key, end)
+
+    def _rows(self, phrase: Phrase) -> Iterator[tuple[int, int]]:
+        for place in sorted(set(self._places(phrase.words[0]))):
+            last = place + len(phrase.words) - 1
+            if last < len(self._tokens) and all(self._fits(phrase, n, place + n) for n in range(len(phrase.words))):
+                yield self._tokens[place].start, self._tokens[last].end
+
+    def _places(self, word: Word) -> list[int]:
+        if word.form is Form.FORMS:
+            return self._by_stem.get(word.key, [])
+        if word.form is not Form.PREFIX:
+            return self._by_word.get(word.key, []) + self._by_word.get(word.key + "'s", [])
+        places: list[int] = []
+        for at in range(bisect_left(self._sorted, word.key), len(self._sorted)):
+            if not self._sorted[at].startswith(word.key):
+                break
+            places += self._by_word[self._sorted[at]]
+        return places
+
+    def _fits(self, phrase: Phrase, n: int, place: int) -> bool:
+        token, word = self._tokens[place], phrase.words[n]
+        if n and not _joins(self._folded.text[self._tokens[place - 1].end : token.start], phrase.gaps[n - 1]):
+            return False
+        plain = token.text.removesuffix("'s")
+        match word.form:
+            case Form.FORMS:
+                return word.key == stem(token.text)
+            case Form.PREFIX:
+                return token.text.startswith(word.key)
+            case Form.EXACT:
+                return word.key in (token.text, plain)
+            case Form.CASE:
+                start, end = self._folded.origin(token.start, token.end)
+                return self.original[start:end].startswith(word.written) and word.key in (token.text, plain)
+
+
+def _is_latin(letter: str) -> bool:
+    return letter.isascii() and letter.isalnum()
+
+
+def texts_of(entry: Entry) -> tuple[Text, ...]:
+    """The fields of an entry that hold something, in reading order."""
+    fields = (("title", entry.title), ("summary", entry.summary), ("content", entry.content))
+    return tuple(Text(name, text) for name, text in fields if text)

@@ -1,0 +1,116 @@
+"""Alerts as a team reads them: those that were sent, or are being sent, to one of its channels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, select
+
+from service.domain.model import Alert, RouteReason, Severity
+from service.storage.database import Database
+from service.storage.entries import read_alert
+from service.storage.tables import (
+    ALERT,
+    ALERT_RULE,
+    DEVELOPMENT,
+    ENTRY,
+    MATCH,
+    ROUTE,
+    TEAM,
+    AlertRow,
+    DevelopmentRow,
+    MatchRow,
+    RouteRow,
+    TeamRow,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFilter:
+    """What a list of alerts is narrowed to; an empty value means "any"."""
+
+    jurisdiction: str | None = None
+    topic: str | None = None
+    action: str | None = None
+    rule: str | None = None
+    severity: Severity | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerLine:
+    """What became of one match for one of the team's subscriptions."""
+
+    entry_id: int
+    rule_id: str
+    subscription: str
+    reason: RouteReason
+    decided_at: datetime
+
+
+class Alerts:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def page(self, team: str, wanted: AlertFilter, *, before: int | None = None, limit: int = 50) -> tuple[Alert, ...]:
+        """Newest first; `before` is the id to continue from."""
+        statement = _visible(team)
+        if wanted.severity is not None:
+            statement = statement.where(ALERT.severity == wanted.severity)
+        if wanted.since is not None:
+            statement = statement.where(ALERT.raised_at >= wanted.since)
+        if wanted.rule is not None:
+            ruled = select(ALERT_RULE.alert_id).where(ALERT_RULE.rule_id == wanted.rule)
+            statement = statement.where(ALERT.id.in_(ruled))
+        narrowing = {"jurisdiction": wanted.jurisdiction, "topic": wanted.topic, "action": wanted.action}
+        if any(narrowing.values()):
+            stories = select(ENTRY.story_id).join(DevelopmentRow, DEVELOPMENT.entry_id == ENTRY.id)
+            for name, value in narrowing.items():
+                if value is not None:
+                    stories = stories.where(getattr(DevelopmentRow, name) == value)
+            statement = statement.where(ALERT.story_id.in_(stories))
+        if before is not None:
+            statement = statement.where(ALERT.id < before)
+        with self._database.read() as session:
+            rows = session.execute(statement.order_by(ALERT.id.desc()).limit(limit)).scalars().all()
+            return tuple(read_alert(session, row) for row in rows)
+
+    def get(self, team: str, alert_id: int) -> Alert | None:
+        with self._database.read() as session:
+            row = session.execute(_visible(team).where(ALERT.id == alert_id)).scalar_one_or_none()
+            return read_alert(session, row) if row is not None else None
+
+    def ledger(self, team: str, alert_id: int) -> tuple[LedgerLine, ...]:
+        """Every match of an alert's story and what became of it for each of the team's subscriptions."""
+        statement = (
+            select(RouteRow, MatchRow)
+            .join(MatchRow, MATCH.id == ROUTE.match_id)
+            .join(TeamRow, TEAM.id == ROUTE.team_id)
+            .where(ROUTE.alert_id == alert_id, TEAM.name == team)
+            .order_by(ROUTE.id)
+        )
+        with self._database.read() as session:
+            return tuple(
+                LedgerLine(
+                    entry_id=match.entry_id,
+                    rule_id=match.rule_id,
+                    subscription=route.subscription,
+                    reason=RouteReason(route.reason),
+                    decided_at=route.decided_at,
+                )
+                for route, match in session.execute(statement)
+            )
+
+
+def _visible(team: str) -> Select[Any]:
+    """A team sees an alert when one of its subscriptions was considered for it and wanted it."""
+    wanted: Sequence[RouteReason] = (RouteReason.DELIVERED, RouteReason.ALREADY_TOLD, RouteReason.NO_CHANNEL)
+    routed = (
+        select(ROUTE.alert_id)
+        .join(TeamRow, TEAM.id == ROUTE.team_id)
+        .where(TEAM.name == team, ROUTE.reason.in_(wanted))
+    )
+    return select(AlertRow).where(ALERT.id.in_(routed))

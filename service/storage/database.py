@@ -1,0 +1,145 @@
+"""One database behind two doors, `read` and `write`: the only file that asks which database it is on.
+
+SQLite runs with a write-ahead log and `synchronous=FULL`, so a commit survives a pulled plug; a write takes the
+writer's place at once (`BEGIN IMMEDIATE`), so two writers wait for each other instead of failing half-way.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlmodel import Session
+
+from service.domain.model import ServiceError
+
+PLACING_LOCK = 0x706F6C6963  # the advisory lock that serialises story placing on PostgreSQL: "polic"
+
+
+class Database:
+    """An engine and its transactions. A transaction commits when its block ends and rolls back when it raises."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`."""
+        self.url = _driver_url(url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        self._lock_file: IO[str] | None = None
+        if self.is_sqlite and self.url.database:
+            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else create_engine(self.url, pool_pre_ping=True)
+        self._writing = self.engine.execution_options(write=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A consistent view; nothing is written."""
+        with Session(self.engine, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that commits at the end of the block."""
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def placing(self) -> Iterator[Session]:
+        """The one serialised section: read-decide-write of stories. Only pure code may run inside it."""
+        with self.write() as session:
+            if not self.is_sqlite:
+                session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PLACING_LOCK})
+            yield session
+
+    def migrate(self) -> None:
+        """Bring the tables up to this version. Safe to run from several processes at once."""
+        with self._writing.connect() as connection, connection.begin():
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PLACING_LOCK + 1})
+            command.upgrade(self._alembic(connection), "head")
+
+    def check(self) -> None:
+        """ServiceError when the database does not answer; used by readiness."""
+        try:
+            with self.read() as session:
+                session.execute(text("SELECT 1"))
+        except DBAPIError as exc:
+            raise ServiceError(f"database {self.shown} does not answer: {_first_line(exc)}") from exc
+
+    def hold(self) -> None:
+        """Claim an embedded database for this process: two embedded services on one file would poll twice."""
+        if not self.is_sqlite or not self.url.database:
+            return
+        path = Path(f"{self.url.database}.lock")
+        lock_file = path.open("w")
+        try:
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as exc:
+            lock_file.close()
+            raise ServiceError(
+                f"{self.url.database} is in use by another policywatch process (lock {path}); "
+                "stop that one first, or give this one another storage.url"
+            ) from exc
+        lock_file.write(f"{os.getpid()}\n")
+        lock_file.flush()
+        self._lock_file = lock_file
+
+    def close(self) -> None:
+        self.engine.dispose()
+        if self._lock_file is not None:
+            self._lock_file.close()
+            self._lock_file = None
+
+    @property
+    def shown(self) -> str:
+        """The address without its password."""
+        return self.url.render_as_string(hide_password=True)
+
+    def _alembic(self, connection: Connection) -> Config:
+        config = Config()
+        config.set_main_option("script_location", "service.storage:migrations")
+        config.attributes["connection"] = connection
+        return config
+
+
+def _driver_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        raise ServiceError("storage.url is not a database address; try sqlite:///data/policywatch.db") from exc
+    if parsed.get_backend_name() == "sqlite":
+        return parsed.set(drivername="sqlite+pysqlite")
+    if parsed.get_backend_name() in ("postgresql", "postgres"):
+        return parsed.set(drivername="postgresql+psycopg")
+    raise ServiceError(f"storage.url names {parsed.drivername!r}; policywatch runs on sqlite and postgresql")
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    # isolation_level None switches the driver's own transaction handling off; our begin event takes its place.
+    engine = create_engine(url, connect_args={"isolation_level": None, "timeout": 30, "check_same_thread": False})
+
+    def on_connect(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=30000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        if cursor.execute("PRAGMA synchronous").fetchone()[0] != 2:
+            raise ServiceError("SQLite refuses synchronous=FULL: a power cut could lose alerts on this build")
+        cursor.close()
+
+    def on_begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("write") else "BEGIN")
+
+    event.listen(engine, "connect", on_connect)
+    event.listen(engine, "begin", on_begin)
+    return engine
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc.__cause__ or exc).strip().splitlines() or [type(exc).__name__])[0]

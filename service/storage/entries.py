@@ -1,0 +1,426 @@
+"""Entries on their way through processing: claimed under a lease, placed in a story, committed with what follows.
+
+`Placing` is the one serialised section: the story, the alert and the outbox rows of an entry are one commit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+from sqlalchemy import delete, or_, select, update
+from sqlmodel import Session
+
+from service import failpoint
+from service.domain.model import (
+    Alert,
+    ClaimedEntry,
+    DeliveryKind,
+    DeliveryState,
+    Development,
+    Entry,
+    EntryState,
+    FullText,
+    Match,
+    Placement,
+    PlacementReason,
+    Reading,
+    Route,
+    RouteReason,
+    Severity,
+    Source,
+    Story,
+    StoryKey,
+    Subscription,
+    Tier,
+)
+from service.domain.text import canonical_url
+from service.storage.database import Database
+from service.storage.mapping import (
+    dump_alert,
+    dump_developments,
+    dump_evidence,
+    load_developments,
+    load_evidence,
+    message_id,
+)
+from service.storage.subscriptions import Subscriptions
+from service.storage.tables import (
+    ALERT,
+    ALERT_RULE,
+    DELIVERY,
+    DEVELOPMENT,
+    ENTRY,
+    FEED,
+    MATCH,
+    ROUTE,
+    STORY,
+    TEAM,
+    AlertRow,
+    AlertRuleRow,
+    ChannelRow,
+    DeliveryRow,
+    DevelopmentRow,
+    EntryRow,
+    FeedRow,
+    MatchRow,
+    RouteRow,
+    StoryRow,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """An entry after reading and matching: what the process step commits."""
+
+    claimed: ClaimedEntry
+    entry: Entry
+    reading: Reading
+    matches: tuple[Match, ...]
+    sketch: tuple[int, ...]
+    judged_by: str
+
+    @property
+    def story_key(self) -> StoryKey:
+        link = canonical_url(self.entry.link) if self.entry.link else ""
+        return StoryKey(developments=self.reading.developments, link=link, sketch=self.sketch, title=self.entry.title)
+
+
+class Entries:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def claim_new(self, now: datetime, *, limit: int, lease: timedelta) -> tuple[ClaimedEntry, ...]:
+        """Lease up to `limit` entries that wait to be processed, in the order in which they were received."""
+        due = (
+            select(ENTRY.id)
+            .where(ENTRY.state == EntryState.NEW, ENTRY.next_attempt_at <= now)
+            .where(or_(ENTRY.lease_until.is_(None), ENTRY.lease_until <= now))
+            .order_by(ENTRY.next_attempt_at, ENTRY.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+            .cte("due")
+        )
+        claim = (
+            update(EntryRow)
+            .where(ENTRY.id.in_(select(due.c.id)))
+            .values(lease_until=now + lease, lease_token=ENTRY.lease_token + 1, attempts=ENTRY.attempts + 1)
+            .returning(EntryRow)
+            .execution_options(synchronize_session=False)
+        )
+        with self._database.write() as session:
+            rows = session.execute(claim).scalars().all()
+            feeds = {row.id: row for row in session.execute(_feeds_of(rows)).scalars()} if rows else {}
+            claimed = tuple(sorted((_claimed(row, feeds[row.feed_id]) for row in rows), key=lambda c: int(c.entry.id)))
+        if claimed:
+            failpoint.reach("process.claimed")
+        return claimed
+
+    def postpone(self, claimed: ClaimedEntry, problem: str, *, until: datetime) -> None:
+        """Put an entry back whose processing failed: it is tried again, and the reason is visible meanwhile."""
+        with self._database.write() as session:
+            session.execute(
+                update(EntryRow)
+                .where(ENTRY.id == int(claimed.entry.id), ENTRY.lease_token == claimed.lease_token)
+                .values(lease_until=None, next_attempt_at=until, problem=problem[:500])
+            )
+
+    @contextmanager
+    def placing(self) -> Iterator[Placing]:
+        """Open the serialised section; it commits at the end of the block."""
+        with self._database.placing() as session:
+            yield Placing(session)
+            failpoint.reach("process.before_commit")
+        failpoint.reach("process.committed")
+
+    def release_all(self) -> None:
+        """Forget every lease: for an embedded start, where whoever held them is dead."""
+        with self._database.write() as session:
+            session.execute(update(EntryRow).where(ENTRY.lease_until.is_not(None)).values(lease_until=None))
+
+    def waiting(self) -> int:
+        with self._database.read() as session:
+            rows = session.execute(select(ENTRY.id).where(ENTRY.state == EntryState.NEW))
+            return len(rows.all())
+
+
+class Placing:
+    """Reads and writes inside the serialised section. Lives only as long as its transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def still_ours(self, claimed: ClaimedEntry) -> bool:
+        """Whether the lease taken with `claim_new` still stands; if not, somebody else has the entry."""
+        row = self._session.get(EntryRow, int(claimed.entry.id))
+        return row is not None and row.state == EntryState.NEW and row.lease_token == claimed.lease_token
+
+    def finish(self, judged: Judged, *, now: datetime) -> None:
+        """Store what was read, and that it was judged, for an entry that reports nothing and matched nothing."""
+        self._store_reading(judged, now)
+
+    def placed_before(self, judged: Judged) -> Placement | None:
+        """Where an earlier revision of this entry was placed: an edit does not move it."""
+        row = self._session.get_one(EntryRow, int(judged.entry.id))
+        if row.story_id is None or row.placement is None:
+            return None
+        return Placement(story_id=row.story_id, reason=PlacementReason(row.placement))
+
+    def subscriptions(self, subscriptions: Subscriptions) -> tuple[Subscription, ...]:
+        """Everybody who may have to be told, as of this transaction."""
+        return subscriptions.all(self._session)
+
+    def stories_near(self, key: StoryKey, when: datetime, window: timedelta) -> tuple[Story, ...]:
+        """Stories that may be the same event: active around `when`, and sharing a jurisdiction, link or plain text."""
+        near = (
+            select(EntryRow, StoryRow)
+            .join(StoryRow, STORY.id == ENTRY.story_id)
+            .where(STORY.last_at >= when - window, STORY.opened_at <= when + window)
+        )
+        jurisdictions = {d.jurisdiction for d in key.developments}
+        alike = []
+        if jurisdictions:
+            acting = select(DEVELOPMENT.entry_id).where(DEVELOPMENT.jurisdiction.in_(jurisdictions))
+            alike.append(ENTRY.id.in_(acting))
+        if key.link:
+            alike.append(ENTRY.link_key == hashlib.sha256(key.link.encode()).hexdigest())
+        if not jurisdictions:
+            alike.append(ENTRY.story_id.is_not(None))
+        rows = self._session.execute(near.where(or_(*alike)).order_by(ENTRY.id)).all()
+        developments = self._developments([entry.id for entry, _ in rows])
+        members: dict[int, list[StoryKey]] = {}
+        stories: dict[int, StoryRow] = {}
+        for entry, story in rows:
+            stories[story.id] = story
+            members.setdefault(story.id, []).append(
+                StoryKey(
+                    developments=developments.get(entry.id, ()),
+                    link=canonical_url(entry.link) if entry.link else "",
+                    sketch=tuple(entry.sketch),
+                    title=entry.title,
+                )
+            )
+        return tuple(
+            Story(id=story_id, opened_at=story.opened_at, last_at=story.last_at, members=tuple(members[story_id]))
+            for story_id, story in stories.items()
+        )
+
+    def record_story(self, judged: Judged, placement: Placement, *, now: datetime) -> int:
+        """Store the reading and put the entry in its story, which is opened when it is new; gives its id."""
+        when = min(judged.entry.published or judged.claimed.received_at, now)
+        if placement.story_id is None:
+            story = StoryRow(title=judged.entry.title, opened_at=when, last_at=when)
+            self._session.add(story)
+            self._session.flush()
+        else:
+            story = self._session.get_one(StoryRow, placement.story_id)
+            story.opened_at, story.last_at = min(story.opened_at, when), max(story.last_at, when)
+        row = self._store_reading(judged, now)
+        row.story_id, row.placement = story.id, placement.reason
+        self._session.flush()
+        return cast(int, story.id)
+
+    def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Alert:
+        """The story's alert, raised now if this is the first match in it, with every rule that matched so far."""
+        row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
+        if row is None:
+            row = AlertRow(story_id=story_id, title=judged.entry.title, severity=severity, raised_at=now)
+            self._session.add(row)
+        elif Severity(row.severity).rank < severity.rank:
+            row.severity = severity
+        self._session.flush()
+        matched = select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == row.id)
+        known = set(self._session.execute(matched).scalars())
+        for match in judged.matches:
+            if match.rule_id not in known:
+                self._session.add(AlertRuleRow(alert_id=cast(int, row.id), rule_id=match.rule_id))
+        self._session.flush()
+        return read_alert(self._session, row)
+
+    def told(self, alert_id: int) -> frozenset[int]:
+        """The channels that have, or will get, this alert."""
+        rows = self._session.execute(select(DELIVERY.channel_id).where(DELIVERY.alert_id == alert_id))
+        return frozenset(rows.scalars())
+
+    def record_routes(
+        self,
+        judged: Judged,
+        alert: Alert,
+        routes: Sequence[Route],
+        subscriptions: Sequence[Subscription],
+        *,
+        now: datetime,
+    ) -> int:
+        """The ledger rows and the outbox rows, in the transaction of the alert; gives the number of deliveries.
+
+        A match that was decided in an earlier revision of the entry keeps its row.
+        """
+        match_ids = self._store_matches(judged, now)
+        decided = set(
+            self._session.execute(
+                select(ROUTE.match_id, ROUTE.subscription_id).where(ROUTE.match_id.in_(match_ids.values()))
+            )
+        )
+        by_id = {subscription.id: subscription for subscription in subscriptions}
+        teams = dict(self._session.execute(select(TEAM.name, TEAM.id)).all())
+        made = 0
+        for route in routes:
+            subscription = by_id.get(route.subscription_id or 0)
+            place = (match_ids[route.rule_id], route.subscription_id or 0)
+            if place not in decided:
+                self._session.add(
+                    RouteRow(
+                        match_id=place[0],
+                        subscription_id=place[1],
+                        subscription=subscription.name if subscription else "",
+                        team_id=teams[subscription.team] if subscription else None,
+                        alert_id=alert.id,
+                        reason=route.reason,
+                        decided_at=now,
+                    )
+                )
+            if route.reason is RouteReason.DELIVERED and subscription is not None:
+                for channel_id in route.channel_ids:
+                    self._add_delivery(alert, channel_id, subscription.name, now)
+                    made += 1
+        self._session.flush()
+        return made
+
+    def _add_delivery(self, alert: Alert, channel_id: int, subscription: str, now: datetime) -> None:
+        channel = self._session.get_one(ChannelRow, channel_id)
+        self._session.add(
+            DeliveryRow(
+                message_id=message_id(f"alert:{alert.id}:{channel_id}"),
+                kind=DeliveryKind.ALERT,
+                team_id=channel.team_id,
+                channel_id=channel_id,
+                subscription=subscription,
+                alert_id=alert.id,
+                content=dump_alert(alert),
+                state=DeliveryState.PENDING,
+                due_at=now,
+                created_at=now,
+            )
+        )
+
+    def _store_reading(self, judged: Judged, now: datetime) -> EntryRow:
+        row = self._session.get_one(EntryRow, int(judged.entry.id))
+        row.lang = judged.reading.lang
+        row.summary, row.content = judged.entry.summary, judged.entry.content
+        row.sketch = list(judged.sketch)
+        row.state, row.problem, row.lease_until = EntryState.DONE, None, None
+        row.judged_by, row.judged_at = judged.judged_by, now
+        self._session.execute(delete(DevelopmentRow).where(DEVELOPMENT.entry_id == row.id))
+        for development, dumped in zip(
+            judged.reading.developments, dump_developments(judged.reading.developments), strict=True
+        ):
+            self._session.add(
+                DevelopmentRow(
+                    entry_id=int(judged.entry.id),
+                    jurisdiction=development.jurisdiction,
+                    topic=development.topic,
+                    action=development.action,
+                    direction=development.direction,
+                    stage=development.stage,
+                    evidence=dumped["evidence"],
+                )
+            )
+        return row
+
+    def _store_matches(self, judged: Judged, now: datetime) -> dict[str, int]:
+        known = select(MatchRow).where(MATCH.entry_id == int(judged.entry.id))
+        rows = {row.rule_id: row for row in self._session.execute(known).scalars()}
+        for match in judged.matches:
+            row = rows.get(match.rule_id)
+            if row is None:
+                row = MatchRow(
+                    entry_id=int(judged.entry.id),
+                    rule_id=match.rule_id,
+                    digest=match.digest,
+                    severity=match.severity,
+                    matched_at=now,
+                )
+                rows[match.rule_id] = row
+                self._session.add(row)
+            row.digest, row.severity = match.digest, match.severity
+            row.developments = dump_developments(match.developments)
+            row.evidence = dump_evidence(match.evidence)
+        self._session.flush()
+        return {rule_id: cast(int, row.id) for rule_id, row in rows.items()}
+
+    def _developments(self, entry_ids: Sequence[int | None]) -> dict[int, tuple[Development, ...]]:
+        rows = self._session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(entry_ids))).scalars()
+        grouped: dict[int, list[dict[str, Any]]] = {}
+        for row in rows:
+            grouped.setdefault(row.entry_id, []).append(row.model_dump(exclude={"id", "entry_id"}))
+        return {entry_id: load_developments(group) for entry_id, group in grouped.items()}
+
+
+def read_alert(session: Session, row: AlertRow) -> Alert:
+    """An alert with its rules, what they matched, and every report of its story so far."""
+    rules = session.execute(
+        select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == row.id).order_by(ALERT_RULE.rule_id)
+    ).scalars()
+    entries = session.execute(
+        select(EntryRow, FeedRow)
+        .join(FeedRow, FEED.id == ENTRY.feed_id)
+        .where(ENTRY.story_id == row.story_id)
+        .order_by(ENTRY.id)
+    ).all()
+    ids = [entry.id for entry, _ in entries]
+    matches = session.execute(select(MatchRow).where(MATCH.entry_id.in_(ids)).order_by(MATCH.id)).scalars().all()
+    first = matches[0] if matches else None
+    read = session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(ids[:1]))).scalars()
+    developments = first.developments if first else [r.model_dump(exclude={"id", "entry_id"}) for r in read]
+    return Alert(
+        id=cast(int, row.id),
+        story_id=row.story_id,
+        raised_at=row.raised_at,
+        title=row.title,
+        severity=Severity(row.severity),
+        rules=tuple(rules),
+        developments=load_developments(developments),
+        evidence=load_evidence(first.evidence if first else []),
+        sources=tuple(_source(entry, feed) for entry, feed in entries),
+    )
+
+
+def _source(entry: EntryRow, feed: FeedRow) -> Source:
+    return Source(
+        entry_id=cast(int, entry.id),
+        title=entry.title,
+        source=feed.title or feed.url,
+        link=entry.link,
+        lang=entry.lang,
+        published=entry.published,
+    )
+
+
+def _feeds_of(rows: Sequence[EntryRow]) -> Any:
+    return select(FeedRow).where(FEED.id.in_({row.feed_id for row in rows}))
+
+
+def _claimed(row: EntryRow, feed: FeedRow) -> ClaimedEntry:
+    return ClaimedEntry(
+        entry=Entry(
+            id=str(row.id),
+            title=row.title,
+            summary=row.summary,
+            content=row.content,
+            source=feed.title or feed.url,
+            link=row.link,
+            lang=feed.language,
+            published=row.published,
+        ),
+        feed_id=row.feed_id,
+        tier=Tier(feed.tier),
+        full_text=FullText(feed.full_text),
+        jurisdiction=feed.jurisdiction,
+        received_at=row.received_at,
+        attempts=row.attempts,
+        lease_token=row.lease_token,
+    )

@@ -1,0 +1,53 @@
+"""Domain values to columns and back: JSON by field names, and ids that are the same each time they are made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from service.domain.model import Alert, Development, Evidence, Watch
+
+_DEVELOPMENTS = TypeAdapter(tuple[Development, ...])
+_EVIDENCE = TypeAdapter(tuple[Evidence, ...])
+_ALERT = TypeAdapter(Alert)
+_WATCH = TypeAdapter(Watch)
+
+
+def dump_developments(developments: Iterable[Development]) -> list[dict[str, Any]]:
+    return list(_DEVELOPMENTS.dump_python(tuple(developments), mode="json"))
+
+
+def load_developments(rows: object) -> tuple[Development, ...]:
+    return _DEVELOPMENTS.validate_python(rows)
+
+
+def dump_evidence(evidence: Iterable[Evidence]) -> list[dict[str, Any]]:
+    return list(_EVIDENCE.dump_python(tuple(evidence), mode="json"))
+
+
+def load_evidence(rows: object) -> tuple[Evidence, ...]:
+    return _EVIDENCE.validate_python(rows)
+
+
+def dump_alert(alert: Alert) -> dict[str, Any]:
+    return dict(_ALERT.dump_python(alert, mode="json"))
+
+
+def load_alert(row: object) -> Alert:
+    return _ALERT.validate_python(row)
+
+
+def dump_watch(watch: Watch) -> dict[str, Any]:
+    return dict(_WATCH.dump_python(watch, mode="json"))
+
+
+def load_watch(row: object) -> Watch:
+    return _WATCH.validate_python(row)
+
+
+def message_id(seed: str) -> str:
+    """A stable id without dots, as the Standard Webhooks specification asks: the same row gives the same id."""
+    return "msg_" + hashlib.sha256(seed.encode()).hexdigest()[:32]

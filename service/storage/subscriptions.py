@@ -1,0 +1,221 @@
+"""Teams, their subscriptions and the channels these lead to. Addresses and signing secrets are sealed on the way in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import delete, select
+from sqlmodel import Session
+
+from service.domain.model import ChannelKind, Secret, Subscription, Watch
+from service.storage.database import Database
+from service.storage.mapping import dump_watch, load_watch
+from service.storage.outbox import open_channel
+from service.storage.tables import (
+    CHANNEL,
+    SUBSCRIPTION,
+    SUBSCRIPTION_CHANNEL,
+    TEAM,
+    ChannelRow,
+    SubscriptionChannelRow,
+    SubscriptionRow,
+    TeamRow,
+)
+from service.storage.vault import Vault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewChannel:
+    """A checked destination. `secret` is the signing secret to use if this address is new (webhooks only)."""
+
+    kind: ChannelKind
+    url: Secret
+    shown: str
+    secret: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewSubscription:
+    """A subscription as a person writes it."""
+
+    name: str
+    watch: Watch
+    channels: tuple[NewChannel, ...]
+    active: bool = True
+    managed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedSubscription:
+    """A stored subscription, and the ids of those of its channels that did not exist before."""
+
+    subscription: Subscription
+    created_channels: frozenset[int]
+
+
+class NameTaken(Exception):
+    """The team has a subscription of this name."""
+
+
+class Subscriptions:
+    def __init__(self, database: Database, vault: Vault) -> None:
+        self._database = database
+        self._vault = vault
+
+    def create(self, team: str, new: NewSubscription, *, now: datetime) -> SavedSubscription:
+        """Store a subscription and those of its channels that are new. NameTaken when the name is in use."""
+        with self._database.write() as session:
+            team_id = ensure_team(session, team, now)
+            if self._named(session, team_id, new.name) is not None:
+                raise NameTaken(new.name)
+            row = SubscriptionRow(team_id=team_id, name=new.name, created_at=now)
+            session.add(row)
+            return self._save(session, row, new, now)
+
+    def replace(
+        self, team: str, subscription_id: int, new: NewSubscription, *, now: datetime
+    ) -> SavedSubscription | None:
+        """Overwrite a subscription; None when the team has none of this id."""
+        with self._database.write() as session:
+            row = self._own(session, team, subscription_id)
+            if row is None:
+                return None
+            taken = self._named(session, row.team_id, new.name)
+            if taken is not None and taken.id != row.id:
+                raise NameTaken(new.name)
+            return self._save(session, row, new, now)
+
+    def remove(self, team: str, subscription_id: int) -> bool:
+        """Delete a subscription. Deliveries already in the outbox still go out."""
+        with self._database.write() as session:
+            row = self._own(session, team, subscription_id)
+            if row is None:
+                return False
+            session.execute(
+                delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == subscription_id)
+            )
+            session.delete(row)
+            return True
+
+    def apply(self, declared: Sequence[tuple[str, NewSubscription]], *, now: datetime) -> None:
+        """Make the managed subscriptions equal to those declared in the configuration, in one transaction."""
+        with self._database.write() as session:
+            kept = set()
+            for team, new in declared:
+                team_id = ensure_team(session, team, now)
+                row = self._named(session, team_id, new.name)
+                if row is None:
+                    row = SubscriptionRow(team_id=team_id, name=new.name, created_at=now)
+                    session.add(row)
+                self._save(session, row, new, now)
+                kept.add(row.id)
+            managed = session.execute(select(SubscriptionRow).where(SUBSCRIPTION.managed)).scalars().all()
+            for row in managed:
+                if row.id not in kept:
+                    row.active = row.managed = False  # taken out of the configuration: kept, but silent
+
+    def get(self, team: str, subscription_id: int) -> Subscription | None:
+        with self._database.read() as session:
+            row = self._own(session, team, subscription_id)
+            return self._subscription(session, row, team) if row is not None else None
+
+    def page(self, team: str, *, after: int = 0, limit: int = 100) -> tuple[Subscription, ...]:
+        statement = (
+            select(SubscriptionRow)
+            .join(TeamRow, TEAM.id == SUBSCRIPTION.team_id)
+            .where(TEAM.name == team, SUBSCRIPTION.id > after)
+            .order_by(SUBSCRIPTION.id)
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            rows = session.execute(statement).scalars().all()
+            return tuple(self._subscription(session, row, team) for row in rows)
+
+    def all(self, session: Session) -> tuple[Subscription, ...]:
+        """Every team's subscriptions, read in the caller's transaction: who may have to be told."""
+        rows = session.execute(
+            select(SubscriptionRow, TeamRow).join(TeamRow, TEAM.id == SUBSCRIPTION.team_id).order_by(SUBSCRIPTION.id)
+        )
+        return tuple(self._subscription(session, row, team.name) for row, team in rows)
+
+    def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
+        row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
+        session.flush()
+        team = session.get_one(TeamRow, row.team_id).name
+        session.execute(delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == row.id))
+        created = set()
+        linked: set[int] = set()
+        for channel in new.channels:
+            channel_id, is_new = self._channel(session, row.team_id, channel, now)
+            if is_new:
+                created.add(channel_id)
+            if channel_id not in linked:
+                linked.add(channel_id)
+                session.add(SubscriptionChannelRow(subscription_id=cast(int, row.id), channel_id=channel_id))
+        session.flush()
+        return SavedSubscription(
+            subscription=self._subscription(session, row, team), created_channels=frozenset(created)
+        )
+
+    def _channel(self, session: Session, team_id: int, new: NewChannel, now: datetime) -> tuple[int, bool]:
+        fingerprint = self._vault.fingerprint(new.url, context=f"team:{team_id}")
+        known = session.execute(
+            select(ChannelRow).where(CHANNEL.team_id == team_id, CHANNEL.fingerprint == fingerprint)
+        ).scalar_one_or_none()
+        if known is not None:
+            return cast(int, known.id), False
+        context = f"channel:{fingerprint}"
+        row = ChannelRow(
+            team_id=team_id,
+            kind=new.kind,
+            shown=new.shown,
+            fingerprint=fingerprint,
+            url_cipher=self._vault.seal(new.url, context=f"{context}:url"),
+            secret_cipher=self._vault.seal(new.secret, context=f"{context}:secret") if new.secret else None,
+            created_at=now,
+        )
+        session.add(row)
+        session.flush()
+        return cast(int, row.id), True
+
+    def _subscription(self, session: Session, row: SubscriptionRow, team: str) -> Subscription:
+        channels = session.execute(
+            select(ChannelRow)
+            .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.channel_id == CHANNEL.id)
+            .where(SUBSCRIPTION_CHANNEL.subscription_id == row.id)
+            .order_by(CHANNEL.id)
+        ).scalars()
+        return Subscription(
+            id=cast(int, row.id),
+            team=team,
+            name=row.name,
+            watch=load_watch(row.watch),
+            channels=tuple(open_channel(channel, self._vault) for channel in channels),
+            created_at=row.created_at,
+            active=row.active,
+            managed=row.managed,
+        )
+
+    def _own(self, session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:
+        row = session.get(SubscriptionRow, subscription_id)
+        if row is None or session.get_one(TeamRow, row.team_id).name != team:
+            return None
+        return row
+
+    def _named(self, session: Session, team_id: int, name: str) -> SubscriptionRow | None:
+        return session.execute(
+            select(SubscriptionRow).where(SUBSCRIPTION.team_id == team_id, SUBSCRIPTION.name == name)
+        ).scalar_one_or_none()
+
+
+def ensure_team(session: Session, name: str, now: datetime) -> int:
+    """The id of the team of this name, which is made when it is new."""
+    row = session.execute(select(TeamRow).where(TEAM.name == name)).scalar_one_or_none()
+    if row is None:
+        row = TeamRow(name=name, created_at=now)
+        session.add(row)
+        session.flush()
+    return cast(int, row.id)

@@ -1,0 +1,317 @@
+"""The tables, as SQLModel rows. They stay in this folder; frozen dataclasses of `domain.model` leave it.
+
+What must be unique is a constraint here, not a check in the code. A change to this file comes with a migration.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Column, Field, SQLModel
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware UTC times on both databases: SQLite keeps no zone, so it is put back on the way out."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("a time without a zone reached the database")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Row(SQLModel):
+    """Base of every table; named constraints so that migrations can name them on both databases."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def _time(*, null: bool = False, index: bool = False) -> Any:
+    return Field(default=None, sa_column=Column(UtcDateTime, nullable=null, index=index))
+
+
+def _json(default: Any = None) -> Any:
+    factory = (lambda: default) if not isinstance(default, (list, dict)) else default.copy
+    return Field(default_factory=factory, sa_column=Column(JSON, nullable=False))
+
+
+def _text() -> Any:
+    return Field(default="", sa_column=Column(Text, nullable=False))
+
+
+def _ref(target: str, *, null: bool = False, index: bool = True, cascade: bool = True) -> Any:
+    key = ForeignKey(target, ondelete="CASCADE" if cascade else None)
+    return Field(default=None, sa_column=Column(key, nullable=null, index=index))
+
+
+class TeamRow(Row, table=True):
+    __tablename__ = "team"
+    id: int | None = Field(default=None, primary_key=True)
+    name: str = Field(unique=True)
+    created_at: datetime = _time()
+
+
+class KeyRow(Row, table=True):
+    __tablename__ = "api_key"
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int = _ref("team.id")
+    name: str
+    prefix: str = Field(unique=True)
+    hash: str
+    scopes: list[str] = _json([])
+    created_at: datetime = _time()
+    expires_at: datetime | None = _time(null=True)
+    last_used_at: datetime | None = _time(null=True)
+    revoked_at: datetime | None = _time(null=True)
+
+
+class FeedRow(Row, table=True):
+    __tablename__ = "feed"
+    id: int | None = Field(default=None, primary_key=True)
+    url: str = Field(unique=True)
+    title: str = _text()
+    state: str
+    tier: str
+    full_text: str
+    jurisdiction: str | None = None
+    language: str | None = None
+    interval_seconds: float
+    next_due_at: datetime = _time(index=True)
+    etag: str | None = None
+    last_modified: str | None = None
+    body_hash: str | None = None
+    failures: int = 0
+    reason: str | None = None
+    problem: str | None = None
+    last_polled_at: datetime | None = _time(null=True)
+    last_ok_at: datetime | None = _time(null=True)
+    polled_once: bool = False
+    managed: bool = False
+    active: bool = True
+    created_at: datetime = _time()
+    lease_until: datetime | None = _time(null=True)
+    lease_token: int = 0
+
+
+class StoryRow(Row, table=True):
+    __tablename__ = "story"
+    id: int | None = Field(default=None, primary_key=True)
+    title: str = _text()
+    opened_at: datetime = _time()
+    last_at: datetime = _time(index=True)
+
+
+class EntryRow(Row, table=True):
+    """`key` is the identity within the feed; `link_key` the digest of the canonical address, the identity across feeds.
+
+    Once `state` is done, `summary` and `content` hold the text as it was read.
+    """
+
+    __tablename__ = "entry"
+    __table_args__ = (
+        UniqueConstraint("feed_id", "key"),
+        Index("ix_entry_state_next_attempt_at", "state", "next_attempt_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    feed_id: int = _ref("feed.id")
+    key: str
+    guid: str | None = None
+    link: str = _text()
+    link_key: str | None = Field(default=None, index=True)
+    title: str = _text()
+    summary: str = _text()
+    content: str = _text()
+    lang: str | None = None
+    published: datetime | None = _time(null=True)
+    updated: datetime | None = _time(null=True)
+    received_at: datetime = _time(index=True)
+    content_hash: str
+    revision: int = 0
+    state: str
+    attempts: int = 0
+    next_attempt_at: datetime = _time()
+    problem: str | None = None
+    lease_until: datetime | None = _time(null=True)
+    lease_token: int = 0
+    judged_by: str | None = None
+    judged_at: datetime | None = _time(null=True)
+    sketch: list[int] = _json([])
+    story_id: int | None = _ref("story.id", null=True)
+    placement: str | None = None
+
+
+class DevelopmentRow(Row, table=True):
+    __tablename__ = "development"
+    __table_args__ = (Index("ix_development_act", "jurisdiction", "topic", "action"),)
+    id: int | None = Field(default=None, primary_key=True)
+    entry_id: int = _ref("entry.id")
+    jurisdiction: str
+    topic: str
+    action: str
+    direction: str
+    stage: str
+    evidence: list[dict[str, Any]] = _json([])
+
+
+class MatchRow(Row, table=True):
+    __tablename__ = "match"
+    __table_args__ = (UniqueConstraint("entry_id", "rule_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    entry_id: int = _ref("entry.id")
+    rule_id: str = Field(index=True)
+    digest: str
+    severity: str
+    developments: list[dict[str, Any]] = _json([])
+    evidence: list[dict[str, Any]] = _json([])
+    matched_at: datetime = _time()
+
+
+class AlertRow(Row, table=True):
+    __tablename__ = "alert"
+    __table_args__ = (UniqueConstraint("story_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    story_id: int = _ref("story.id", index=False)
+    title: str = _text()
+    severity: str
+    raised_at: datetime = _time(index=True)
+
+
+class AlertRuleRow(Row, table=True):
+    __tablename__ = "alert_rule"
+    alert_id: int = Field(sa_column=Column(ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True))
+    rule_id: str = Field(primary_key=True)
+
+
+class SubscriptionRow(Row, table=True):
+    __tablename__ = "subscription"
+    __table_args__ = (UniqueConstraint("team_id", "name"),)
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int = _ref("team.id")
+    name: str
+    watch: dict[str, Any] = _json({})
+    active: bool = True
+    managed: bool = False
+    created_at: datetime = _time()
+
+
+class ChannelRow(Row, table=True):
+    """The address and the signing secret are ciphertext; `fingerprint` tells equal addresses of one team apart."""
+
+    __tablename__ = "channel"
+    __table_args__ = (UniqueConstraint("team_id", "fingerprint"),)
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int = _ref("team.id")
+    kind: str
+    shown: str
+    fingerprint: str
+    url_cipher: str
+    secret_cipher: str | None = None
+    created_at: datetime = _time()
+
+
+class SubscriptionChannelRow(Row, table=True):
+    __tablename__ = "subscription_channel"
+    subscription_id: int = Field(sa_column=Column(ForeignKey("subscription.id", ondelete="CASCADE"), primary_key=True))
+    channel_id: int = Field(
+        sa_column=Column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True, index=True)
+    )
+
+
+class RouteRow(Row, table=True):
+    """The ledger: what became of each match for each subscription; it outlives the subscription.
+
+    `subscription_id` 0 stands for "nobody subscribes to anything".
+    """
+
+    __tablename__ = "route"
+    __table_args__ = (UniqueConstraint("match_id", "subscription_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    match_id: int = _ref("match.id")
+    subscription_id: int = Field(index=True)
+    subscription: str = ""
+    team_id: int | None = _ref("team.id", null=True)
+    alert_id: int = _ref("alert.id")
+    reason: str
+    decided_at: datetime = _time()
+
+
+class DeliveryRow(Row, table=True):
+    """The outbox. `content` is the alert as this receiver is told it: the same on every attempt."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        UniqueConstraint("alert_id", "channel_id"),
+        Index("ix_delivery_state_due_at", "state", "due_at"),
+        Index("ix_delivery_channel_id_state_due_at", "channel_id", "state", "due_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    message_id: str = Field(unique=True)
+    kind: str
+    team_id: int = _ref("team.id")
+    channel_id: int = _ref("channel.id", index=False)
+    subscription: str
+    alert_id: int | None = _ref("alert.id", null=True)
+    content: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    state: str
+    attempts: int = 0
+    attempts_before: int = 0  # those made before a person put it back in line: its schedule starts anew
+    due_at: datetime = _time()
+    created_at: datetime = _time()
+    settled_at: datetime | None = _time(null=True)
+    detail: str = _text()
+    lease_until: datetime | None = _time(null=True)
+    lease_token: int = 0
+
+
+class AttemptRow(Row, table=True):
+    """Written before connecting: a row without an outcome is a send whose fate is unknown."""
+
+    __tablename__ = "attempt"
+    __table_args__ = (UniqueConstraint("delivery_id", "number"),)
+    id: int | None = Field(default=None, primary_key=True)
+    delivery_id: int = _ref("delivery.id", index=False)
+    number: int
+    started_at: datetime = _time()
+    finished_at: datetime | None = _time(null=True)
+    outcome: str | None = None
+    http_status: int | None = None
+    detail: str = _text()
+
+
+# Statements name columns through these: SQLModel types a class attribute as the value it holds, not as the column.
+TEAM: Any = TeamRow
+KEY: Any = KeyRow
+FEED: Any = FeedRow
+STORY: Any = StoryRow
+ENTRY: Any = EntryRow
+DEVELOPMENT: Any = DevelopmentRow
+MATCH: Any = MatchRow
+ALERT: Any = AlertRow
+ALERT_RULE: Any = AlertRuleRow
+SUBSCRIPTION: Any = SubscriptionRow
+CHANNEL: Any = ChannelRow
+SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
+ROUTE: Any = RouteRow
+DELIVERY: Any = DeliveryRow
+ATTEMPT: Any = AttemptRow

@@ -1,0 +1,63 @@
+"""Fixtures shared by all tests: a settable clock and a store on SQLite and on a real PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service.domain.model import Secret
+from service.storage.store import Store
+from tests.postgres import Postgres
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+TEST_KEY = Secret("cG9saWN5d2F0Y2ggdGVzdHMgdXNlIHRoaXMga2V5ISE=")
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, step: timedelta) -> datetime:
+        self.now += step
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A PostgreSQL server of our own, started from the pip package and stopped at the end."""
+    with Postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database on each engine."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/policywatch.db"
+        return
+    server: Postgres = request.getfixturevalue("postgres")
+    with server.new_database() as url:
+        yield url
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A migrated store on each engine."""
+    store = Store(database_url, lambda _sealed: (TEST_KEY,))
+    yield store
+    store.close()
+
+

@@ -1,0 +1,189 @@
+"""Who is told, and what follows an attempt or a poll: tables of decisions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from service.domain.model import (
+    Action,
+    Channel,
+    ChannelKind,
+    DeliveryState,
+    Failed,
+    Feed,
+    FeedState,
+    Fetched,
+    FetchReason,
+    FullText,
+    Gone,
+    Limited,
+    NotModified,
+    Outcome,
+    OutcomeStatus,
+    ParsedFeed,
+    RouteReason,
+    Secret,
+    Severity,
+    Subscription,
+    Tier,
+    Topic,
+    Validators,
+    Watch,
+)
+from service.domain.routing import MAX_ATTEMPTS, MAX_BACKOFF, WAITS, Polled, after_attempt, after_poll, route, selects
+from tests.builders import a_development, a_match
+from tests.conftest import NOON
+
+HOUR = timedelta(hours=1)
+
+
+def a_subscription(number: int = 1, watch: Watch = Watch(), *, channels: tuple[int, ...] = (1,), active: bool = True):
+    made = tuple(Channel(id=n, kind=ChannelKind.WEBHOOK, url=Secret("x"), shown="x") for n in channels)
+    return Subscription(
+        id=number, team="t", name=f"s{number}", watch=watch, channels=made, created_at=NOON, active=active
+    )
+
+
+@pytest.mark.parametrize(
+    ("watch", "reason"),
+    [
+        pytest.param(Watch(), None, id="everything"),
+        pytest.param(Watch(jurisdictions=("KZ", "CN")), None, id="its-country"),
+        pytest.param(Watch(jurisdictions=("KZ",)), RouteReason.NOT_WATCHED, id="another-country"),
+        pytest.param(Watch(topics=(Topic.STABLECOIN,), actions=(Action.BAN,)), None, id="topic-and-action"),
+        pytest.param(Watch(topics=(Topic.AI,)), RouteReason.NOT_WATCHED, id="another-topic"),
+        pytest.param(Watch(rules=("cn-*",)), None, id="rule-pattern"),
+        pytest.param(Watch(rules=("kz-*",)), RouteReason.NOT_WATCHED, id="another-rule"),
+        pytest.param(Watch(min_severity=Severity.MEDIUM), None, id="loud-enough"),
+        pytest.param(Watch(min_severity=Severity.HIGH), RouteReason.BELOW_SEVERITY, id="too-quiet"),
+    ],
+)
+def test_selects(watch, reason) -> None:
+    assert selects(watch, a_match()) is reason
+
+
+def test_a_watch_is_met_by_one_development_not_by_parts_of_two() -> None:
+    match = a_match("r", a_development("CN"), a_development("KZ", topic=Topic.MINING))
+    assert selects(Watch(jurisdictions=("KZ",), topics=(Topic.STABLECOIN,)), match) is RouteReason.NOT_WATCHED
+
+
+@pytest.mark.parametrize(
+    ("subscriptions", "told", "reasons"),
+    [
+        pytest.param([], (), [RouteReason.NO_SUBSCRIPTION], id="nobody"),
+        pytest.param([a_subscription()], (), [RouteReason.DELIVERED], id="delivered"),
+        pytest.param([a_subscription()], (1,), [RouteReason.ALREADY_TOLD], id="told-before"),
+        pytest.param(
+            [a_subscription(1), a_subscription(2)],
+            (),
+            [RouteReason.DELIVERED, RouteReason.ALREADY_TOLD],
+            id="one-message-a-channel",
+        ),
+        pytest.param([a_subscription(active=False)], (), [RouteReason.INACTIVE], id="silenced"),
+        pytest.param([a_subscription(channels=())], (), [RouteReason.NO_CHANNEL], id="no-channel"),
+    ],
+)
+def test_route(subscriptions, told, reasons) -> None:
+    assert [r.reason for r in route([a_match()], subscriptions, told)] == reasons
+
+
+def test_two_rules_lead_to_one_message() -> None:
+    routes = route([a_match("a"), a_match("b")], [a_subscription()], ())
+    assert [(r.rule_id, r.channel_ids) for r in routes] == [("a", (1,)), ("b", ())]
+
+
+def test_a_second_channel_is_told_even_when_the_first_was() -> None:
+    (only,) = route([a_match()], [a_subscription(channels=(1, 2))], {1})
+    assert (only.reason, only.channel_ids) == (RouteReason.DELIVERED, (2,))
+
+
+@pytest.mark.parametrize(
+    ("tries", "status", "state"),
+    [
+        pytest.param(1, OutcomeStatus.SENT, DeliveryState.SENT, id="sent"),
+        pytest.param(1, OutcomeStatus.RETRY, DeliveryState.PENDING, id="tried-again"),
+        pytest.param(1, OutcomeStatus.REFUSED, DeliveryState.DEAD, id="refused-for-good"),
+        pytest.param(MAX_ATTEMPTS - 1, OutcomeStatus.RETRY, DeliveryState.PENDING, id="last-wait"),
+        pytest.param(MAX_ATTEMPTS, OutcomeStatus.RETRY, DeliveryState.DEAD, id="patience-over"),
+    ],
+)
+def test_after_attempt(tries, status, state) -> None:
+    assert after_attempt(tries, Outcome(status=status), NOON, 0.5).state is state
+
+
+def test_the_schedule_is_ten_attempts_over_about_three_days() -> None:
+    assert MAX_ATTEMPTS == 10
+    assert timedelta(hours=75) < sum(WAITS, timedelta()) < timedelta(hours=77)
+
+
+@pytest.mark.parametrize(("chance", "low", "high"), [(0.0, 4.0, 4.0), (0.5, 5.0, 5.0), (1.0, 6.0, 6.0)])
+def test_retries_spread(chance, low, high) -> None:
+    due = after_attempt(1, Outcome(status=OutcomeStatus.RETRY), NOON, chance).due_at
+    assert low <= (due - NOON).total_seconds() <= high
+
+
+@pytest.mark.parametrize(
+    ("asked", "waited"),
+    [
+        pytest.param(timedelta(seconds=1), timedelta(seconds=5), id="never-sooner-than-the-schedule"),
+        pytest.param(HOUR, HOUR, id="as-asked"),
+        pytest.param(timedelta(days=400), timedelta(hours=24), id="within-reason"),
+    ],
+)
+def test_retry_after(asked, waited) -> None:
+    outcome = Outcome(status=OutcomeStatus.RETRY, retry_after=asked)
+    assert after_attempt(1, outcome, NOON, 0.5).due_at - NOON == waited
+
+
+FEED = Feed(
+    id=1,
+    url="https://a.example/",
+    title="",
+    state=FeedState.NEW,
+    tier=Tier.UNKNOWN,
+    full_text=FullText.AUTO,
+    interval=HOUR,
+    next_due_at=NOON,
+    validators=Validators(etag='"1"'),
+    body_hash="h1",
+)
+
+
+@pytest.mark.parametrize(
+    ("result", "state", "wait"),
+    [
+        pytest.param(Fetched(url="u", body=b"x"), FeedState.HEALTHY, HOUR, id="fetched"),
+        pytest.param(NotModified(url="u"), FeedState.HEALTHY, HOUR, id="not-modified"),
+        pytest.param(Limited(url="u", status=429), FeedState.LIMITED, HOUR, id="limited"),
+        pytest.param(
+            Limited(url="u", status=429, retry_after=5 * HOUR), FeedState.LIMITED, 5 * HOUR, id="limited-for-long"
+        ),
+        pytest.param(Gone(url="u"), FeedState.GONE, MAX_BACKOFF, id="gone"),
+        pytest.param(
+            Failed(url="u", reason=FetchReason.TIMEOUT, detail="slow"), FeedState.FAILING, HOUR, id="failed-once"
+        ),
+    ],
+)
+def test_after_poll(result, state, wait) -> None:
+    update = after_poll(FEED, Polled(result=result, document=ParsedFeed()), NOON, 0.5)
+    assert (update.state, update.next_due_at - NOON) == (state, wait)
+
+
+def test_a_failing_feed_slows_to_once_a_day_and_is_never_given_up() -> None:
+    failed = Failed(url="u", reason=FetchReason.TIMEOUT, detail="slow")
+    waits = [
+        after_poll(replace(FEED, failures=n), Polled(result=failed), NOON, 0.5).next_due_at - NOON for n in range(60)
+    ]
+    assert waits == sorted(waits)
+    assert waits[-1] == MAX_BACKOFF
+
+
+@pytest.mark.parametrize(
+    "result", [NotModified(url="u"), Gone(url="u"), Failed(url="u", reason=FetchReason.TIMEOUT, detail="slow")]
+)
+def test_validators_are_replaced_only_by_a_document(result) -> None:
+    update = after_poll(FEED, Polled(result=result), NOON, 0.5)
+    assert (update.validators, update.body_hash) == (FEED.validators, "h1")

@@ -386,7 +386,10 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Development:
-    """One policy act that an entry reports as news: who does what about which topic, how far along, which way."""
+    """One policy act that an entry reports as news: who does what about which topic, how far along, which way.
+
+    `evidence` are the words it was read from, `quotes` the sentences that say it, for a person.
+    """
 
     jurisdiction: str
     topic: Topic
@@ -394,6 +397,7 @@ class Development:
     direction: Direction
     stage: Stage
     evidence: tuple[Evidence, ...] = ()
+    quotes: tuple[Evidence, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

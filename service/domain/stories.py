@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from service.domain.model import Development, Direction, Placement, PlacementReason, Stage, Story, StoryKey
+from service.domain.model import Action, Development, Direction, Placement, PlacementReason, Stage, Story, StoryKey
 from service.domain.text import likeness
 
 WINDOW = timedelta(days=7)
@@ -18,6 +18,16 @@ WINDOW = timedelta(days=7)
 
 SAME_TEXT = 0.6
 """Likeness of sketches from which two texts count as copies of one another."""
+
+SAME_NEWS = timedelta(hours=36)
+"""Reports this close in time that agree in jurisdiction, topic, act and stage are one event even if told otherwise."""
+
+_ALIKE = (
+    frozenset({Action.LEGISLATION, Action.LICENSING}),  # a law that licenses
+    frozenset({Action.LICENSING, Action.APPROVAL}),  # licences handed out
+    frozenset({Action.BAN, Action.RESTRICTION}),
+)
+"""Acts that outlets name differently: one reports the law, another what is in it."""
 
 _ORDER = {
     Stage.RUMOURED: 0,
@@ -39,10 +49,11 @@ def place(key: StoryKey, published: datetime, nearby: Iterable[Story]) -> Placem
     """The story that `key` belongs to, newest first among equals; a new one when there is none."""
     best: tuple[float, datetime, Story, PlacementReason] | None = None
     for story in nearby:
-        if abs(published - story.last_at) > WINDOW and abs(published - story.opened_at) > WINDOW:
+        apart = _distance(published, story)
+        if apart > WINDOW:
             continue
         for member in story.members:
-            verdict = _same_event(key, member)
+            verdict = _same_event(key, member, apart)
             if verdict is None:
                 continue
             strength, reason = verdict
@@ -53,13 +64,13 @@ def place(key: StoryKey, published: datetime, nearby: Iterable[Story]) -> Placem
     return Placement(story_id=best[2].id, reason=best[3])
 
 
-def _same_event(new: StoryKey, old: StoryKey) -> tuple[float, PlacementReason] | None:
+def _same_event(new: StoryKey, old: StoryKey, apart: timedelta) -> tuple[float, PlacementReason] | None:
     if new.link and new.link == old.link:
         return 3.0, PlacementReason.SAME_LINK
     alike = likeness(new.sketch, old.sketch)
     if not new.developments or not old.developments:
         return (1 + alike, PlacementReason.SAME_TEXT) if alike >= SAME_TEXT else None
-    shared = [(a, b) for a in new.developments for b in old.developments if _same_act(a, b)]
+    shared = [(a, b) for a in new.developments for b in old.developments if _same_act(a, b, apart)]
     if shared and alike >= SAME_TEXT:
         return 2 + alike, PlacementReason.SAME_TEXT
     if shared:
@@ -67,9 +78,16 @@ def _same_event(new: StoryKey, old: StoryKey) -> tuple[float, PlacementReason] |
     return None
 
 
-def _same_act(a: Development, b: Development) -> bool:
+def _same_act(a: Development, b: Development, apart: timedelta) -> bool:
     return (
-        (a.jurisdiction, a.topic, a.action) == (b.jurisdiction, b.topic, b.action)
+        (a.jurisdiction, a.topic) == (b.jurisdiction, b.topic)
+        and (a.action == b.action or any({a.action, b.action} <= alike for alike in _ALIKE))
         and _ORDER[a.stage] == _ORDER[b.stage]
-        and {a.direction, b.direction} != {Direction.TIGHTENING, Direction.EASING}
+        # Within a day two outlets may well see one act from two sides; later it is a change of course.
+        and (apart <= SAME_NEWS or {a.direction, b.direction} != {Direction.TIGHTENING, Direction.EASING})
     )
+
+
+def _distance(when: datetime, story: Story) -> timedelta:
+    """How far `when` lies outside the time from a story's first report to its last; zero within."""
+    return max(story.opened_at - when, when - story.last_at, timedelta(0))

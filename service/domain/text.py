@@ -6,6 +6,7 @@ Everything here computes on strings and keeps offsets into the original; it know
 from __future__ import annotations
 
 import heapq
+import itertools
 import re
 import unicodedata
 import zlib
@@ -44,6 +45,7 @@ _ALIKE = {
 _UNIFIED = {ord(c): target for target, chars in _ALIKE.items() for c in chars}
 _UNIFIED |= {c: chr(c - 0xFEE0) for c in range(0xFF01, 0xFF5F) if c not in _UNIFIED}  # full-width ASCII
 _UNIFIED |= {ord("…"): "…", ord("™"): " ", ord("®"): " "}
+_UNIFIED |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # halves of broken pairs: no encoding holds them
 _INVISIBLE = re.compile(
     "[\u00ad\u034f\u061c\u064b-\u065f\u0640\u0670\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
@@ -162,9 +164,7 @@ def canonical_url(url: str) -> str:
         host = f"[{host}]"
     if port is not None and port != _DEFAULT_PORTS[scheme]:
         host = f"{host}:{port}"
-    query = sorted(
-        (k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(k)
-    )
+    query = sorted((k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(k))
     return urlunsplit(("https" if scheme == "http" and port is None else scheme, host, path, urlencode(query), ""))
 
 
@@ -179,6 +179,7 @@ _DEVANAGARI = re.compile("[\u0900-\u097f]")
 _THAI = re.compile("[\u0e01-\u0e5b]")
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f\u1e00-\u1eff]")
 _UKRAINIAN = re.compile("[іїєґІЇЄҐ]")
+_NOT_UKRAINIAN = re.compile("[ыэъёЫЭЪЁ]")
 _SIMPLIFIED = frozenset(
     "国们为这来时个对会说发后产业务币贷证监银关于还过进动电开无现实东车长门问间风险规则则权价货资与从众优传体让设许论诉"
     "该询财贸质质购贪责败账贵费赔赛赞转轮轻较辑边达迁运远违连迟适选递逻遗邮释钟钢钱铁链销锁错键镇闭闻际陆队阶险随隐难"
@@ -194,7 +195,7 @@ _LATIN_LANGUAGES = ("en", "es", "pt", "fr", "de", "it", "tr", "vi", "id", "pl", 
 
 def detect_language(text: str, hint: str | None = None) -> str:
     """The language of `text` as BCP 47; the hint (a feed's claim) decides only where the text itself does not."""
-    sample = text[:3000]
+    sample = text[:1500]
     hint = _known_language(hint)
     counts = {
         name: len(pattern.findall(sample))
@@ -216,7 +217,7 @@ def detect_language(text: str, hint: str | None = None) -> str:
         case "hangul":
             return "ko"
         case "cyrillic":
-            return "uk" if len(_UKRAINIAN.findall(sample)) * 40 >= most else "ru"
+            return "uk" if len(_UKRAINIAN.findall(sample)) > len(_NOT_UKRAINIAN.findall(sample)) else "ru"
         case "arabic":
             return "ar"
         case "devanagari":
@@ -256,20 +257,28 @@ def _latin_language(sample: str, hint: str | None) -> str:
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  (a quarter of a second to load)
 
-    identifier = LanguageIdentifier.from_modelpath(MODEL_FILE)
+    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
     identifier.set_languages(list(_LATIN_LANGUAGES))
     return identifier
 
 
 # --- HTML ---------------------------------------------------------------------------------------------------------
 
-_BLOCKS = frozenset(
-    "p div br li ul ol table tr td th h1 h2 h3 h4 h5 h6 blockquote section article header footer figure figcaption hr "
-    "pre dl dt dd".split()
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_BLOCKS = _words(
+    "p div br li ul ol table tr td th h1 h2 h3 h4 "
+    "h5 h6 blockquote section article header footer figure figcaption hr pre dl dt dd"
 )
-_SILENT = frozenset("script style noscript template iframe svg math head title nav form button select".split())
-_VOID = frozenset("br hr img input meta link area base col embed source track wbr".split())
+_SILENT = _words("script style noscript template iframe svg math head title nav form button select")
+_VOID = _words("br hr img input meta link area base col embed source track wbr")
 _MARKUP = re.compile(r"<[a-zA-Z/!?]|&[a-zA-Z#]\w*;")
+
+
+_CUT_OFF = re.compile(r"<[a-zA-Z/][^<>]*\Z")
 
 
 class _TextOf(HTMLParser):
@@ -304,7 +313,7 @@ def html_to_text(html: str) -> str:
     if not _MARKUP.search(html):
         return html.strip()
     parser = _TextOf()
-    parser.feed(html)
+    parser.feed(_CUT_OFF.sub("", html))
     parser.close()
     paragraphs = (" ".join(p.split()) for p in re.split(r"\n[ \t\r]*\n\s*", "".join(parser.parts)))
     return "\n\n".join(p for p in paragraphs if p)
@@ -375,7 +384,7 @@ def sketch(text: str) -> tuple[int, ...]:
     words = _WORD.findall(fold(text[: _SHINGLE_LIMIT * 8]).text)[:_SHINGLE_LIMIT]
     if not words:
         return ()
-    pairs = {f"{a} {b}" for a, b in zip(words, words[1:], strict=False)} or {words[0]}
+    pairs = {f"{a} {b}" for a, b in itertools.pairwise(words)} or {words[0]}
     return tuple(heapq.nsmallest(SKETCH_SIZE, {zlib.crc32(pair.encode("utf-8", "surrogatepass")) for pair in pairs}))
 
 
@@ -426,11 +435,12 @@ def segments(entry: Entry, apart: Collection[str] = ()) -> tuple[Segment, ...]:
     phrase, or begins with one as a label, and all that follows it in its field is apart. The lead is the summary, or
     the first paragraphs of the content where there is no summary of its own.
     """
-    lone = not entry.summary.strip() or fold(entry.summary).text.strip() == fold(entry.title).text.strip()
+    title, summary = entry.title[:READ_LIMIT], entry.summary[:READ_LIMIT]
+    lone = not summary.strip() or fold(summary).text.strip() == fold(title).text.strip()
     openers = tuple(sorted(apart))
     return (
-        *(Segment("title", s, e, Zone.TITLE) for s, e in sentences(entry.title[:READ_LIMIT])),
-        *_field_segments("summary", entry.summary, openers, lead=True),
+        *(Segment("title", s, e, Zone.TITLE) for s, e in sentences(title)),
+        *_field_segments("summary", summary, openers, lead=True),
         *_field_segments("content", entry.content, openers, lead=lone),
     )
 
@@ -446,7 +456,7 @@ def _field_segments(field: str, text: str, openers: tuple[str, ...], *, lead: bo
         elif lead and read < _LEAD_LIMIT and (field == "summary" or number < 2):
             zone = Zone.LEAD
         else:
-            zone = Zone.BODY if number * 2 <= len(paragraphs) or field == "summary" else Zone.BACKGROUND
+            zone = Zone.BODY if number * 2 < len(paragraphs) or field == "summary" else Zone.BACKGROUND
         read += len(paragraph.group())
         base = paragraph.start()
         for start, end in sentences(paragraph.group()):

@@ -199,15 +199,15 @@ class Text:
     def letters(self) -> set[str]:
         return set(self._folded.text)
 
-    def sentences(self) -> Iterator[Span]:
-        yield from sentences(self.original)
+    @cached_property
+    def sentences(self) -> tuple[Span, ...]:
+        return sentences(self.original)
 
-    def paragraphs(self) -> Iterator[Span]:
-        start = 0
-        for gap in _PARAGRAPH_END.finditer(self.original):
-            yield start, gap.start()
-            start = gap.end()
-        yield start, len(self.original)
+    @cached_property
+    def paragraphs(self) -> tuple[Span, ...]:
+        gaps = [gap.span() for gap in _PARAGRAPH_END.finditer(self.original)]
+        starts = (0, *(end for _, end in gaps))
+        return tuple(zip(starts, (*(start for start, _ in gaps), len(self.original)), strict=True))
 
     def stretch(self, start: int, words: int) -> Span:
         """From the word at or after `start` on, so many words of the original text."""
@@ -243,9 +243,12 @@ class Text:
             start = text.find(key, end)
 
     def _rows(self, phrase: Phrase) -> Iterator[tuple[int, int]]:
-        for place in sorted(set(self._places(phrase.words[0]))):
+        # From the rarest word, so that a phrase of common words and one absent word costs nothing.
+        pivot, places = min(enumerate(map(self._places, phrase.words)), key=lambda pair: len(pair[1]))
+        for place in sorted({place - pivot for place in places}):
             last = place + len(phrase.words) - 1
-            if last < len(self._tokens) and all(self._fits(phrase, n, place + n) for n in range(len(phrase.words))):
+            inside = place >= 0 and last < len(self._tokens)
+            if inside and all(self._fits(phrase, n, place + n) for n in range(len(phrase.words))):
                 yield self._tokens[place].start, self._tokens[last].end
 
     def _places(self, word: Word) -> list[int]:

@@ -40,10 +40,10 @@ from tests.conftest import NOON
 HOUR = timedelta(hours=1)
 
 
-def a_subscription(number: int = 1, watch: Watch = Watch(), *, channels: tuple[int, ...] = (1,), active: bool = True):
+def a_subscription(number: int = 1, *, channels: tuple[int, ...] = (1,), active: bool = True):
     made = tuple(Channel(id=n, kind=ChannelKind.WEBHOOK, url=Secret("x"), shown="x") for n in channels)
     return Subscription(
-        id=number, team="t", name=f"s{number}", watch=watch, channels=made, created_at=NOON, active=active
+        id=number, team="t", name=f"s{number}", watch=Watch(), channels=made, created_at=NOON, active=active
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from service.domain.model import Direction, PlacementReason, Stage, Story, StoryKey, Topic
+from service.domain.model import Action, Direction, PlacementReason, Stage, Story, StoryKey, Topic
 from service.domain.stories import WINDOW, place
 from service.domain.text import sketch
 from tests.builders import a_development
@@ -24,17 +24,18 @@ def a_story(*members: StoryKey, number: int = 1, at=NOON) -> Story:
 
 
 BAN = a_development("CN")
+SAME_ACT = PlacementReason.SAME_ACT
 
 
 @pytest.mark.parametrize(
     ("new", "old", "reason"),
     [
-        pytest.param(a_key(BAN), a_key(BAN), PlacementReason.SAME_ACT, id="same-act"),
+        pytest.param(a_key(BAN), a_key(BAN), SAME_ACT, id="same-act"),
         pytest.param(a_key(BAN, link="l"), a_key(link="l"), PlacementReason.SAME_LINK, id="same-page"),
         pytest.param(a_key(BAN), a_key(a_development("KZ")), None, id="another-country-likewise"),
         pytest.param(a_key(BAN), a_key(a_development(topic=Topic.MINING)), None, id="another-topic"),
         pytest.param(a_key(BAN), a_key(a_development(stage=Stage.PROPOSED)), None, id="another-stage"),
-        pytest.param(a_key(BAN), a_key(a_development(direction=Direction.EASING)), None, id="reversal"),
+        pytest.param(a_key(BAN), a_key(a_development(action=Action.RESTRICTION)), SAME_ACT, id="another-word-for-it"),
         pytest.param(a_key(), a_key(BAN), None, id="nothing-in-common"),
     ],
 )
@@ -49,7 +50,9 @@ def test_the_same_act_much_later_is_a_new_event() -> None:
 
 
 def test_texts_without_developments_join_by_wording() -> None:
-    text = "The committee met on Tuesday to hear eleven witnesses about deposit insurance and the cost of cash handling."
+    text = (
+        "The committee met on Tuesday to hear eleven witnesses about deposit insurance and the cost of cash handling."
+    )
     assert place(a_key(text=text), NOON, [a_story(a_key(text=text + " More soon."))]).story_id == 1
     other = "A regional bakery won the county prize for rye bread after a close vote among six hundred visitors."
     assert place(a_key(text=other), NOON, [a_story(a_key(text=text))]).story_id is None
@@ -58,3 +61,9 @@ def test_texts_without_developments_join_by_wording() -> None:
 def test_the_stronger_reason_wins() -> None:
     by_act, by_link = a_story(a_key(BAN), number=1), a_story(a_key(link="l"), number=2, at=NOON - DAY)
     assert place(a_key(BAN, link="l"), NOON, [by_act, by_link]).story_id == 2
+
+
+def test_a_reversal_is_a_new_event_unless_it_is_the_same_news() -> None:
+    lifted = a_development(direction=Direction.EASING)
+    assert place(a_key(lifted), NOON + 2 * DAY, [a_story(a_key(BAN))]).story_id is None
+    assert place(a_key(lifted), NOON + timedelta(hours=3), [a_story(a_key(BAN))]).story_id == 1

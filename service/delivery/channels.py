@@ -1,0 +1,155 @@
+"""Sending one rendered message to one channel: a signed webhook, mail, or another service through Apprise.
+
+`Sender.send` answers with an outcome and never raises for what a destination does. It paces, repeats and remembers
+nothing: that is the outbox's part.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal
+from urllib.parse import quote
+
+import aiohttp
+
+from service import failpoint
+from service.delivery import webhook
+from service.delivery.addresses import parse_channel, refusal
+from service.delivery.apprise_child import Parcel, send_by_apprise
+from service.delivery.outcomes import unanswered
+from service.domain.model import Channel, ChannelKind, Message, Outcome, OutcomeStatus, Secret
+from service.sandbox import Sandbox, SandboxDied, SandboxTimeout
+
+__all__ = ["DeliverySettings", "Sender", "SmtpSettings", "parse_channel"]
+
+USER_AGENT = "policywatch"
+_NO_PASSWORD = Secret("")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpSettings:
+    """The operator's mail server. `sender` is the From address, with or without a name before it."""
+
+    host: str
+    port: int
+    sender: str
+    user: str = ""
+    password: Secret = _NO_PASSWORD
+    security: Literal["starttls", "tls", "none"] = "starttls"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverySettings:
+    """What sending needs to know of the configuration. `timeout` bounds one attempt, waiting for a child included.
+
+    `base_urls` sends a service's requests elsewhere, such as `{"https://api.telegram.org": "http://127.0.0.1:8081"}`
+    for a self-hosted Bot API server; the guard must allow that address.
+    """
+
+    allow_schemas: tuple[str, ...]
+    timeout: timedelta = timedelta(seconds=20)
+    smtp: SmtpSettings | None = None
+    base_urls: Mapping[str, str] = field(default_factory=dict)
+    user_agent: str = USER_AGENT
+
+
+class Sender:
+    """Sends to every kind of channel over one HTTP session and one sandbox, both given in and closed by the giver.
+
+    The sandbox needs the network (`egress_allow` not None) and a wall limit of no less than `settings.timeout`.
+    """
+
+    def __init__(self, session: aiohttp.ClientSession, sandbox: Sandbox, settings: DeliverySettings) -> None:
+        self._session = session
+        self._sandbox = sandbox
+        self._settings = settings
+
+    async def send(
+        self, channel: Channel, message: Message, *, message_id: str, attempt: int, now: datetime
+    ) -> Outcome:
+        """What came of sending `message` once. `message_id` is the same on every attempt; `attempt` counts from 1."""
+        if channel.kind is ChannelKind.WEBHOOK:
+            return await self._by_webhook(channel, message, message_id=message_id, attempt=attempt, now=now)
+        if channel.kind is ChannelKind.EMAIL:
+            smtp = self._settings.smtp
+            if smtp is None:
+                return unanswered("mail is not set up: the operator sets delivery.smtp")
+            address = channel.url.reveal().removeprefix("mailto:")
+            url = _mail_url(smtp, address, message_id=message_id)
+            return await self._by_apprise(url, channel, message, mail_id=_mail_id(smtp, message_id), now=now)
+        reason = refusal(channel.url.reveal(), allow_schemas=self._settings.allow_schemas)
+        if reason is not None:
+            return Outcome(status=OutcomeStatus.REFUSED, detail=reason)
+        return await self._by_apprise(channel.url, channel, message, mail_id="", now=now)
+
+    async def _by_webhook(
+        self, channel: Channel, message: Message, *, message_id: str, attempt: int, now: datetime
+    ) -> Outcome:
+        if channel.secret is None or message.payload is None:
+            return Outcome(status=OutcomeStatus.REFUSED, detail="the webhook has no signing secret or no payload")
+        try:
+            headers = webhook.headers(
+                channel.secret,
+                message_id=message_id,
+                attempt=attempt,
+                at=now,
+                body=message.payload,
+                user_agent=self._settings.user_agent,
+            )
+        except ValueError as exc:
+            return Outcome(status=OutcomeStatus.REFUSED, detail=str(exc))
+        return await webhook.post(
+            self._session, channel.url, message.payload, headers=headers, deadline=self._settings.timeout, now=now
+        )
+
+    async def _by_apprise(
+        self, url: Secret, channel: Channel, message: Message, *, mail_id: str, now: datetime
+    ) -> Outcome:
+        seconds = self._settings.timeout.total_seconds()
+        parcel = Parcel(
+            url=url,
+            kind=channel.kind,
+            message=message,
+            timeout=seconds / 2,  # for a connect and for a read each, so that the child can tell what happened
+            now=now,
+            base_urls=tuple(sorted(self._settings.base_urls.items())),
+            message_id=mail_id,
+        )
+        try:
+            # Waiting for a free child counts too: the delivery's lease must not run out while it stands in line.
+            async with asyncio.timeout(seconds):
+                outcome = await self._sandbox.run(send_by_apprise, parcel)
+        except (TimeoutError, SandboxTimeout):
+            return unanswered(f"no answer within {seconds:g} s")
+        except SandboxDied:
+            return unanswered("the sending process ended before an answer")
+        failpoint.reach("deliver.response_read")
+        return outcome
+
+
+def _mail_id(smtp: SmtpSettings, message_id: str) -> str:
+    return f"<{message_id}@{_domain(smtp.sender)}>"
+
+
+def _domain(sender: str) -> str:
+    return sender.rpartition("@")[2].rstrip("> ") or "policywatch"
+
+
+def _mail_url(smtp: SmtpSettings, address: str, *, message_id: str) -> Secret:
+    """The Apprise URL for a mail to `address` through the operator's server."""
+    login = f"{quote(smtp.user, safe='')}:{quote(smtp.password.reveal(), safe='')}@" if smtp.user else ""
+    schema = "mailto" if smtp.security == "none" else "mailtos"
+    parameters = {
+        "smtp": smtp.host,
+        "mode": {"starttls": "starttls", "tls": "ssl", "none": "insecure"}[smtp.security],
+        "from": smtp.sender,
+        "to": address,
+        "+Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
+        "+X-Policywatch-Id": message_id,
+    }
+    # Apprise reads a name with a leading + literally, so only the values are quoted.
+    query = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
+    return Secret(f"{schema}://{login}{_domain(smtp.sender)}:{smtp.port}/?{query}")

@@ -1,0 +1,140 @@
+"""What a webhook carries: canonical JSON as `PAYLOAD_SCHEMA` says, below `PAYLOAD_LIMIT` bytes. Pure.
+
+Texts are cleaned like those of every other channel, so that a receiver may pass them on to a chat room as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from service.delivery.text import link, phrase
+from service.delivery.words import headline
+from service.domain.model import Action, Alert, Delivery, Development, Direction, Severity, Source, Stage, Topic
+
+PAYLOAD_LIMIT = 20_000
+"""Bytes. Standard Webhooks asks for payloads below 20 kB."""
+
+_TEXT = {"type": "string"}
+_TEXTS = {"type": "array", "items": _TEXT}
+_MAYBE = {"type": ["string", "null"]}
+_EVIDENCE = {
+    "type": "object",
+    "required": ["field", "start", "end", "text"],
+    "properties": {"field": _TEXT, "start": {"type": "integer"}, "end": {"type": "integer"}, "text": _TEXT},
+}
+_DEVELOPMENT = {
+    "type": "object",
+    "required": ["jurisdiction", "topic", "action", "direction", "stage", "evidence"],
+    "properties": {
+        "jurisdiction": _TEXT,
+        "topic": {"enum": [*Topic]},
+        "action": {"enum": [*Action]},
+        "direction": {"enum": [*Direction]},
+        "stage": {"enum": [*Stage]},
+        "evidence": {"type": "array", "items": _EVIDENCE},
+    },
+}
+_SOURCE = {
+    "type": "object",
+    "required": ["title", "source", "link", "lang", "published"],
+    "properties": {"title": _TEXT, "source": _TEXT, "link": _MAYBE, "lang": _MAYBE, "published": _MAYBE},
+}
+PAYLOAD_SCHEMA: dict[str, object] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "title": "policywatch webhook payload, version 1",
+    "type": "object",
+    "required": ["type", "version", "timestamp", "data"],
+    "properties": {
+        "type": {"enum": ["alert.raised", "test"]},
+        "version": {"const": 1},
+        "timestamp": {"type": "string", "format": "date-time", "description": "when the alert was raised, UTC"},
+        "data": {
+            "type": "object",
+            "description": "a test carries headline, team and subscription only",
+            "required": ["headline", "team", "subscription"],
+            "properties": {
+                "alert_id": {"type": "integer"},
+                "story_id": {"type": "integer"},
+                "headline": _TEXT,
+                "title": _TEXT,
+                "severity": {"enum": [*Severity]},
+                "rules": _TEXTS,
+                "developments": {"type": "array", "items": _DEVELOPMENT},
+                "sources": {"type": "array", "items": _SOURCE},
+                "sources_total": {"type": "integer", "description": "larger than the list when that was cut"},
+                "team": _TEXT,
+                "subscription": _TEXT,
+            },
+        },
+    },
+}
+"""What receivers may rely on. New keys may appear within version 1. Texts may be cut; offsets are the entry's own."""
+
+
+def alert_payload(alert: Alert, delivery: Delivery) -> bytes:
+    """The alert as JSON; lists and texts are cut, in steps, until it is below `PAYLOAD_LIMIT`."""
+    body = b""
+    for keep, chars in ((20, 500), (10, 300), (5, 200), (2, 120), (1, 60)):
+        data: dict[str, object] = {
+            "alert_id": alert.id,
+            "story_id": alert.story_id,
+            "headline": headline(alert),
+            "title": phrase(alert.title, chars),
+            "severity": alert.severity,
+            "rules": [phrase(rule, 100) for rule in alert.rules[: keep * 3]],
+            "developments": [_development(d, keep=keep, chars=chars) for d in alert.developments[:keep]],
+            "sources": [_source(source, chars=chars) for source in alert.sources[:keep]],
+            "sources_total": len(alert.sources),
+            "team": phrase(delivery.team, 100),
+            "subscription": phrase(delivery.subscription, 100),
+        }
+        body = _canonical("alert.raised", alert.raised_at, data)
+        if len(body) < PAYLOAD_LIMIT:
+            break
+    return body
+
+
+def test_payload(headline: str, delivery: Delivery) -> bytes:
+    """A test as JSON, dated when it was asked for."""
+    data = {
+        "headline": headline,
+        "team": phrase(delivery.team, 100),
+        "subscription": phrase(delivery.subscription, 100),
+    }
+    return _canonical("test", delivery.created_at, data)
+
+
+def _development(development: Development, *, keep: int, chars: int) -> dict[str, object]:
+    return {
+        "jurisdiction": development.jurisdiction,
+        "topic": development.topic,
+        "action": development.action,
+        "direction": development.direction,
+        "stage": development.stage,
+        "evidence": [
+            {"field": e.field, "start": e.start, "end": e.end, "text": phrase(e.text, chars)}
+            for e in (*development.quotes[:2], *development.evidence[:keep])
+        ],
+    }
+
+
+def _source(source: Source, *, chars: int) -> dict[str, object]:
+    return {
+        "title": phrase(source.title, chars),
+        "source": phrase(source.source, 100),
+        "link": link(source.link),
+        "lang": phrase(source.lang, 20) if source.lang else None,
+        "published": _iso(source.published) if source.published else None,
+    }
+
+
+def _canonical(kind: str, when: datetime, data: Mapping[str, object]) -> bytes:
+    """Sorted keys, no blanks, UTF-8: the bytes that are signed are the same on every attempt."""
+    whole = {"type": kind, "version": 1, "timestamp": _iso(when), "data": data}
+    return json.dumps(whole, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _iso(when: datetime) -> str:
+    return when.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,655 @@
+"""Sending through Apprise, judged on the wire: Slack, Telegram and mail as those services document their formats, and
+what may be written as a channel's address. The child process, its guard and the servers are real."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from ipaddress import ip_network
+from typing import Any
+
+import aiohttp
+import pytest
+
+from service.config import DEFAULT_SCHEMAS
+from service.delivery.addresses import load_apprise
+from service.delivery.channels import DeliverySettings, Sender, SmtpSettings, parse_channel
+from service.delivery.message import render
+from service.domain.model import (
+    Alert,
+    Channel,
+    ChannelKind,
+    Invalid,
+    Outcome,
+    OutcomeStatus,
+    Secret,
+)
+from service.sandbox import Sandbox, SandboxDied
+from tests.fakes_delivery import (
+    CANARIES,
+    HOSTILE,
+    LOOPBACK,
+    NOON,
+    SLACK,
+    SLACK_BOT,
+    TELEGRAM,
+    WHSEC,
+    Answers,
+    Got,
+    Mailbox,
+    SlackHook,
+    TelegramBot,
+    a_channel,
+    a_delivery,
+    a_source,
+    an_alert,
+    certificate,
+    forbidden,
+    part,
+    receiving,
+    serving,
+)
+
+SLACK_ROOM = a_channel(ChannelKind.SLACK, SLACK)
+TELEGRAM_CHAT = a_channel(ChannelKind.TELEGRAM, TELEGRAM)
+MAIL = a_channel(ChannelKind.EMAIL, "mailto:desk@example.org")
+DISCORD = a_channel(ChannelKind.OTHER, "discord://" + "4" * 24 + "/" + "canary" * 10 + "bbbb")
+PUSHOVER = a_channel(ChannelKind.OTHER, "pover://" + "u" * 30 + "@" + "a" * 30)
+CHILD: list[Sandbox] = []
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_child_for_all() -> Iterator[None]:
+    """A child takes a second to start and load Apprise; a real one serves many channels too."""
+    CHILD.append(Sandbox(egress_allow=LOOPBACK, wall_seconds=60, cpu_seconds=60))
+    yield
+    CHILD.pop().close()
+
+
+@asynccontextmanager
+async def sender(
+    *,
+    slack: str = "",
+    bot: str = "",
+    telegram: str = "",
+    other: str = "",
+    smtp: SmtpSettings | None = None,
+    patience: timedelta = timedelta(seconds=20),
+    sandbox: Sandbox | None = None,
+) -> AsyncIterator[Sender]:
+    """A sender whose services are on loopback; without an address a service is somewhere that refuses connections."""
+    nowhere = "http://127.0.0.1:9"
+    base_urls = {
+        "https://hooks.slack.com": slack or nowhere,
+        "https://slack.com": bot or nowhere,
+        "https://api.telegram.org": telegram or nowhere,
+        "https://discord.com": other or nowhere,
+        "https://api.pushover.net": other or nowhere,
+    }
+    settings = DeliverySettings(allow_schemas=DEFAULT_SCHEMAS, timeout=patience, smtp=smtp, base_urls=base_urls)
+    async with aiohttp.ClientSession() as session:
+        yield Sender(session, sandbox or CHILD[0], settings)
+
+
+async def send(out: Sender, channel: Channel, alert: Alert | None = None, **changes: Any) -> Outcome:
+    delivery = a_delivery(channel, alert or an_alert(), **changes)
+    return await out.send(channel, render(delivery, now=NOON), message_id="msg_1", attempt=1, now=NOON)
+
+
+# --- Slack ----------------------------------------------------------------------------------------------------------
+
+
+async def test_slack_receives_an_alert():
+    async with serving(SlackHook()) as slack, sender(slack=slack.url) as out:
+        assert await send(out, SLACK_ROOM) == Outcome(status=OutcomeStatus.SENT, http_status=200)
+        (got,) = slack.got
+    assert (got.method, got.path) == ("POST", "/services/T1CANARYA/B2CANARYB/C3canarysecretcanaryC3c4")
+    (attachment,) = got.json["attachments"]
+    assert attachment["title"] == "[HIGH] China: ban on stablecoins, enacted (tightening)"
+    assert attachment["text"].startswith(
+        "China «bans» stablecoin payments\nExample Wire https://news.example.org/china/1"
+    )
+    assert "?a=1&amp;b=2" in attachment["text"]
+    assert "Alert 42" in attachment["text"]
+
+
+async def test_an_address_as_slack_hands_it_out_is_slack():
+    pasted = a_channel(ChannelKind.SLACK, "https://hooks.slack.com/services/T1CANARYA/B2CANARYB/C3canarysecretC3canary")
+    async with serving(SlackHook()) as slack, sender(slack=slack.url) as out:
+        assert (await send(out, pasted)).status is OutcomeStatus.SENT
+        assert "attachments" in slack.got[0].json
+
+
+async def test_slack_takes_every_hostile_title_and_a_long_alert():
+    """One child, one connection: the room shows nothing forbidden, and Slack would refuse none of it."""
+    async with serving(SlackHook()) as slack, sender(slack=slack.url) as out:
+        for text in (*HOSTILE, "& < > " * 3000):
+            alert = an_alert(title=text, sources=tuple(a_source(i, title=text, source=text) for i in range(9)))
+            assert (await send(out, SLACK_ROOM, alert)).status is OutcomeStatus.SENT
+        assert slack.faults == []
+        for got in slack.got:
+            for shown in SlackHook.texts(got.json):
+                assert forbidden(shown) is None
+                assert "<" not in shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "retry_after", "detail"),
+    [
+        pytest.param((200, {}, "ok"), OutcomeStatus.SENT, None, "", id="ok"),
+        pytest.param((404, {}, "no_service"), OutcomeStatus.REFUSED, None, "answered 404: no_service", id="gone"),
+        pytest.param(
+            (403, {}, "invalid_token"), OutcomeStatus.REFUSED, None, "answered 403: invalid_token", id="token"
+        ),
+        pytest.param(
+            (410, {}, "channel_is_archived"),
+            OutcomeStatus.REFUSED,
+            None,
+            "answered 410: channel_is_archived",
+            id="arch",
+        ),
+        pytest.param(
+            (429, {"retry-after": "30"}, "rate_limited"),
+            OutcomeStatus.RETRY,
+            30,
+            "answered 429: rate_limited",
+            id="rate",
+        ),
+        pytest.param((500, {}, "rollup_error"), OutcomeStatus.RETRY, None, "answered 500: rollup_error", id="fault"),
+        pytest.param((302, {"location": "/x"}, ""), OutcomeStatus.RETRY, None, "answered 302", id="redirect"),
+        pytest.param((200, {}, "<html>portal"), OutcomeStatus.RETRY, None, "answered 200: <html>portal", id="portal"),
+    ],
+)
+async def test_slack_answers(answer, status, retry_after, detail):
+    async with serving(SlackHook([answer])) as slack, sender(slack=slack.url) as out:
+        outcome = await send(out, SLACK_ROOM)
+        assert len(slack.got) == 1
+    assert outcome == Outcome(
+        status=status,
+        detail=detail,
+        http_status=answer[0],
+        retry_after=timedelta(seconds=retry_after) if retry_after else None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        pytest.param("channel_not_found", OutcomeStatus.REFUSED, id="channel"),
+        pytest.param("invalid_auth", OutcomeStatus.REFUSED, id="auth"),
+        pytest.param("internal_error", OutcomeStatus.RETRY, id="fault"),
+    ],
+)
+async def test_slack_bot_says_no_with_status_200(error, status):
+    answer = (200, {"content-type": "application/json"}, json.dumps({"ok": False, "error": error}))
+    async with serving(Answers([answer])) as slack, sender(bot=slack.url) as out:
+        outcome = await send(out, a_channel(ChannelKind.SLACK, SLACK_BOT))
+        (got,) = slack.got
+    assert got.path == "/api/chat.postMessage"
+    assert (outcome.status, outcome.detail) == (status, f"answered 200: {error}")
+
+
+# --- Telegram -------------------------------------------------------------------------------------------------------
+
+
+async def test_telegram_receives_an_alert():
+    async with serving(TelegramBot([TelegramBot.ok()])) as telegram, sender(telegram=telegram.url) as out:
+        assert (await send(out, TELEGRAM_CHAT)).status is OutcomeStatus.SENT
+        (got,) = telegram.got
+    assert got.json["chat_id"] == 4321
+    shown = TelegramBot.shown(got.json)
+    assert shown.startswith(
+        "[HIGH] China: ban on stablecoins, enacted (tightening)\r\nChina «bans» stablecoin payments"
+    )
+    assert "https://news.example.org/china/1?a=1&b=2" in shown
+    assert "Alert 42" in shown
+
+
+async def test_telegram_takes_every_hostile_title_and_a_long_alert():
+    async with serving(TelegramBot([TelegramBot.ok()])) as telegram, sender(telegram=telegram.url) as out:
+        for text in (*HOSTILE, "& < > 😀 " * 3000):
+            alert = an_alert(title=text, sources=tuple(a_source(i, title=text, source=text) for i in range(9)))
+            assert (await send(out, TELEGRAM_CHAT, alert)).status is OutcomeStatus.SENT
+        assert telegram.faults == []
+        assert len(telegram.got) == len(HOSTILE) + 1  # one message each, never split
+        assert all(forbidden(TelegramBot.shown(got.json).replace("<", "‹")) is None for got in telegram.got)
+        assert all("Alert 42" in got.json["text"] for got in telegram.got)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "retry_after"),
+    [
+        pytest.param(TelegramBot.error(400, "Bad Request: chat not found"), OutcomeStatus.REFUSED, None, id="chat"),
+        pytest.param(TelegramBot.error(401, "Unauthorized"), OutcomeStatus.REFUSED, None, id="token"),
+        pytest.param(TelegramBot.error(403, "Forbidden: bot was blocked"), OutcomeStatus.REFUSED, None, id="blocked"),
+        pytest.param(TelegramBot.error(429, "Too Many Requests", retry_after=35), OutcomeStatus.RETRY, 35, id="rate"),
+        pytest.param(TelegramBot.error(502, "Bad Gateway"), OutcomeStatus.RETRY, None, id="fault"),
+    ],
+)
+async def test_telegram_answers(answer, status, retry_after):
+    async with serving(TelegramBot([answer])) as telegram, sender(telegram=telegram.url) as out:
+        outcome = await send(out, TELEGRAM_CHAT)
+    assert (outcome.status, outcome.http_status) == (status, answer[0])
+    assert outcome.detail == f"answered {answer[0]}: {json.loads(answer[2])['description']}"
+    assert outcome.retry_after == (timedelta(seconds=retry_after) if retry_after else None)
+
+
+# --- other services -------------------------------------------------------------------------------------------------
+
+
+async def test_a_small_service_gets_one_message_that_keeps_the_alert_id():
+    answer = (200, {"content-type": "application/json"}, '{"status":1}')
+    alert = an_alert(sources=tuple(a_source(i, title="Long title " * 20) for i in range(9)))
+    async with serving(Answers([answer])) as other, sender(other=other.url) as out:
+        assert (await send(out, PUSHOVER, alert)).status is OutcomeStatus.SENT
+        (got,) = other.got
+    assert b"Alert+42" in got.body
+
+
+async def test_discord_pings_nobody():
+    async with serving(Answers([(204, {}, "")])) as other, sender(other=other.url) as out:
+        for text in HOSTILE:
+            assert (await send(out, DISCORD, an_alert(title=text))).status is OutcomeStatus.SENT
+        assert all(forbidden(got.json["content"]) is None for got in other.got)
+        assert all(len(got.json["content"]) <= 2000 for got in other.got)
+
+
+# --- mail -----------------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def mailing(mailbox: Mailbox, *, log_in: bool = False, **changes: Any) -> AsyncIterator[Sender]:
+    async with receiving(mailbox, log_in=log_in) as port:
+        given: dict[str, Any] = {"host": "127.0.0.1", "port": port, "sender": "Policy watch <alerts@example.net>"}
+        async with sender(smtp=SmtpSettings(**{"security": "none"} | given | changes)) as out:
+            yield out
+
+
+async def test_mail_as_received():
+    mailbox = Mailbox()
+    async with mailing(mailbox) as out:
+        outcome = await send(out, MAIL)
+    assert outcome == Outcome(status=OutcomeStatus.SENT, detail="accepted by the mail server")
+    (mail,) = mailbox.mails
+    assert mailbox.recipients == [["desk@example.org"]]
+    assert mail["Subject"] == "[HIGH] China: ban on stablecoins, enacted (tightening)"
+    assert mail["From"] == "Policy watch <alerts@example.net>"
+    assert mail["To"] == "desk@example.org"
+    assert mail.get_all("Message-ID") == ["<msg_1@example.net>"]
+    assert mail["X-Policywatch-Id"] == "msg_1"
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail.get_content_type() == "multipart/alternative"
+    assert part(mail, "plain").startswith(
+        "China «bans» stablecoin payments\nExample Wire https://news.example.org/china/1?a=1&b=2\n"
+    )
+    assert "China <mark>bans</mark> stablecoin payments" in part(mail, "html")
+
+
+MAIL_HEADERS = [
+    "Auto-Submitted",
+    "Content-Type",
+    "Date",
+    "From",
+    "MIME-Version",
+    "Message-ID",
+    "Subject",
+    "To",
+    "X-Application",
+    "X-Policywatch-Id",
+]
+
+
+async def test_mail_of_every_hostile_title():
+    mailbox = Mailbox()
+    async with mailing(mailbox) as out:
+        for text in HOSTILE:
+            alert = an_alert(title=text, developments=(), sources=(a_source(title=text, source=text, link=text),))
+            assert (await send(out, MAIL, alert)).status is OutcomeStatus.SENT
+    for mail, recipients in zip(mailbox.mails, mailbox.recipients, strict=True):
+        assert recipients == ["desk@example.org"]
+        assert sorted(mail.keys()) == MAIL_HEADERS
+        assert len(mail["Subject"]) <= 200
+        assert forbidden(mail["Subject"]) is None
+        assert forbidden(part(mail, "plain")) is None
+        assert "<script" not in part(mail, "html")
+        assert "<img" not in part(mail, "html")
+
+
+async def test_a_test_mail():
+    mailbox = Mailbox()
+    async with mailing(mailbox) as out:
+        delivery = a_delivery(MAIL, None)
+        await out.send(MAIL, render(delivery, now=NOON), message_id="msg_2", attempt=1, now=NOON)
+    (mail,) = mailbox.mails
+    assert mail["Subject"] == "Test message from policywatch"
+    assert "This is a test of subscription asia desk" in part(mail, "html")
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        pytest.param({"rcpt_answer": "550 no such user"}, OutcomeStatus.REFUSED, id="no-mailbox"),
+        pytest.param({"rcpt_answer": "450 greylisted"}, OutcomeStatus.RETRY, id="greylisted"),
+        pytest.param({"rcpt_answer": "535 log in first"}, OutcomeStatus.RETRY, id="log-in"),
+        pytest.param({"data_answer": "554 rejected"}, OutcomeStatus.REFUSED, id="rejected"),
+        pytest.param({"data_answer": "452 full"}, OutcomeStatus.RETRY, id="disk-full"),
+        pytest.param({"data_answer": "421 closing"}, OutcomeStatus.RETRY, id="closing"),
+    ],
+)
+async def test_mail_server_says_no(said, status):
+    mailbox = Mailbox()
+    ((name, answer),) = said.items()
+    setattr(mailbox, name, answer)
+    async with mailing(mailbox) as out:
+        outcome = await send(out, MAIL)
+    assert outcome == Outcome(status=status, detail=f"answered {answer[:3]}: {answer[4:]}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "detail"),
+    [
+        pytest.param(
+            {"security": "starttls"},
+            "the mail server does not offer what delivery.smtp asks for (STARTTLS or log-in)",
+            id="no-starttls",
+        ),
+        pytest.param({"security": "tls"}, "no TLS connection: WRONG_VERSION_NUMBER", id="no-tls"),
+        pytest.param(
+            {"user": "canaryuser@example.net", "password": Secret("canary:pw/@?#")},
+            "the mail server does not offer what delivery.smtp asks for (STARTTLS or log-in)",
+            id="no-log-in",
+        ),
+        pytest.param({"port": 9}, "connection refused", id="refused"),
+    ],
+)
+async def test_mail_server_is_not_as_set(changes, detail):
+    async with mailing(Mailbox(), **changes) as out:
+        assert await send(out, MAIL) == Outcome(status=OutcomeStatus.RETRY, detail=detail)
+
+
+async def test_mail_that_is_not_set_up_waits_for_the_operator():
+    async with sender() as out:
+        outcome = await send(out, MAIL)
+    assert (outcome.status, outcome.detail) == (
+        OutcomeStatus.RETRY,
+        "mail is not set up: the operator sets delivery.smtp",
+    )
+
+
+async def test_log_in_as_written():
+    mailbox = Mailbox()
+    for password in ("canary:pw/@?#& %41+", "wrong password"):
+        async with mailing(mailbox, log_in=True, user="desk@example.net", password=Secret(password)) as out:
+            outcome = await send(out, MAIL)
+    assert set(mailbox.logins) == {("desk@example.net", "canary:pw/@?#& %41+"), ("desk@example.net", "wrong password")}
+    assert len(mailbox.mails) == 1
+    async with mailing(mailbox, log_in=True, user="desk", password=Secret("canäry")) as out:
+        assert "not plain ASCII" in (await send(out, MAIL)).detail
+    # The operator can mend it, so it is tried again; the server's words do not carry what we logged in with.
+    assert (outcome.status, outcome.detail[:12]) == (OutcomeStatus.RETRY, "answered 535")
+
+
+# --- TLS ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+async def test_tls_is_verified_and_shared(tmp_path, monkeypatch, trusted):
+    path, tls = certificate(tmp_path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))  # as an operator with an authority of their own does
+    sandbox = Sandbox(egress_allow=(*LOOPBACK, ip_network("::1/128")))
+    outcomes = []
+    mailbox = Mailbox()
+    for security in ("tls", "starttls"):
+        async with receiving(mailbox, security=security, tls=tls) as port:
+            smtp = SmtpSettings(host="localhost", port=port, sender="a@example.net", security=security)
+            async with sender(smtp=smtp, sandbox=sandbox) as out:
+                outcomes.append(await send(out, MAIL))
+    async with serving(SlackHook(), tls=tls) as slack, sender(slack=slack.url, sandbox=sandbox) as out:
+        outcomes += [await send(out, SLACK_ROOM), await send(out, SLACK_ROOM)]
+        assert len(slack.got) == (2 if trusted else 0)
+    sandbox.close()
+    if trusted:
+        assert [outcome.status for outcome in outcomes] == [OutcomeStatus.SENT] * 4
+        assert len(mailbox.mails) == 2
+    else:
+        detail = "the TLS certificate was not accepted: self-signed certificate"
+        assert set(outcomes) == {Outcome(status=OutcomeStatus.RETRY, detail=detail)}
+
+
+# --- what goes wrong on the way -------------------------------------------------------------------------------------
+
+
+async def test_nobody_there():
+    async with sender() as out:
+        for channel in (SLACK_ROOM, TELEGRAM_CHAT):
+            assert await send(out, channel) == Outcome(status=OutcomeStatus.RETRY, detail="connection refused")
+
+
+async def test_the_guard_holds_in_the_child():
+    guarded = Sandbox(egress_allow=())
+    async with serving(SlackHook()) as slack, sender(slack=slack.url, sandbox=guarded) as out:
+        outcome = await send(out, SLACK_ROOM)
+        assert slack.got == []
+    guarded.close()
+    assert outcome.status is OutcomeStatus.RETRY
+    assert "egress.allow" in outcome.detail
+
+
+async def test_no_answer_in_time():
+    over = asyncio.Event()
+
+    class Silent(SlackHook):
+        async def __call__(self, request: Any) -> Any:
+            await over.wait()
+            return await super().__call__(request)
+
+    async with serving(Silent()) as slack, sender(slack=slack.url, patience=timedelta(seconds=0.6)) as out:
+        async with sender(slack="") as ready:
+            await send(ready, SLACK_ROOM)  # the child has loaded Apprise: what follows is the service's time
+        outcome = await send(out, SLACK_ROOM)
+        over.set()
+    assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.3 s")
+
+
+async def test_a_child_that_dies_is_an_outcome():
+    closed = Sandbox(egress_allow=LOOPBACK)
+    closed.close()
+    async with sender(sandbox=closed) as out:
+        outcome = await send(out, SLACK_ROOM)
+    assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="the sending process ended before an answer")
+
+
+async def test_standing_in_line_counts_as_waiting():
+    busy = Sandbox(egress_allow=LOOPBACK)
+    first = asyncio.create_task(busy.run(_forever))
+    async with sender(sandbox=busy, patience=timedelta(seconds=0.3)) as out:
+        outcome = await send(out, SLACK_ROOM)
+    assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.3 s")
+    first.cancel()
+    busy.close()
+    with pytest.raises((asyncio.CancelledError, SandboxDied)):
+        await first
+
+
+async def test_a_schema_taken_off_the_list_is_refused_at_once():
+    async with sender() as out:
+        out._settings = replace(out._settings, allow_schemas=("tgram",))
+        outcome = await send(out, SLACK_ROOM)
+    assert outcome == Outcome(status=OutcomeStatus.REFUSED, detail="channels of the kind slack:// are not allowed here")
+
+
+async def test_no_secret_in_details_or_logs(caplog, capfd):
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("aiohttp.access").setLevel(logging.CRITICAL)  # the receiving end's own log
+    outcomes: list[Outcome] = []
+
+    class Echo(Answers):
+        def judge(self, got: Got) -> tuple[int, dict[str, str], str]:
+            return 500, {}, f"failed: {got.path} {got.path[1:]} {' '.join(got.path.split('/'))}"
+
+    async with serving(Echo()) as bad, sender(slack=bad.url, telegram=bad.url, other=bad.url) as out:
+        outcomes += [await send(out, channel) for channel in (SLACK_ROOM, TELEGRAM_CHAT, DISCORD)]
+    async with sender() as out:
+        outcomes += [await send(out, channel) for channel in (SLACK_ROOM, TELEGRAM_CHAT, DISCORD)]
+    for channel in (SLACK_ROOM, TELEGRAM_CHAT):
+        with pytest.raises(Invalid):
+            parsed(channel.url.reveal().replace("canary", "can ary"))
+    spoken = repr(outcomes) + caplog.text + "".join(capfd.readouterr())
+    assert len(outcomes) == 6
+    assert not any(canary in spoken for canary in CANARIES), spoken
+
+
+# --- addresses ------------------------------------------------------------------------------------------------------
+
+
+def parsed(url: str, *, smtp: bool = True, allow: tuple[str, ...] = DEFAULT_SCHEMAS) -> tuple[ChannelKind, str]:
+    def check(address: str) -> str | None:
+        return "10.0.0.1 is not public" if "10.0.0.1" in address else None
+
+    return parse_channel(url, allow_schemas=allow, smtp_configured=smtp, check_webhook=check, where="channels[0]")
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "shown"),
+    [
+        pytest.param(SLACK, ChannelKind.SLACK, "slack://T...A/B...B/C...4//", id="slack"),
+        pytest.param(
+            "https://hooks.slack.com/services/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",
+            ChannelKind.SLACK,
+            "slack://T...A/B...B/C...4//",
+            id="slack-as-pasted",
+        ),
+        pytest.param(SLACK_BOT, ChannelKind.SLACK, "slack://x...y/%23desk/", id="slack-bot"),
+        pytest.param(TELEGRAM, ChannelKind.TELEGRAM, "tgram://1...n/4321/", id="telegram"),
+        pytest.param(TELEGRAM + "?silent=yes", ChannelKind.TELEGRAM, "tgram://1...n/4321/", id="parameter"),
+        pytest.param(
+            "https://discord.com/api/webhooks/123456789012345678/canarycanary",
+            ChannelKind.OTHER,
+            "discord://1...8/c...y/",
+            id="discord-as-pasted",
+        ),
+        pytest.param("ntfys://desk-topic", ChannelKind.OTHER, "ntfys://desk-topic", id="ntfy"),
+        pytest.param("mailto:desk@example.org", ChannelKind.EMAIL, "mailto:desk@example.org", id="mail"),
+        pytest.param("https://e.example/in", ChannelKind.WEBHOOK, "https://e.example/in", id="webhook"),
+        pytest.param(
+            "https://e.example:8443/in?key=canary&b=",
+            ChannelKind.WEBHOOK,
+            "https://e.example:8443/in?key=***&b=***",
+            id="webhook-query",
+        ),
+        pytest.param(
+            "https://e.example/catch/12345/a1b2c3d4e5f6g7/",
+            ChannelKind.WEBHOOK,
+            "https://e.example/catch/12345/a1b…/",
+            id="webhook-token-in-path",
+        ),
+        pytest.param("http://[2001:db8::1]/x", ChannelKind.WEBHOOK, "http://[2001:db8::1]/x", id="webhook-ipv6"),
+    ],
+)
+def test_address(url, kind, shown):
+    assert parsed(url) == (kind, shown)
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        pytest.param("xyz://foo", "not allowed here", id="unknown"),
+        pytest.param("json://127.0.0.1/x", "not allowed here", id="generic-http"),
+        pytest.param("syslog://", "not allowed here", id="local"),
+        pytest.param("mailtos://user:pw@smtp.example/?to=a@b.c", "not allowed here", id="own-mail-server"),
+        pytest.param("mmost://chat.example/token", "not allowed here", id="host-of-ones-choice"),
+        pytest.param("slack://T1/B2", "cannot read", id="unreadable"),
+        pytest.param(SLACK + "/#one/#two", "exactly one target", id="two-rooms"),
+        pytest.param(TELEGRAM + "/5678", "exactly one target", id="two-chats"),
+        pytest.param(TELEGRAM.rpartition("/")[0], "exactly one target", id="no-chat"),
+        pytest.param(SLACK + "?template=/etc/passwd", "'template'", id="file"),
+        pytest.param("tgram" + TELEGRAM[5:] + "?TEMPLATE=http://e.example/", "'template'", id="remote-file"),
+        pytest.param(SLACK + "?%74emplate=x", "'template'", id="escaped-name"),
+        pytest.param(SLACK + "/%23desk/#x?template=x", "'template'", id="behind-a-fragment"),
+        pytest.param(SLACK + "?footer=no?template=x", "one ?", id="two-queries"),
+        pytest.param(SLACK + "?footer=no;template=x", "'template'", id="semicolon"),
+        pytest.param(SLACK + "?verify=no", "'verify'", id="no-verification"),
+        pytest.param(SLACK + "?redirect=yes", "'redirect'", id="redirects"),
+        pytest.param(SLACK + "?format=markdown", "'format'", id="markup"),
+        pytest.param(SLACK + "?to=general", "'to'", id="more-targets"),
+        pytest.param(SLACK + "?rto=9999", "'rto'", id="timeouts"),
+        pytest.param(SLACK + "?retry=5", "'retry'", id="retries"),
+        pytest.param(SLACK + "?+X-Header=1", "'+x-header'", id="headers"),
+        pytest.param(SLACK + "?:token=1", "':token'", id="template-tokens"),
+        pytest.param("https://discord.com/api/webhooks/1/x?template=/etc/passwd", "'template'", id="pasted-file"),
+        pytest.param("ntfys://ntfy.internal.example/topic", "hosted ntfy", id="own-ntfy"),
+        pytest.param("workflows://10.0.0.1/643e69f83c8944/4D-C0-abc", "Microsoft's address", id="own-workflow"),
+        pytest.param("mailto:a@b.example,c@d.example", "one plain address", id="two-mails"),
+        pytest.param("mailto:a@b.example?bcc=c@d.example", "one plain address", id="bcc"),
+        pytest.param("mailto:Desk<a@b.example>", "one plain address", id="named-mail"),
+        pytest.param("mailto://user:pw@smtp.example", "one plain address", id="mail-server-in-address"),
+        pytest.param("mailto:=?utf-8?q?x?=@b.example", "one plain address", id="encoded-mail"),
+        pytest.param("mailto:a@b.example%0d%0aBcc:x", "one plain address", id="folded-mail"),
+        pytest.param("https://user:pw@e.example/", "no user and password", id="webhook-user"),
+        pytest.param("https://e.example/#x", "after #", id="webhook-fragment"),
+        pytest.param("https://10.0.0.1/", "not public", id="webhook-private"),
+        pytest.param("https:///x", "names no host", id="webhook-no-host"),
+        pytest.param("https://e.example:x/", "not a valid URL", id="webhook-port"),
+        pytest.param("https:\\\\e.example", "no blanks", id="backslash"),
+        pytest.param("https://e.example/\n", "no blanks", id="newline"),
+        pytest.param("slack://a/b/c, tgram://x", "no blanks", id="list"),
+        pytest.param("https://e.example/" + "x" * 3000, "at most 2000", id="long"),
+        pytest.param("e.example/x", "no address", id="no-schema"),
+        pytest.param("", "no address", id="empty"),
+        pytest.param("javascript:alert(1)", "no address", id="script"),
+    ],
+)
+def test_address_refused(url, what):
+    with pytest.raises(Invalid) as caught:
+        parsed(url)
+    (problem,) = caught.value.problems
+    assert problem.where == "channels[0]"
+    assert what in problem.what
+    assert not any(canary in str(problem) for canary in CANARIES)
+
+
+def test_mail_needs_the_operators_server():
+    with pytest.raises(Invalid, match=r"delivery\.smtp\.host"):
+        parsed("mailto:desk@example.org", smtp=False)
+
+
+def test_the_operator_may_allow_more_but_not_this_machine():
+    allow = ("mmosts", "syslog")
+    assert parsed("mmosts://chat.example/canarytokencanary", allow=allow)[0] is ChannelKind.OTHER
+    for url in ("syslog://local", "mmosts://chat.example/canarytokencanary?template=x"):
+        with pytest.raises(Invalid):
+            parsed(url, allow=allow)
+
+
+def test_a_webhook_secret_is_never_printed():
+    channel = a_channel(ChannelKind.WEBHOOK, "https://e.example/", secret=WHSEC)
+    assert WHSEC.reveal() not in repr(channel)
+
+
+def _forever() -> None:
+    threading.Event().wait()
+
+
+def test_default_schemas_exist_in_apprise():
+    known = {schema for service in load_apprise().Apprise().details()["schemas"] for schema in all_schemas(service)}
+    assert set(DEFAULT_SCHEMAS) <= known
+
+
+def test_every_other_schema_of_apprise_is_refused():
+    known = {schema for service in load_apprise().Apprise().details()["schemas"] for schema in all_schemas(service)}
+    allowed = {*DEFAULT_SCHEMAS, "ntfy", "workflow", "webex"}
+    assert len(known - allowed) > 200
+    for schema in known - allowed:
+        with pytest.raises(Invalid):
+            parsed(f"{schema}://user:pw@host.example/token/target")
+
+
+def all_schemas(service: dict[str, Any]) -> list[str]:
+    return [*(service["protocols"] or ()), *(service["secure_protocols"] or ())]

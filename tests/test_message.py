@@ -1,0 +1,359 @@
+"""What a reader gets: facts first, evidence marked, within each service's limits, and nothing smuggled in."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from datetime import timedelta
+from itertools import product
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from service.delivery.message import render
+from service.delivery.payload import PAYLOAD_LIMIT
+from service.delivery.text import cut, harmless, link, phrase
+from service.domain.model import (
+    Action,
+    Alert,
+    Channel,
+    ChannelKind,
+    DeliveryKind,
+    Direction,
+    Evidence,
+    Message,
+    Severity,
+    Stage,
+    Topic,
+)
+from tests.fakes_delivery import (
+    HOSTILE,
+    NOON,
+    SLACK,
+    TELEGRAM,
+    WHSEC,
+    a_channel,
+    a_delivery,
+    a_development,
+    a_source,
+    an_alert,
+    forbidden,
+)
+
+CHANNELS = {
+    ChannelKind.WEBHOOK: a_channel(ChannelKind.WEBHOOK, "https://hooks.example.org/in", secret=WHSEC),
+    ChannelKind.SLACK: a_channel(ChannelKind.SLACK, SLACK),
+    ChannelKind.TELEGRAM: a_channel(ChannelKind.TELEGRAM, TELEGRAM),
+    ChannelKind.EMAIL: a_channel(ChannelKind.EMAIL, "mailto:desk@example.org"),
+    ChannelKind.OTHER: a_channel(ChannelKind.OTHER, "pover://u@t"),
+}
+
+
+def rendered(kind: ChannelKind, alert: Alert | None, **changes: object) -> Message:
+    return render(a_delivery(CHANNELS[kind], alert, **changes), now=NOON)
+
+
+def test_headline_says_who_did_what():
+    message = rendered(ChannelKind.SLACK, an_alert())
+    assert message.title == "[HIGH] China: ban on stablecoins, enacted (tightening)"
+
+
+@pytest.mark.parametrize(
+    ("changes", "headline"),
+    [
+        pytest.param({"jurisdiction": "HK"}, "Hong Kong: ban on stablecoins, enacted (tightening)", id="short-names"),
+        pytest.param({"jurisdiction": "EU"}, "European Union: ban on stablecoins, enacted (tightening)", id="union"),
+        pytest.param({"jurisdiction": "ZZX"}, "ZZX: ban on stablecoins, enacted (tightening)", id="unknown-code"),
+        pytest.param({"stage": Stage.NOT_APPLICABLE}, "China: ban on stablecoins (tightening)", id="no-stage"),
+        pytest.param({"direction": Direction.EASING}, "China: ban on stablecoins, enacted (easing)", id="reversal"),
+    ],
+)
+def test_headline_words(changes, headline):
+    alert = an_alert(developments=(a_development(**changes),), severity=Severity.LOW)
+    assert rendered(ChannelKind.OTHER, alert).title == f"[LOW] {headline}"
+
+
+def test_every_act_has_words():
+    for action, topic, stage in product(Action, Topic, Stage):
+        act = a_development(action=action, topic=topic, stage=stage)
+        title = rendered(ChannelKind.SLACK, an_alert(developments=(act,))).title
+        assert title.startswith("[HIGH] China: ")
+        assert "{}" not in title
+
+
+def test_several_acts_are_counted_and_listed_once_each():
+    acts = (a_development(), a_development(jurisdiction="KZ"), a_development(evidence=()))
+    message = rendered(ChannelKind.SLACK, an_alert(developments=acts))
+    assert message.title == "[HIGH] China: ban on stablecoins, enacted (tightening) and 1 more"
+    assert message.body.count("• Kazakhstan: ban on stablecoins, enacted (tightening)") == 1
+
+
+def test_without_a_development_the_article_is_the_headline():
+    assert rendered(ChannelKind.SLACK, an_alert(developments=())).title == "[HIGH] China bans stablecoin payments"
+
+
+def test_body_tells_all():
+    body = rendered(ChannelKind.SLACK, an_alert(sources=(a_source(1), a_source(2, source="Zaobao", lang="zh")))).body
+    assert body == (
+        "China «bans» stablecoin payments\n"
+        "Example Wire https://news.example.org/china/1?a=1&b=2\n\n"
+        "“the central bank «banned» stablecoin payments nationwide today.”\n\n"
+        "Also reported:\n"
+        "• China bans stablecoin payments: Zaobao [zh] https://news.example.org/china/2?a=1&b=2\n\n"
+        "Matched by: asia-bans, stablecoins\n"
+        "Alert 42, raised 2026-11-21 12:00 UTC; subscription asia desk of compliance"
+    )
+
+
+def test_words_without_a_sentence_are_shown_marked():
+    evidence = (
+        Evidence(field="content", start=5, end=9, text="bans"),
+        Evidence(field="content", start=30, end=41, text="stablecoins"),
+    )
+    assert "“… «bans» … «stablecoins» …”" in rendered(ChannelKind.SLACK, an_alert(evidence=evidence)).body
+
+
+def test_evidence_of_another_entry_marks_nothing_here():
+    evidence = (Evidence(field="title", start=0, end=4, text="Peru"),)
+    alert = an_alert(evidence=evidence, developments=(a_development(evidence=evidence),))
+    assert rendered(ChannelKind.SLACK, alert).body.startswith("China bans stablecoin payments\n")
+
+
+def test_a_late_alert_says_so():
+    delivery = a_delivery(CHANNELS[ChannelKind.SLACK], an_alert())
+    assert "late" not in render(delivery, now=NOON + timedelta(minutes=14)).body
+    assert "12:00 UTC, delivered late" in render(delivery, now=NOON + timedelta(hours=3)).body
+
+
+def test_mail_has_marked_html():
+    message = rendered(ChannelKind.EMAIL, an_alert())
+    assert message.html is not None
+    assert "<h2>China <mark>bans</mark> stablecoin payments</h2>" in message.html
+    assert "<blockquote>the central bank <mark>banned</mark> stablecoin" in message.html
+    assert 'href="https://news.example.org/china/1?a=1&amp;b=2"' in message.html
+    assert "(news.example.org)" in message.html
+    assert "Alert 42" in message.html
+
+
+def test_only_mail_has_html_and_only_webhooks_a_payload():
+    for kind in ChannelKind:
+        message = rendered(kind, an_alert())
+        assert (message.html is not None) == (kind is ChannelKind.EMAIL)
+        assert (message.payload is not None) == (kind is ChannelKind.WEBHOOK)
+
+
+@pytest.mark.parametrize("kind", list(ChannelKind))
+def test_a_test_says_that_it_is_one(kind):
+    message = rendered(kind, None)
+    assert message.title == "Test message from policywatch"
+    for text in (message.body, message.html or message.body):
+        assert kind is ChannelKind.WEBHOOK or "This is a test of subscription asia desk of compliance" in text
+    if message.payload:
+        assert json.loads(message.payload) == {
+            "type": "test",
+            "version": 1,
+            "timestamp": "2026-11-21T12:00:00Z",
+            "data": {"headline": "Test message from policywatch", "team": "compliance", "subscription": "asia desk"},
+        }
+
+
+def test_an_alert_delivery_needs_its_alert():
+    delivery = a_delivery(CHANNELS[ChannelKind.SLACK], None, kind=DeliveryKind.ALERT)
+    with pytest.raises(ValueError, match="no alert"):
+        render(delivery, now=NOON)
+
+
+# --- the webhook's payload ------------------------------------------------------------------------------------------
+
+
+def test_payload_of_an_alert():
+    payload = rendered(ChannelKind.WEBHOOK, an_alert()).payload
+    assert payload is not None
+    assert json.loads(payload) == {
+        "type": "alert.raised",
+        "version": 1,
+        "timestamp": "2026-11-21T12:00:00Z",
+        "data": {
+            "alert_id": 42,
+            "story_id": 9,
+            "headline": "[HIGH] China: ban on stablecoins, enacted (tightening)",
+            "title": "China bans stablecoin payments",
+            "severity": "high",
+            "rules": ["asia-bans", "stablecoins"],
+            "developments": [
+                {
+                    "jurisdiction": "CN",
+                    "topic": "stablecoin",
+                    "action": "ban",
+                    "direction": "tightening",
+                    "stage": "enacted",
+                    "evidence": [{"field": "title", "start": 6, "end": 10, "text": "bans"}],
+                }
+            ],
+            "sources": [
+                {
+                    "title": "China bans stablecoin payments",
+                    "source": "Example Wire",
+                    "link": "https://news.example.org/china/1?a=1&b=2",
+                    "lang": "en",
+                    "published": "2026-11-21T12:00:00Z",
+                }
+            ],
+            "sources_total": 1,
+            "team": "compliance",
+            "subscription": "asia desk",
+        },
+    }
+
+
+def test_payload_is_the_same_on_every_attempt():
+    delivery = a_delivery(CHANNELS[ChannelKind.WEBHOOK], an_alert())
+    assert render(delivery, now=NOON).payload == render(delivery, now=NOON + timedelta(hours=70)).payload
+
+
+def test_payload_stays_below_the_limit():
+    evidence = tuple(Evidence(field="content", start=i, end=i + 900, text="政" * 900) for i in range(50))
+    alert = an_alert(
+        title="政" * 900,
+        rules=tuple(f"rule-{i}" * 20 for i in range(200)),
+        developments=tuple(a_development(evidence=evidence) for _ in range(60)),
+        sources=tuple(a_source(i, title="政" * 900, source="s" * 900) for i in range(300)),
+    )
+    payload = rendered(ChannelKind.WEBHOOK, alert).payload
+    assert payload is not None
+    assert len(payload) < PAYLOAD_LIMIT
+    assert json.loads(payload)["data"]["sources_total"] == 300
+
+
+# --- limits ---------------------------------------------------------------------------------------------------------
+
+LONG = an_alert(
+    title="Ministry & regulator <agree> " * 40,
+    developments=tuple(a_development(jurisdiction=code) for code in ("CN", "HK", "KZ", "US", "FR", "DE", "JP", "KR")),
+    evidence=tuple(
+        Evidence(field="content", start=i * 1000, end=i * 1000 + 600, text="words & more 😀 " * 43) for i in range(9)
+    ),
+    sources=tuple(a_source(i, title="A & B <C> 😀 " * 40, link="https://e.example/" + "p/" * 250) for i in range(40)),
+)
+
+
+@pytest.mark.parametrize("kind", [ChannelKind.SLACK, ChannelKind.TELEGRAM, ChannelKind.EMAIL, ChannelKind.OTHER])
+def test_limits(kind):
+    message = rendered(kind, LONG)
+    assert len(message.title) <= 200
+    escaped = html.escape(message.body, quote=False)
+    if kind is ChannelKind.SLACK:
+        assert len(escaped) <= 3000
+    if kind is ChannelKind.TELEGRAM:
+        assert len((html.escape(message.title, quote=False) + escaped).encode("utf-16-le")) // 2 <= 4096
+    if kind is ChannelKind.OTHER:
+        assert len(message.body) <= 1500
+    assert message.body.endswith("Alert 42, raised 2026-11-21 12:00 UTC; subscription asia desk of compliance")
+
+
+def test_no_link_is_cut():
+    for kind in ChannelKind:
+        for url in re.findall(r"https?://\S+", rendered(kind, LONG).body):
+            assert url == "https://e.example/" + "p/" * 250
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "short"),
+    [
+        pytest.param("one two three", 13, "one two three", id="fits"),
+        pytest.param("one two three", 10, "one two…", id="at-a-word"),
+        pytest.param("one two three", 8, "one two…", id="boundary-itself"),
+        pytest.param("one", 0, "", id="nothing"),
+        pytest.param("政府宣布禁止", 4, "政府宣…", id="no-blanks"),
+        pytest.param("see https://e.example/abcdef", 20, "see…", id="not-in-a-link"),
+        pytest.param("https://e.example/abcdef", 20, "…", id="only-a-link"),
+        pytest.param("xe\u0301", 2, "x…", id="not-in-a-character"),
+        pytest.param("ab👩\u200d👧cd", 5, "ab…", id="not-in-an-emoji"),
+    ],
+)
+def test_cut(text, limit, short):
+    assert cut(text, limit) == short
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        pytest.param("https://e.example/a?b=c#d", "https://e.example/a?b=c#d", id="plain"),
+        pytest.param("https://medium.example/@everyone/x", "https://medium.example/%40everyone/x", id="mention"),
+        pytest.param("https://e.example/政策", "https://e.example/%E6%94%BF%E7%AD%96", id="path"),
+        pytest.param("https://münchen.example/", "https://xn--mnchen-3ya.example/", id="host"),
+        pytest.param("https://[::1]:8080/x", "https://[::1]:8080/x", id="ipv6"),
+        pytest.param("https://user:pw@e.example/", None, id="user"),
+        pytest.param("javascript:alert(1)", None, id="script"),
+        pytest.param("data:text/html,x", None, id="data"),
+        pytest.param("//e.example/x", None, id="relative"),
+        pytest.param("https://e.example/a|b>", None, id="slack-syntax"),
+        pytest.param("https://e.example/a b", None, id="blank"),
+        pytest.param("https://e.example/\u202egpj", None, id="bidi"),
+        pytest.param("https:///x", None, id="no-host"),
+        pytest.param("https://e.example:x/", None, id="port"),
+        pytest.param("https://" + "a" * 70 + ".example/é", "https://" + "a" * 70 + ".example/%C3%A9", id="odd-host"),
+        pytest.param("https://e.example/" + "a" * 700, None, id="long"),
+        pytest.param("", None, id="empty"),
+    ],
+)
+def test_link(url, shown):
+    assert link(url) == shown
+
+
+# --- hostile text ---------------------------------------------------------------------------------------------------
+
+
+MAIL_TAGS = {"html", "head", "meta", "title", "body", "h2", "mark", "blockquote", "ul", "li", "a", "p", "small", "br"}
+
+
+def hostile_alert(text: str) -> Alert:
+    return an_alert(
+        title=text,
+        rules=(text[:200], "asia-bans"),
+        evidence=(
+            Evidence(field="content", start=0, end=len(text), text=text),
+            Evidence(field="content", start=1, end=4, text=text[1:4]),
+        ),
+        developments=(a_development(evidence=(Evidence(field="title", start=1, end=3, text=text[1:3]),)),),
+        sources=(a_source(1, title=text, source=text, link=text), a_source(2, title=text, source=text, lang=text[:9])),
+    )
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("kind", list(ChannelKind))
+def test_hostile_text(kind, text):
+    for alert in (hostile_alert(text), an_alert(title=text, developments=(), evidence=(), sources=())):
+        message = rendered(kind, alert, team="compliance", subscription=text[:100])
+        assert "\n" not in message.title
+        assert forbidden(message.title) is None
+        assert forbidden(message.body) is None
+        if message.payload is not None:
+            assert forbidden(json.dumps(json.loads(message.payload), ensure_ascii=False)) is None
+            assert len(message.payload) < PAYLOAD_LIMIT
+        if message.html is not None:
+            assert forbidden(html.unescape(re.sub(r"<[^>]*>", "\n", message.html)).replace("<", "‹")) is None
+            tags = set(re.findall(r"</?([a-zA-Z][a-zA-Z0-9]*)", message.html))
+            assert tags <= MAIL_TAGS
+            assert all(
+                url.startswith("https://news.example.org/") for url in re.findall(r'href="([^"]*)', message.html)
+            )
+
+
+@given(text=st.text(st.characters(codec=None), max_size=200), limit=st.integers(0, 60))
+@example(text="@\u200beveryone <\u200b!channel>", limit=60)
+@example(text="]\u2060(x", limit=60)
+def test_any_text_is_made_harmless(text, limit):
+    shown = phrase(text, limit)
+    assert len(shown) <= limit
+    assert "\n" not in shown
+    assert forbidden(shown) is None
+    assert harmless(harmless(text)) == harmless(text)
+
+
+def test_a_channel_type_is_all_that_is_read_of_the_channel():
+    channel: Channel = CHANNELS[ChannelKind.SLACK]
+    message = rendered(ChannelKind.SLACK, an_alert())
+    assert channel.url.reveal() not in message.body

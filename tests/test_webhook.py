@@ -1,0 +1,380 @@
+"""Webhooks as a receiver meets them: signed by Standard Webhooks, verified with its own library, one verdict a code."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import aiohttp
+import pytest
+import standardwebhooks
+from aiohttp import web
+
+from service.delivery.channels import DeliverySettings, Sender
+from service.delivery.message import render
+from service.delivery.outcomes import masked, parse_retry_after, secrets_in, status_of
+from service.delivery.webhook import new_secret, sign
+from service.domain.model import ChannelKind, Message, Outcome, OutcomeStatus, Secret
+from service.sandbox import Sandbox
+from tests.fakes_delivery import CANARIES, NOON, WHSEC, Answers, Got, a_channel, a_delivery, an_alert, serving
+
+SETTINGS = DeliverySettings(allow_schemas=(), timeout=timedelta(seconds=0.3))
+
+
+@asynccontextmanager
+async def sender(settings: DeliverySettings = SETTINGS) -> AsyncIterator[Sender]:
+    sandbox = Sandbox()
+    async with aiohttp.ClientSession(trust_env=False) as session:
+        yield Sender(session, sandbox, settings)
+    sandbox.close()
+
+
+async def send(
+    url: str, *, secret: Secret | None = WHSEC, now: datetime = NOON, attempt: int = 1, message_id: str = "msg_1"
+) -> Outcome:
+    channel = a_channel(ChannelKind.WEBHOOK, url, secret=secret)
+    message = render(a_delivery(channel, an_alert()), now=now)
+    async with sender() as out:
+        return await out.send(channel, message, message_id=message_id, attempt=attempt, now=now)
+
+
+async def received(**changes: object) -> Got:
+    async with serving(Answers()) as service:
+        outcome = await send(service.url + "/in?x=1", **changes)
+        assert outcome == Outcome(status=OutcomeStatus.SENT, detail="answered 200: ok", http_status=200)
+        (got,) = service.got
+        return got
+
+
+# --- on the wire ----------------------------------------------------------------------------------------------------
+
+
+async def test_request_as_received():
+    got = await received(attempt=3)
+    assert (got.method, got.path) == ("POST", "/in?x=1")
+    assert got.headers["content-type"] == "application/json"
+    assert got.headers["user-agent"] == "policywatch"
+    assert got.headers["webhook-id"] == "msg_1"
+    assert got.headers["webhook-timestamp"] == str(int(NOON.timestamp()))
+    assert got.headers["webhook-attempt"] == "3"
+    assert got.json["data"]["alert_id"] == 42
+
+
+async def test_verified_by_the_reference_library():
+    now = datetime.now(UTC)  # the library compares with the real clock
+    got = await received(now=now)
+    verified = standardwebhooks.Webhook(WHSEC.reveal()).verify(got.body, got.headers)
+    assert verified["type"] == "alert.raised"
+
+
+@pytest.mark.parametrize("tampered", ["webhook-id", "webhook-timestamp", "body", "secret"])
+async def test_tampering_is_noticed(tampered):
+    got = await received(now=datetime.now(UTC))
+    headers, body, secret = dict(got.headers), got.body, WHSEC.reveal()
+    match tampered:
+        case "webhook-id":
+            headers["webhook-id"] = "msg_2"
+        case "webhook-timestamp":
+            headers["webhook-timestamp"] = str(int(headers["webhook-timestamp"]) - 1)
+        case "body":
+            body = body.replace(b'"alert_id":42', b'"alert_id":43')
+        case "secret":
+            secret = new_secret(lambda n: b"\x01" * n).reveal()
+    with pytest.raises(standardwebhooks.WebhookVerificationError):
+        standardwebhooks.Webhook(secret).verify(body, headers)
+
+
+async def test_retries_carry_the_same_id_and_body_and_their_own_time():
+    first = await received()
+    again = await received(now=NOON + timedelta(hours=5), attempt=2)
+    assert (first.headers["webhook-id"], first.body) == (again.headers["webhook-id"], again.body)
+    assert int(again.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) == 5 * 3600
+    assert first.headers["webhook-signature"] != again.headers["webhook-signature"]
+
+
+# --- secrets --------------------------------------------------------------------------------------------------------
+
+
+def test_new_secret_is_32_random_bytes():
+    secret = new_secret(lambda n: bytes(range(n))).reveal()
+    assert secret.startswith("whsec_")
+    assert base64.b64decode(secret.removeprefix("whsec_")) == bytes(range(32))
+    assert new_secret(os.urandom) != new_secret(os.urandom)
+
+
+def test_signature_of_the_specification():
+    # The example of the specification's own test vectors (standard-webhooks, libraries' tests).
+    secret = Secret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    at = datetime.fromtimestamp(1614265330, tz=UTC)
+    signature = sign(secret, message_id="msg_p5jXN8AQM9LWM0D4loKWxJek", at=at, body=b'{"test": 2432232314}')
+    assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("secret", ["whsec_", "whsec_%%%", "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", "", "xwhsec_MfKQ"])
+async def test_unusable_secret(secret):
+    outcome = await send("http://127.0.0.1:9/", secret=Secret(secret))
+    assert outcome == Outcome(status=OutcomeStatus.REFUSED, detail="a webhook's secret is whsec_ followed by base64")
+
+
+def test_an_id_with_a_dot_is_ambiguous():
+    with pytest.raises(ValueError, match="no dot"):
+        sign(WHSEC, message_id="a.1", at=NOON, body=b"")
+
+
+async def test_nothing_is_sent_unsigned():
+    async with serving(Answers()) as service:
+        outcome = await send(service.url, secret=None)
+        assert outcome.status is OutcomeStatus.REFUSED
+        assert service.got == []
+
+
+# --- the verdict ----------------------------------------------------------------------------------------------------
+
+CHAT_REFUSED = {400, 401, 403, 404, 405, 406, 410, 411, 413, 414, 415, 422, 451}
+MAIL_REFUSED = {550, 551, 552, 553, 554, 555, 556}
+
+
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [
+        pytest.param(ChannelKind.WEBHOOK, {410}, id="webhook"),
+        pytest.param(ChannelKind.SLACK, CHAT_REFUSED, id="slack"),
+        pytest.param(ChannelKind.TELEGRAM, CHAT_REFUSED, id="telegram"),
+        pytest.param(ChannelKind.OTHER, CHAT_REFUSED, id="other"),
+        pytest.param(ChannelKind.EMAIL, MAIL_REFUSED, id="email"),
+    ],
+)
+def test_every_status_code(kind, refused):
+    for code in range(100, 600):
+        expected = (
+            OutcomeStatus.SENT
+            if code // 100 == 2
+            else OutcomeStatus.REFUSED
+            if code in refused
+            else OutcomeStatus.RETRY
+        )
+        assert status_of(kind, code) is expected, code
+    assert status_of(kind, 429) is OutcomeStatus.RETRY
+
+
+@pytest.mark.parametrize("code", [200, 201, 202, 204, 299, 300, 304, 400, 401, 403, 404, 410, 418, 429, 500, 503, 599])
+async def test_answers(code):
+    async with serving(Answers([(code, {}, "" if code in (204, 304) else "because")])) as service:
+        outcome = await send(service.url)
+    assert outcome.status is status_of(ChannelKind.WEBHOOK, code)
+    assert outcome.http_status == code
+    assert outcome.detail == (f"answered {code}" if code in (204, 304) else f"answered {code}: because")
+
+
+async def test_redirects_are_not_followed():
+    async with serving(Answers()) as other, serving(Answers([(307, {"location": other.url}, "")])) as service:
+        outcome = await send(service.url)
+        assert (outcome.status, outcome.http_status) == (OutcomeStatus.RETRY, 307)
+        assert len(service.got) == 1
+        assert other.got == []
+
+
+@pytest.mark.parametrize(
+    ("value", "wait"),
+    [
+        pytest.param("120", timedelta(seconds=120), id="seconds"),
+        pytest.param("0", timedelta(), id="now"),
+        pytest.param("-5", timedelta(), id="negative"),
+        pytest.param("1.5", timedelta(seconds=1.5), id="discord-fraction"),
+        pytest.param("999999999999", timedelta(hours=24), id="capped"),
+        pytest.param("Sat, 21 Nov 2026 12:01:00 GMT", timedelta(seconds=60), id="date"),
+        pytest.param("Sat, 21 Nov 2026 11:00:00 GMT", timedelta(), id="past-date"),
+        pytest.param("Sat, 21 Nov 2026 12:01:00", timedelta(seconds=60), id="date-without-zone"),
+        pytest.param("Sat, 21 Nov 2099 12:01:00 GMT", timedelta(hours=24), id="far-date"),
+        pytest.param("soon", None, id="garbage"),
+        pytest.param("", None, id="absent"),
+        pytest.param("1e9", None, id="exponent"),
+        pytest.param("Sat, 99 Nov 2026 99:99:99 GMT", None, id="impossible-date"),
+    ],
+)
+def test_retry_after(value, wait):
+    assert parse_retry_after(value, now=NOON) == wait
+
+
+async def test_retry_after_is_honoured():
+    async with serving(Answers([(429, {"retry-after": "90"}, "slow down")])) as service:
+        outcome = await send(service.url)
+    assert (outcome.status, outcome.retry_after) == (OutcomeStatus.RETRY, timedelta(seconds=90))
+
+
+# --- receivers that misbehave ---------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def raw(answer: bytes, *, hang: bool) -> AsyncIterator[str]:
+    """A server that reads the request, writes `answer` as it stands, and closes or holds the connection."""
+    over = asyncio.Event()
+
+    serving: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            if hang:
+                await over.wait()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client spoke something else
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        over.set()
+        server.close()
+        await server.wait_closed()
+        await asyncio.gather(*(task for task in serving if task is not None))
+
+
+async def test_no_answer_in_time():
+    async with raw(b"", hang=True) as url:
+        assert await send(url) == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.3 s")
+
+
+async def test_headers_that_never_end():
+    async with raw(b"HTTP/1.1 200 OK\r\nx: y\r\n", hang=True) as url:
+        assert (await send(url)).detail == "no answer within 0.3 s"
+
+
+async def test_a_status_counts_though_its_body_never_ends():
+    async with raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nhalf", hang=True) as url:
+        outcome = await send(url)
+    assert (outcome.status, outcome.http_status) == (OutcomeStatus.SENT, 200)
+
+
+async def test_connection_closed_without_an_answer():
+    async with raw(b"", hang=False) as url:
+        outcome = await send(url)
+    assert outcome.status is OutcomeStatus.RETRY
+    assert outcome.detail in ("the connection was closed before an answer", "the connection failed: ClientOSError")
+
+
+async def test_an_answer_that_is_not_http():
+    async with raw(b"SSH-2.0-OpenSSH\r\n\r\n", hang=False) as url:
+        assert await send(url) == Outcome(status=OutcomeStatus.RETRY, detail="the answer is not HTTP")
+
+
+async def test_a_large_answer_is_only_looked_at():
+    async with serving(Answers([(500, {}, "x" * 1_000_000)])) as service:
+        assert len((await send(service.url)).detail) <= 200
+
+
+async def test_connection_refused():
+    async with raw(b"", hang=False) as url:
+        pass
+    outcome = await send(url)
+    assert outcome.status is OutcomeStatus.RETRY
+    assert outcome.detail.startswith("no connection to 127.0.0.1:")
+
+
+async def test_tls_where_there_is_none():
+    async with raw(b"HTTP/1.1 200 OK\r\n\r\n", hang=False) as url:
+        outcome = await send(url.replace("http:", "https:"))
+    assert outcome.status is OutcomeStatus.RETRY
+
+
+@pytest.mark.parametrize("url", ["http://", "http://[", "nonsense", "http://127.0.0.1:99999/"])
+async def test_an_address_that_is_none(url):
+    assert (await send(url)).status in (OutcomeStatus.REFUSED, OutcomeStatus.RETRY)
+
+
+# --- details hold no secret -----------------------------------------------------------------------------------------
+
+
+async def test_an_echo_of_the_address_is_masked():
+    url_path = "/hooks/canarytokencanary/x?key=canarykey&user=me"
+
+    class Echo(Answers):
+        def judge(self, got: Got) -> tuple[int, dict[str, str], str]:
+            return 500, {}, f"cannot POST {got.path} at {self.url}{got.path}"
+
+    async with serving(Echo()) as service:
+        outcome = await send(service.url + url_path)
+    assert outcome.detail.startswith("answered 500: cannot POST ***")
+    assert not any(canary in outcome.detail for canary in CANARIES)
+
+
+def test_masking_takes_the_longest_first_and_keeps_one_line():
+    assert masked("a\r\nb\x00 secretsecret secret \u202e", ["secret", "secretsecret"]) == "a b *** ***"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "slack://T1CANARYA/B2CANARYB/C3canarysecret",
+        "tgram://123456:canarycanary/99",
+        "https://user:canarypw@e.example/",
+        "https://e.example/%63anary-token",
+        "https://e.example/?a=canary%2Dkey",
+        "pover://usercanary@tokencanary",
+        "http://[broken/canary",
+    ],
+)
+def test_every_secret_piece_of_an_address_is_known(url):
+    shown = masked(f"failed: {url} and {url.partition('://')[2]}", secrets_in(url))
+    assert "canary" not in shown.casefold()
+
+
+async def test_a_message_without_payload_is_not_sent():
+    async with sender() as out:
+        channel = a_channel(ChannelKind.WEBHOOK, "http://127.0.0.1:9/", secret=WHSEC)
+        outcome = await out.send(channel, Message(title="t", body="b"), message_id="m", attempt=1, now=NOON)
+    assert outcome.status is OutcomeStatus.REFUSED
+
+
+# --- killed in between ----------------------------------------------------------------------------------------------
+
+SEND_ONE = """
+import asyncio, sys
+from tests.test_webhook import send
+asyncio.run(send(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("point", "answered"),
+    [
+        pytest.param("deliver.request_written", False, id="request-written"),
+        pytest.param("deliver.response_read", True, id="response-read"),
+    ],
+)
+async def test_a_kill_between_request_and_answer(point, answered):
+    """The receiver has the whole request: the places where a crash may cause a repeat are where we say they are."""
+    served = asyncio.Event()
+
+    class Patient(Answers):
+        async def __call__(self, request: web.Request) -> web.StreamResponse:
+            response = await super().__call__(request)
+            served.set()
+            if not answered:
+                await never.wait()
+            return response
+
+    never = asyncio.Event()
+    async with serving(Patient()) as service:
+        environment = os.environ | {"POLICYWATCH_FAILPOINT": point}
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", SEND_ONE, service.url, env=environment, cwd=Path(__file__).parent.parent
+        )
+        assert await process.wait() == -signal.SIGKILL
+        await served.wait()
+        assert service.got[0].json["data"]["alert_id"] == 42
+        never.set()

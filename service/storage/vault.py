@@ -68,13 +68,30 @@ def read_key_file(path: Path, *, may_create: bool) -> tuple[Secret, ...]:
                 f"secret key file {path} is missing, but the database holds secrets sealed with it; "
                 "restore the file from your backup (without it the stored channels cannot be used)"
             )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(new_key().reveal() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        _write_key(path)
     return tuple(Secret(line.strip()) for line in path.read_text().splitlines() if line.strip())
+
+
+def _write_key(path: Path) -> None:
+    """Put a new key at `path`, whole or not at all: a start that is killed half-way leaves no empty file behind."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f"{path.name}.{os.getpid()}.new")
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(handle, "w") as file:
+        file.write(new_key().reveal() + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(draft, path)  # unlike a rename, it never replaces the key of a process that was quicker
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the name must be on the disk before anything is sealed with the key
+    finally:
+        os.close(folder)
 
 
 def _decode(key: Secret) -> bytes:

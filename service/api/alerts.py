@@ -1,0 +1,191 @@
+"""/v1/alerts: the events that concerned a team, with what was read, where it was read and what became of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, TypedDict
+
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field
+
+from service.api import deliveries
+from service.api.auth import Reader
+from service.api.deliveries import DeliveryOut
+from service.api.deps import Given
+from service.api.pages import Page, Paging, cut, number_of
+from service.api.problems import Kind, absent, invalid, shows
+from service.api.texts import Code, Id, Moment, Name
+from service.api.watches import jurisdiction_problems
+from service.domain.model import Action, Alert, Development, Evidence, RouteReason, Severity, Source, Topic
+from service.storage.alerts import AlertFilter, LedgerLine
+
+router = APIRouter(prefix="/alerts", tags=["alerts"])
+
+NOUN = "alerts"
+MAX_DELIVERIES = 200
+
+
+class _Common(TypedDict):
+    id: int
+    story_id: int
+    raised_at: datetime
+    title: str
+    severity: Severity
+    rules: list[str]
+    developments: list[Development]
+    evidence: list[Evidence]
+    sources: list[Source]
+
+
+def _common(alert: Alert) -> _Common:
+    return _Common(
+        id=alert.id,
+        story_id=alert.story_id,
+        raised_at=alert.raised_at,
+        title=alert.title,
+        severity=alert.severity,
+        rules=list(alert.rules),
+        developments=list(alert.developments),
+        evidence=list(alert.evidence),
+        sources=list(alert.sources),
+    )
+
+
+class AlertOut(BaseModel):
+    """A story that some rule matched: one alert however many rules and feeds led to it."""
+
+    id: int
+    story_id: int
+    raised_at: datetime
+    title: str = Field(description="Title of the first report.")
+    severity: Severity = Field(description="The loudest of the rules that matched.")
+    rules: list[str] = Field(description="Ids of every rule that matched.")
+    developments: list[Development]
+    evidence: list[Evidence] = Field(description="What made the rules fire, word by word.")
+    sources: list[Source] = Field(description="Every report of the story so far.")
+
+    @classmethod
+    def of(cls, alert: Alert) -> AlertOut:
+        return cls(**_common(alert))
+
+
+class LedgerOut(BaseModel):
+    """What became of one match for one of the team's subscriptions."""
+
+    entry_id: int = Field(description="The report that matched: one of `sources`.")
+    rule: str
+    subscription: str
+    reason: RouteReason = Field(description="delivered, or why not.")
+    decided_at: datetime
+
+    @classmethod
+    def of(cls, line: LedgerLine) -> LedgerOut:
+        return cls(
+            entry_id=line.entry_id,
+            rule=line.rule_id,
+            subscription=line.subscription,
+            reason=line.reason,
+            decided_at=line.decided_at,
+        )
+
+
+class AlertDetail(AlertOut):
+    """An alert with every decision about it."""
+
+    ledger: list[LedgerOut] = Field(description="A line for each match and subscription.")
+    deliveries: list[DeliveryOut] = Field(description=f"The team's deliveries, newest first, {MAX_DELIVERIES} at most.")
+
+
+class AlertQuery(Paging):
+    """What a list of alerts is narrowed to. Jurisdiction, topic and action must be of one development."""
+
+    jurisdiction: Code | None = Field(None, description="Code such as KZ, HK, EU, INTL.")
+    topic: Topic | None = Field(None, description="Topic such as stablecoin.")
+    action: Action | None = Field(None, description="Action such as licensing.")
+    rule: Name | None = Field(None, description="Id of a rule that matched.")
+    severity: Severity | None = Field(None, description="Exactly this severity.")
+    since: Moment | None = Field(None, description="Raised then or later: RFC 3339 with its zone.")
+
+
+_EXAMPLE: Mapping[str, Any] = {
+    "id": 12,
+    "story_id": 12,
+    "raised_at": "2026-03-02T12:00:02Z",
+    "title": "Kazakhstan signs law licensing crypto exchanges",
+    "severity": "high",
+    "rules": ["new-licensing-regime"],
+    "developments": [
+        {
+            "jurisdiction": "KZ",
+            "topic": "exchange",
+            "action": "licensing",
+            "direction": "tightening",
+            "stage": "enacted",
+            "evidence": [{"field": "title", "start": 0, "end": 10, "text": "Kazakhstan"}],
+        }
+    ],
+    "evidence": [
+        {"field": "title", "start": 0, "end": 10, "text": "Kazakhstan"},
+        {"field": "title", "start": 21, "end": 30, "text": "licensing"},
+    ],
+    "sources": [
+        {
+            "entry_id": 58,
+            "title": "Kazakhstan signs law licensing crypto exchanges",
+            "source": "Example Wire",
+            "link": "https://wire.example.org/kz-law",
+            "lang": "en",
+            "published": "2026-03-02T11:55:00Z",
+        }
+    ],
+}
+_DETAIL: Mapping[str, Any] = {
+    **_EXAMPLE,
+    "ledger": [
+        {
+            "entry_id": 58,
+            "rule": "new-licensing-regime",
+            "subscription": "central-asia",
+            "reason": "delivered",
+            "decided_at": "2026-03-02T12:00:02Z",
+        }
+    ],
+    "deliveries": [deliveries.EXAMPLE],
+}
+
+
+@router.get("", summary="List alerts", responses=shows(200, {"items": [_EXAMPLE], "next": None}, Kind.INVALID_CURSOR))
+def list_alerts(
+    request: Request, response: Response, deps: Given, key: Reader, query: Annotated[AlertQuery, Query()]
+) -> Page[AlertOut]:
+    """Alerts that one of the team's subscriptions wanted, newest first."""
+    if query.jurisdiction is not None:
+        problems = jurisdiction_problems({"jurisdiction": query.jurisdiction}, deps.rulebook())
+        if problems:
+            raise invalid(problems)
+    wanted = AlertFilter(
+        jurisdiction=query.jurisdiction,
+        topic=query.topic,
+        action=query.action,
+        rule=query.rule,
+        severity=query.severity,
+        since=query.since,
+    )
+    found = deps.store.alerts.page(key.team, wanted, before=number_of(query, NOUN), limit=query.limit + 1)
+    kept, following = cut(found, paging=query, noun=NOUN, request=request, response=response, place=lambda a: a.id)
+    return Page(items=[AlertOut.of(alert) for alert in kept], next=following)
+
+
+@router.get("/{alert_id}", summary="Read an alert", responses=shows(200, _DETAIL, Kind.NOT_FOUND))
+def read_alert(deps: Given, key: Reader, alert_id: Id) -> AlertDetail:
+    """An alert with its evidence, its sources, the ledger of decisions and the deliveries."""
+    alert = deps.store.alerts.get(key.team, alert_id)
+    if alert is None:
+        raise absent("alert", alert_id)
+    sent = deps.store.outbox.page(team=key.team, alert_id=alert_id, limit=MAX_DELIVERIES)
+    return AlertDetail(
+        **_common(alert),
+        ledger=[LedgerOut.of(line) for line in deps.store.alerts.ledger(key.team, alert_id)],
+        deliveries=[DeliveryOut.of(delivery) for delivery in sent],
+    )

@@ -1,0 +1,98 @@
+"""The REST application: routes, the gate before them, and what OpenAPI says of both. Holds no state of its own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import RedirectResponse
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from service import __version__
+from service.api import alerts, deliveries, feeds, rules, status, subscriptions
+from service.api.deps import Deps
+from service.api.gate import PREFIX, Gate
+from service.api.problems import (
+    Kind,
+    ProblemAnswer,
+    Refusal,
+    declared,
+    on_http,
+    on_refusal,
+    on_validation,
+)
+
+__all__ = ["Deps", "build"]
+
+DESCRIPTION = """\
+Manage feeds and subscriptions, read alerts and see what became of them.
+
+Send your API key with every request: `Authorization: Bearer pw_…`. Lists come a page at a time; hand `next` back as
+`cursor`, or follow the `Link` header. Every error is `application/problem+json` with a stable `type` and the fields
+that are wrong.
+"""
+
+
+def build(deps: Deps) -> FastAPI:
+    """The application over these parts of the service; several may live in one process."""
+    app = _Documented(
+        title="policywatch",
+        version=__version__,
+        description=DESCRIPTION,
+        redirect_slashes=False,
+        generate_unique_id_function=_operation_id,
+        redoc_url=None,
+    )
+    app.state.deps = deps
+    app.add_middleware(Gate, deps=deps)
+    app.add_exception_handler(Refusal, on_refusal)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(RequestValidationError, on_validation)
+    app.include_router(_v1())
+    app.include_router(status.health)
+    app.add_api_route("/", _to_docs, include_in_schema=False)
+    return app
+
+
+def _v1() -> APIRouter:
+    v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
+    for noun in (feeds, rules, subscriptions, alerts, deliveries, status):
+        v1.include_router(noun.router)
+    return v1
+
+
+def _to_docs() -> RedirectResponse:
+    return RedirectResponse("/docs")
+
+
+def _operation_id(route: APIRoute) -> str:
+    return route.name
+
+
+class _Documented(FastAPI):
+    """An application whose OpenAPI document declares our problems instead of the framework's."""
+
+    def openapi(self) -> dict[str, Any]:
+        if self.openapi_schema is None:
+            document = get_openapi(
+                title=self.title, version=self.version, description=self.description, routes=self.routes
+            )
+            schemas = document["components"]["schemas"]
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            problem = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= problem.pop("$defs") | {"ProblemAnswer": problem}
+            for operations in document["paths"].values():
+                for operation in operations.values():
+                    _declare_faults(operation["responses"])
+            self.openapi_schema = document
+        return self.openapi_schema
+
+
+def _declare_faults(responses: dict[str, Any]) -> None:
+    """Where the framework declares its own validation error, ours is what is answered."""
+    if "application/json" in responses.get("422", {}).get("content", {}):
+        responses["422"] = declared(Kind.INVALID_REQUEST)[422]

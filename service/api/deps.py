@@ -1,0 +1,45 @@
+"""What the API needs from the rest of the service, as one value given in by `app`; nothing here is global."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from service.config import Rulebook, Settings
+from service.domain.model import Problem
+from service.storage.store import Store
+
+
+def _nothing() -> list[str]:
+    return []
+
+
+def _none() -> Sequence[Problem]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deps:
+    """`rulebook` is the one in force; `ready` says why not; `problems` are faults of the configuration, left out."""
+
+    store: Store
+    rulebook: Callable[[], Rulebook]
+    settings: Settings
+    now: Callable[[], datetime]
+    random: Callable[[int], bytes]
+    ready: Callable[[], list[str]] = _nothing
+    problems: Callable[[], Sequence[Problem]] = _none
+
+
+def _given(request: Request) -> Deps:
+    deps = request.app.state.deps
+    assert isinstance(deps, Deps)
+    return deps
+
+
+Given = Annotated[Deps, Depends(_given)]
+"""The value that the application was built with, as a parameter of a route."""

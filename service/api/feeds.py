@@ -1,0 +1,305 @@
+"""/v1/feeds: the sources that are polled. All teams of an installation share them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from service.api.auth import Reader, Writer
+from service.api.deps import Deps, Given
+from service.api.pages import Page, Paging, cut, number_of
+from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
+from service.api.texts import Code, Id, Interval, Line, Shown
+from service.api.watches import jurisdiction_problems
+from service.domain.model import Feed, FeedState, FetchReason, FullText, Problem, Tier
+from service.domain.text import LANGUAGES
+from service.egress import check_url
+from service.storage.feeds import NewFeed
+
+router = APIRouter(prefix="/feeds", tags=["feeds"])
+
+NOUN = "feeds"
+_URL = TypeAdapter(AnyHttpUrl)
+
+
+class FeedChange(BaseModel):
+    """What may be set about a feed. In a PATCH, null sets a field back to its default."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Line | None = Field(None, description="Name shown in alerts; the feed's own title by default.")
+    interval: Interval | None = Field(
+        None, description="How often to poll, from 1m to 7d; the operator's feeds.interval by default."
+    )
+    tier: Tier | None = Field(None, description="How close the source is to the acts it reports.")
+    full_text: FullText | None = Field(None, description="Whether the entries' pages are fetched; auto by default.")
+    jurisdiction: Code | None = Field(None, description="Whose news it carries (ISO 3166-1 alpha-2, EU, INTL).")
+    language: str | None = Field(
+        None, max_length=20, description=f"One of {', '.join(LANGUAGES)}; detected by default."
+    )
+
+
+class FeedIn(FeedChange):
+    """A feed to add."""
+
+    url: str = Field(min_length=1, max_length=2000, description="Address of an RSS, Atom or JSON feed.")
+
+
+class FeedOut(BaseModel):
+    """A feed and how polling it goes."""
+
+    id: int
+    url: str = Field(description="A password in it is masked.")
+    title: str
+    state: FeedState
+    reason: FetchReason | None = Field(description="Why the last poll brought nothing; null when it went well.")
+    problem: str | None = Field(description="The same in words.")
+    failures: int = Field(description="Polls that failed since the last that went well.")
+    tier: Tier
+    full_text: FullText
+    jurisdiction: str | None
+    language: str | None
+    interval: Shown = Field(description="How often it is polled, such as 15m.")
+    next_due_at: datetime = Field(description="When it is polled next.")
+    last_polled_at: datetime | None
+    last_ok_at: datetime | None
+    entries: int = Field(description="Entries received from it.")
+    managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
+
+    @classmethod
+    def of(cls, feed: Feed) -> FeedOut:
+        return cls(
+            id=feed.id,
+            url=_masked(feed.url),
+            title=feed.title,
+            state=feed.state,
+            reason=feed.reason,
+            problem=feed.problem,
+            failures=feed.failures,
+            tier=feed.tier,
+            full_text=feed.full_text,
+            jurisdiction=feed.jurisdiction,
+            language=feed.language,
+            interval=feed.interval,
+            next_due_at=feed.next_due_at,
+            last_polled_at=feed.last_polled_at,
+            last_ok_at=feed.last_ok_at,
+            entries=feed.entries,
+            managed=feed.managed,
+        )
+
+
+_EXAMPLE: Mapping[str, Any] = {
+    "id": 4,
+    "url": "https://www.ecb.europa.eu/rss/press.xml",
+    "title": "ECB press releases",
+    "state": "healthy",
+    "reason": None,
+    "problem": None,
+    "failures": 0,
+    "tier": "official",
+    "full_text": "auto",
+    "jurisdiction": "EU",
+    "language": "en",
+    "interval": "15m",
+    "next_due_at": "2026-03-02T12:15:00Z",
+    "last_polled_at": "2026-03-02T12:00:00Z",
+    "last_ok_at": "2026-03-02T12:00:00Z",
+    "entries": 15,
+    "managed": False,
+}
+_NEW = {
+    "title": "",
+    "state": "new",
+    "next_due_at": "2026-03-02T12:00:00Z",
+    "last_polled_at": None,
+    "last_ok_at": None,
+    "entries": 0,
+}
+
+
+# --- routes -------------------------------------------------------------------------------------------------------
+
+
+@router.get(
+    "", summary="List the feeds", responses=shows(200, {"items": [_EXAMPLE], "next": None}, Kind.INVALID_CURSOR)
+)
+def list_feeds(
+    request: Request, response: Response, deps: Given, _: Reader, query: Annotated[Paging, Query()]
+) -> Page[FeedOut]:
+    """Every feed that is polled, in the order in which they were added."""
+    found = deps.store.feeds.page(after=number_of(query, NOUN) or 0, limit=query.limit + 1)
+    kept, following = cut(found, paging=query, noun=NOUN, request=request, response=response, place=lambda f: f.id)
+    return Page(items=[FeedOut.of(feed) for feed in kept], next=following)
+
+
+@router.post(
+    "",
+    summary="Add a feed",
+    status_code=201,
+    responses=shows(
+        201, {**_EXAMPLE, **_NEW}, Kind.FEED_EXISTS, Kind.INVALID_REQUEST, Kind.ADDRESS_REFUSED, Kind.TOO_LARGE
+    ),
+)
+def create_feed(
+    deps: Given,
+    _: Writer,
+    response: Response,
+    body: Annotated[
+        FeedIn,
+        Body(
+            openapi_examples={
+                "least": {"summary": "Only the address", "value": {"url": "https://www.ecb.europa.eu/rss/press.xml"}},
+                "all": {
+                    "summary": "With what is known about it",
+                    "value": {
+                        "url": "https://www.ecb.europa.eu/rss/press.xml",
+                        "title": "ECB press releases",
+                        "interval": "15m",
+                        "tier": "official",
+                        "full_text": "auto",
+                        "jurisdiction": "EU",
+                        "language": "en",
+                    },
+                },
+            }
+        ),
+    ],
+) -> FeedOut:
+    """It is polled at once. Entries older than `feeds.look_back` are stored and raise no alert."""
+    _check(body, deps)
+    url = _checked_url(body.url, deps)
+    new = NewFeed(
+        url=url,
+        title=body.title or "",
+        interval=body.interval or deps.settings.feeds.interval,
+        tier=body.tier or Tier.UNKNOWN,
+        full_text=body.full_text or FullText.AUTO,
+        jurisdiction=body.jurisdiction,
+        language=body.language,
+    )
+    feed = deps.store.feeds.add(new, now=deps.now())
+    if feed is None:
+        raise Refusal(
+            Kind.FEED_EXISTS,
+            f"{url} is polled already",
+            (Problem(where="url", what="there is a feed of this address"),),
+        )
+    response.headers["location"] = f"/v1/feeds/{feed.id}"
+    return FeedOut.of(_own(deps, feed.id))
+
+
+@router.get("/{feed_id}", summary="Read a feed", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
+def read_feed(deps: Given, _: Reader, feed_id: Id) -> FeedOut:
+    """How polling it goes, and if it does not go, why."""
+    return FeedOut.of(_own(deps, feed_id))
+
+
+@router.patch(
+    "/{feed_id}",
+    summary="Change a feed",
+    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, Kind.INVALID_REQUEST, Kind.TOO_LARGE),
+)
+def update_feed(
+    deps: Given,
+    _: Writer,
+    feed_id: Id,
+    body: Annotated[
+        FeedChange,
+        Body(
+            openapi_examples={
+                "slower": {"summary": "Poll twice a day", "value": {"interval": "12h"}},
+                "default": {"summary": "Back to the defaults", "value": {"interval": None, "title": None}},
+            }
+        ),
+    ],
+) -> FeedOut:
+    """Only the fields that are sent change; null sets one back to its default."""
+    feed = _changeable(deps, feed_id)
+    _check(body, deps)
+    values: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set - {"interval"}}
+    for name, default in (("title", ""), ("tier", Tier.UNKNOWN), ("full_text", FullText.AUTO)):
+        if name in values and values[name] is None:
+            values[name] = default
+    if "interval" in body.model_fields_set:
+        interval: timedelta = body.interval or deps.settings.feeds.interval
+        values["interval_seconds"] = interval.total_seconds()
+        # A feed that was polled once a week is not to wait a week for its new interval.
+        values["next_due_at"] = min(feed.next_due_at, deps.now() + interval)
+    deps.store.feeds.update(feed_id, **values)
+    return FeedOut.of(_own(deps, feed_id))
+
+
+@router.delete(
+    "/{feed_id}", summary="Stop polling a feed", status_code=204, responses=declared(Kind.NOT_FOUND, Kind.MANAGED)
+)
+def delete_feed(deps: Given, _: Writer, feed_id: Id) -> None:
+    """Its entries and alerts stay: somebody may have to account for them."""
+    _changeable(deps, feed_id)
+    deps.store.feeds.remove(feed_id)
+
+
+@router.post(
+    "/{feed_id}/poll", summary="Poll a feed now", status_code=202, responses=shows(202, _EXAMPLE, Kind.NOT_FOUND)
+)
+def poll_feed(deps: Given, _: Writer, feed_id: Id) -> FeedOut:
+    """Makes it due at once; read it again a little later to see what came of it."""
+    _own(deps, feed_id)
+    deps.store.feeds.poll_now(feed_id, now=deps.now())
+    return FeedOut.of(_own(deps, feed_id))
+
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+
+def _own(deps: Deps, feed_id: int) -> Feed:
+    feed = deps.store.feeds.get(feed_id)
+    if feed is None:
+        raise absent("feed", feed_id)
+    return feed
+
+
+def _changeable(deps: Deps, feed_id: int) -> Feed:
+    feed = _own(deps, feed_id)
+    if feed.managed:
+        raise Refusal(Kind.MANAGED, "change this feed under feeds.sources in the configuration file, and restart")
+    return feed
+
+
+def _check(body: FeedChange, deps: Deps) -> None:
+    problems: list[Problem] = []
+    if body.jurisdiction is not None:
+        problems += jurisdiction_problems({"jurisdiction": body.jurisdiction}, deps.rulebook())
+    if body.language is not None and body.language not in LANGUAGES:
+        known = f"one of {', '.join(LANGUAGES)}"
+        problems.append(Problem(where="language", what=f"unknown language {body.language!r}", hint=known))
+    if problems:
+        raise invalid(problems)
+
+
+def _checked_url(written: str, deps: Deps) -> str:
+    """The address in the form in which the configuration file stores it too, so that one feed is not polled twice."""
+    reason = check_url(written, deps.settings.egress.allow, userinfo=False)
+    url = written
+    if reason is None:
+        try:
+            url = str(_URL.validate_python(written))
+            reason = check_url(url, deps.settings.egress.allow, userinfo=False)
+        except ValidationError as exc:
+            reason = f"not a valid address: {exc.errors()[0]['msg']}"
+    if reason is not None:
+        raise invalid((Problem(where="url", what=reason),), Kind.ADDRESS_REFUSED)
+    return url
+
+
+def _masked(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}").geturl()

@@ -1,0 +1,103 @@
+"""What every request passes before a route sees it: its key, the size of its body, and a net for what nobody expected.
+
+A stranger's body is never read.
+"""
+
+from __future__ import annotations
+
+import structlog
+from anyio import to_thread
+from fastapi import Request
+from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.api.auth import bearer, unknown
+from service.api.deps import Deps
+from service.api.problems import Kind, Refusal, answer
+
+log = structlog.get_logger()
+
+MAX_BODY = 1024 * 1024
+PREFIX = "/v1"
+_TOO_LARGE = f"a body holds {MAX_BODY} bytes at most"
+
+
+class Gate:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, deps: Deps) -> None:
+        self._app = app
+        self._deps = deps
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope)
+        reply = _Reply(send, private=_is_private(request))
+        try:
+            await self._admit(request)
+            await self._app(scope, _Measured(receive), reply)
+        except Refusal as refusal:
+            await refusal.answer()(scope, receive, reply)
+        except Exception:
+            ticket = self._deps.random(8).hex()
+            log.exception("request failed", ticket=ticket, method=request.method, path=request.url.path)
+            if reply.started:
+                raise
+            detail = f"this is our mistake; the service's log says more under ticket {ticket}"
+            await answer(Kind.INTERNAL, detail)(scope, receive, reply)
+
+    async def _admit(self, request: Request) -> None:
+        if _is_private(request):
+            header = request.headers.get("authorization", "")
+            text = bearer(header)
+            key = await to_thread.run_sync(self._verify, text) if text else None
+            if key is None:
+                raise unknown(header)
+            request.state.key = key
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and (len(length) > 12 or int(length) > MAX_BODY):
+            raise Refusal(Kind.TOO_LARGE, _TOO_LARGE, headers={"connection": "close"})
+
+    def _verify(self, text: str) -> object:
+        return self._deps.store.keys.verify(text, now=self._deps.now())
+
+
+def _is_private(request: Request) -> bool:
+    path = request.url.path
+    return path == PREFIX or path.startswith(f"{PREFIX}/")
+
+
+class _Measured:
+    """A receive that stops once more than MAX_BODY has come, whatever the length header said."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._seen = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        self._seen += len(message.get("body", b""))
+        if self._seen > MAX_BODY:
+            raise HTTPException(413, _TOO_LARGE)
+        return message
+
+
+class _Reply:
+    """A send that knows whether it has begun, and adds the headers that every answer has."""
+
+    def __init__(self, send: Send, *, private: bool) -> None:
+        self._send = send
+        self._private = private
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.started = True
+            headers = MutableHeaders(scope=message)
+            headers["x-content-type-options"] = "nosniff"
+            if self._private:
+                headers["cache-control"] = "no-store"
+        await self._send(message)

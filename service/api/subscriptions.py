@@ -1,0 +1,399 @@
+"""/v1/subscriptions: who wants which alerts, and where. Addresses go in whole and come out masked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
+
+from service.api.auth import Reader, Writer
+from service.api.channels import checked_channel
+from service.api.deps import Deps, Given
+from service.api.pages import Page, Paging, cut, number_of
+from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
+from service.api.texts import Code, Id, Name
+from service.api.watches import watch_problems
+from service.domain.model import (
+    Action,
+    Channel,
+    ChannelKind,
+    Invalid,
+    Key,
+    Problem,
+    Severity,
+    Subscription,
+    Topic,
+    Watch,
+)
+from service.storage.subscriptions import NameTaken, NewChannel, NewSubscription, SavedSubscription
+
+router = APIRouter(prefix="/subscriptions", tags=["subscriptions"])
+
+NOUN = "subscriptions"
+MAX_CHANNELS = 20
+
+# --- what goes in and out -----------------------------------------------------------------------------------------
+
+
+class WatchBody(BaseModel):
+    """What a subscription selects; an empty list means any."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jurisdictions: list[Code] = Field([], max_length=300, description="Codes such as KZ, HK, EU, INTL.")
+    topics: list[Topic] = Field([], max_length=50, description="Topics such as stablecoin.")
+    actions: list[Action] = Field([], max_length=50, description="Actions such as licensing.")
+    rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
+    min_severity: Severity = Field(Severity.INFO, description="Quietest severity that is sent.")
+
+    @property
+    def watch(self) -> Watch:
+        return Watch(
+            jurisdictions=tuple(dict.fromkeys(self.jurisdictions)),
+            topics=tuple(dict.fromkeys(self.topics)),
+            actions=tuple(dict.fromkeys(self.actions)),
+            rules=tuple(dict.fromkeys(self.rules)),
+            min_severity=self.min_severity,
+        )
+
+    @classmethod
+    def of(cls, watch: Watch) -> WatchBody:
+        # Without validation: the configuration file may hold what a request may not.
+        return cls.model_construct(
+            jurisdictions=list(watch.jurisdictions),
+            topics=list(watch.topics),
+            actions=list(watch.actions),
+            rules=list(watch.rules),
+            min_severity=watch.min_severity,
+        )
+
+
+Addresses = Annotated[list[str], Field(max_length=MAX_CHANNELS)]
+_ADDRESSES = (
+    "Where to: https://… (a signed webhook), mailto:desk@example.org, or an Apprise URL. "
+    "A masked address, as an answer shows it, stands for that channel of this subscription."
+)
+
+
+class SubscriptionIn(BaseModel):
+    """A subscription as a whole."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name = Field(description="Unique within the team.")
+    watch: WatchBody = Field(WatchBody.model_construct(), description="What it selects; everything by default.")
+    channels: Addresses = Field([], description=_ADDRESSES)
+    active: StrictBool = Field(True, description="Set to false to silence it.")
+
+
+class SubscriptionChange(BaseModel):
+    """The fields of a subscription that change; what is left out (or null) stays as it is."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: Name | None = Field(None, description="Unique within the team.")
+    watch: WatchBody | None = Field(None, description="What it selects, as a whole.")
+    channels: Addresses | None = Field(None, description=_ADDRESSES)
+    active: StrictBool | None = Field(None, description="Set to false to silence it.")
+
+
+class ChannelOut(BaseModel):
+    """A destination."""
+
+    id: int
+    kind: ChannelKind
+    address: str = Field(description="Its address, masked.")
+    secret: str | None = Field(
+        description="The signing secret of a webhook, in the answer to the request that first named it; else null."
+    )
+
+
+class SubscriptionOut(BaseModel):
+    """A subscription of the team."""
+
+    id: int
+    name: str
+    watch: WatchBody
+    channels: list[ChannelOut]
+    active: bool
+    managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
+    created_at: datetime
+
+    @classmethod
+    def of(cls, subscription: Subscription, *, new: frozenset[int] = frozenset()) -> SubscriptionOut:
+        """`new` are the channels whose secrets are told: this once."""
+        return cls(
+            id=subscription.id,
+            name=subscription.name,
+            watch=WatchBody.of(subscription.watch),
+            channels=[_channel(channel, told=channel.id in new) for channel in subscription.channels],
+            active=subscription.active,
+            managed=subscription.managed,
+            created_at=subscription.created_at,
+        )
+
+
+class TestDelivery(BaseModel):
+    """A test message on its way."""
+
+    id: int = Field(description="Read it at /v1/deliveries/{id} to see what came of it.")
+    channel_id: int
+    address: str = Field(description="The channel's address, masked.")
+
+
+class TestsOut(BaseModel):
+    """One test message for each channel."""
+
+    deliveries: list[TestDelivery]
+
+
+def _channel(channel: Channel, *, told: bool) -> ChannelOut:
+    secret = channel.secret.reveal() if told and channel.secret is not None else None
+    return ChannelOut(id=channel.id, kind=channel.kind, address=channel.shown, secret=secret)
+
+
+_IN: Mapping[str, Any] = {
+    "name": "central-asia",
+    "watch": {
+        "jurisdictions": ["KZ", "KG", "TJ", "TM", "UZ"],
+        "topics": ["stablecoin", "exchange"],
+        "actions": [],
+        "rules": [],
+        "min_severity": "medium",
+    },
+    "channels": ["https://grc.example.org/hook", "mailto:desk@example.org"],
+    "active": True,
+}
+_EXAMPLE: Mapping[str, Any] = {
+    **_IN,
+    "id": 7,
+    "channels": [
+        {"id": 3, "kind": "webhook", "address": "https://grc.example.org/hook", "secret": None},
+        {"id": 4, "kind": "email", "address": "mailto:desk@example.org", "secret": None},
+    ],
+    "managed": False,
+    "created_at": "2026-03-02T12:00:00Z",
+}
+_CREATED = {
+    **_EXAMPLE,
+    "channels": [
+        {**_EXAMPLE["channels"][0], "secret": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMfKQ9r8GKYo="},
+        _EXAMPLE["channels"][1],
+    ],
+}
+_TESTS = {
+    "deliveries": [
+        {"id": 40, "channel_id": 3, "address": "https://grc.example.org/hook"},
+        {"id": 41, "channel_id": 4, "address": "mailto:desk@example.org"},
+    ]
+}
+_FAULTS = (Kind.NAME_TAKEN, Kind.INVALID_REQUEST, Kind.INVALID_CHANNEL, Kind.TOO_LARGE)
+
+# --- routes -------------------------------------------------------------------------------------------------------
+
+
+@router.get(
+    "", summary="List subscriptions", responses=shows(200, {"items": [_EXAMPLE], "next": None}, Kind.INVALID_CURSOR)
+)
+def list_subscriptions(
+    request: Request, response: Response, deps: Given, key: Reader, query: Annotated[Paging, Query()]
+) -> Page[SubscriptionOut]:
+    """The team's subscriptions, in the order in which they were made."""
+    found = deps.store.subscriptions.page(key.team, after=number_of(query, NOUN) or 0, limit=query.limit + 1)
+    kept, following = cut(found, paging=query, noun=NOUN, request=request, response=response, place=lambda s: s.id)
+    return Page(items=[SubscriptionOut.of(subscription) for subscription in kept], next=following)
+
+
+@router.post("", summary="Subscribe", status_code=201, responses=shows(201, _CREATED, *_FAULTS))
+def create_subscription(
+    deps: Given,
+    key: Writer,
+    response: Response,
+    body: Annotated[
+        SubscriptionIn,
+        Body(
+            openapi_examples={
+                "watchlist": {"summary": "Five countries, to a webhook and by mail", "value": _IN},
+                "rules": {
+                    "summary": "Whatever some rules find",
+                    "value": {"name": "china", "watch": {"rules": ["cn-*"]}, "channels": ["slack://A/B/C/#policy"]},
+                },
+            }
+        ),
+    ],
+) -> SubscriptionOut:
+    """The signing secret of a webhook that the team has not used before is in the answer, this once."""
+    new = _checked(body, deps, known=())
+    try:
+        saved = deps.store.subscriptions.create(key.team, new, now=deps.now())
+    except NameTaken as exc:
+        raise _taken(new.name) from exc
+    response.headers["location"] = f"/v1/subscriptions/{saved.subscription.id}"
+    return SubscriptionOut.of(saved.subscription, new=saved.created_channels)
+
+
+@router.get("/{subscription_id}", summary="Read a subscription", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
+def read_subscription(deps: Given, key: Reader, subscription_id: Id) -> SubscriptionOut:
+    """A subscription, its channels masked."""
+    return SubscriptionOut.of(_own(deps, key, subscription_id))
+
+
+@router.put(
+    "/{subscription_id}",
+    summary="Replace a subscription",
+    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, *_FAULTS),
+)
+def replace_subscription(
+    deps: Given,
+    key: Writer,
+    subscription_id: Id,
+    body: Annotated[SubscriptionIn, Body(openapi_examples={"whole": {"summary": "As a whole", "value": _IN}})],
+) -> SubscriptionOut:
+    """What the body leaves out goes back to its default."""
+    old = _changeable(deps, key, subscription_id)
+    return _save(deps, key, old, _checked(body, deps, known=old.channels))
+
+
+@router.patch(
+    "/{subscription_id}",
+    summary="Change a subscription",
+    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, *_FAULTS),
+)
+def update_subscription(
+    deps: Given,
+    key: Writer,
+    subscription_id: Id,
+    body: Annotated[
+        SubscriptionChange,
+        Body(
+            openapi_examples={
+                "silence": {"summary": "Silence it", "value": {"active": False}},
+                "watch": {"summary": "Watch something else", "value": {"watch": {"jurisdictions": ["KZ"]}}},
+            }
+        ),
+    ],
+) -> SubscriptionOut:
+    """Only the fields that are sent change."""
+    old = _changeable(deps, key, subscription_id)
+    problems = list(watch_problems(body.watch.watch, deps.rulebook())) if body.watch is not None else []
+    channels = tuple(_as_new(channel) for channel in old.channels)
+    faults: list[Problem] = []
+    if body.channels is not None:
+        channels, faults = _checked_channels(body.channels, deps, known=old.channels)
+    _refuse(problems, faults)
+    new = NewSubscription(
+        name=old.name if body.name is None else body.name,
+        watch=old.watch if body.watch is None else body.watch.watch,
+        channels=channels,
+        active=old.active if body.active is None else body.active,
+    )
+    return _save(deps, key, old, new)
+
+
+@router.delete(
+    "/{subscription_id}",
+    summary="Unsubscribe",
+    status_code=204,
+    responses=declared(Kind.NOT_FOUND, Kind.MANAGED),
+)
+def delete_subscription(deps: Given, key: Writer, subscription_id: Id) -> None:
+    """Deliveries that are on their way still go out."""
+    _changeable(deps, key, subscription_id)
+    deps.store.subscriptions.remove(key.team, subscription_id)
+
+
+@router.post(
+    "/{subscription_id}/test",
+    summary="Send a test message",
+    status_code=202,
+    responses=shows(202, _TESTS, Kind.NOT_FOUND, Kind.NO_CHANNELS),
+)
+def send_test(deps: Given, key: Writer, subscription_id: Id) -> TestsOut:
+    """A message that says it is a test, to each channel, sent and tried again like any other delivery."""
+    subscription = _own(deps, key, subscription_id)
+    if not subscription.channels:
+        raise Refusal(Kind.NO_CHANNELS, "add a channel first, then test it")
+    queued = []
+    for channel in subscription.channels:
+        delivery_id = deps.store.outbox.add_test(
+            team=key.team,
+            channel_id=channel.id,
+            subscription=subscription.name,
+            nonce=deps.random(16).hex(),
+            now=deps.now(),
+        )
+        queued.append(TestDelivery(id=delivery_id, channel_id=channel.id, address=channel.shown))
+    return TestsOut(deliveries=queued)
+
+
+# --- checks -------------------------------------------------------------------------------------------------------
+
+
+def _own(deps: Deps, key: Key, subscription_id: int) -> Subscription:
+    subscription = deps.store.subscriptions.get(key.team, subscription_id)
+    if subscription is None:
+        raise absent("subscription", subscription_id)
+    return subscription
+
+
+def _changeable(deps: Deps, key: Key, subscription_id: int) -> Subscription:
+    subscription = _own(deps, key, subscription_id)
+    if subscription.managed:
+        raise Refusal(
+            Kind.MANAGED, "change this subscription under subscriptions in the configuration file, and restart"
+        )
+    return subscription
+
+
+def _save(deps: Deps, key: Key, old: Subscription, new: NewSubscription) -> SubscriptionOut:
+    saved: SavedSubscription | None
+    try:
+        saved = deps.store.subscriptions.replace(key.team, old.id, new, now=deps.now())
+    except NameTaken as exc:
+        raise _taken(new.name) from exc
+    if saved is None:  # deleted a moment ago
+        raise absent("subscription", old.id)
+    return SubscriptionOut.of(saved.subscription, new=saved.created_channels)
+
+
+def _taken(name: str) -> Refusal:
+    problem = Problem(where="name", what=f"the team has a subscription {name!r}", hint="choose another name")
+    return Refusal(Kind.NAME_TAKEN, f"name: {problem.what}", (problem,))
+
+
+def _checked(body: SubscriptionIn, deps: Deps, *, known: Sequence[Channel]) -> NewSubscription:
+    """The subscription to store; every fault of watch and channels is answered at once."""
+    channels, faults = _checked_channels(body.channels, deps, known=known)
+    _refuse(watch_problems(body.watch.watch, deps.rulebook()), faults)
+    return NewSubscription(name=body.name, watch=body.watch.watch, channels=channels, active=body.active)
+
+
+def _refuse(problems: Sequence[Problem], channel_faults: Sequence[Problem]) -> None:
+    if problems or channel_faults:
+        kind = Kind.INVALID_REQUEST if problems else Kind.INVALID_CHANNEL
+        raise invalid((*problems, *channel_faults), kind)
+
+
+def _checked_channels(
+    addresses: Sequence[str], deps: Deps, *, known: Sequence[Channel]
+) -> tuple[tuple[NewChannel, ...], list[Problem]]:
+    channels: list[NewChannel] = []
+    problems: list[Problem] = []
+    for number, address in enumerate(addresses):
+        meant = [channel for channel in known if channel.shown == address]
+        if len(meant) == 1:  # what a client was shown it may send back
+            channels.append(_as_new(meant[0]))
+            continue
+        try:
+            where = f"channels.{number}"
+            channels.append(checked_channel(address, deps.settings, random=deps.random, where=where))
+        except Invalid as exc:
+            problems.extend(exc.problems)
+    return tuple(channels), problems
+
+
+def _as_new(channel: Channel) -> NewChannel:
+    return NewChannel(kind=channel.kind, url=channel.url, shown=channel.shown, secret=channel.secret)

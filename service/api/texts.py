@@ -1,0 +1,67 @@
+"""Types of fields that several nouns share: one-line texts, ids, durations and times, each with its bounds."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+from service.api.pages import MAX_ID
+from service.config import Duration
+
+_UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line breaks and what turns the direction of writing: in a name they only serve to deceive."""
+
+
+def _one_line(text: str) -> str:
+    if _UNWANTED.search(text):
+        raise ValueError("holds a control character or a line break")
+    return text
+
+
+Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), AfterValidator(_one_line)]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_one_line)]
+Code = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=60),
+    AfterValidator(_one_line),
+    WithJsonSchema({"type": "string", "pattern": "^([A-Z]{2}|INTL)$", "examples": ["KZ"]}),
+]
+"""A jurisdiction's code. Whether it exists is checked against the lexicon, which also knows whose name was meant."""
+
+Id = Annotated[int, Path(ge=1, le=MAX_ID)]
+
+
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as exc:
+        raise ValueError("is outside of the calendar") from exc
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+MIN_INTERVAL, MAX_INTERVAL = timedelta(minutes=1), timedelta(days=7)
+
+
+def _short(value: object) -> object:
+    if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?\s?[smhd]", value):
+        raise ValueError("write a duration as a number and a unit: 30s, 15m, 48h, 3d")
+    return value
+
+
+_SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[smhd]$", "examples": ["15m"]})
+Interval = Annotated[Duration, BeforeValidator(_short), Field(ge=MIN_INTERVAL, le=MAX_INTERVAL), _SCHEMA]
+"""A duration as it is written in a request."""
+Shown = Annotated[Duration, _SCHEMA]
+"""A duration as it stands in an answer."""

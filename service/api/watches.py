@@ -1,0 +1,49 @@
+"""What a watch may name: jurisdictions of the lexicon and rules of the rulebook. Needs no web framework."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+
+from service.config import Rulebook
+from service.domain.model import Concept, ConceptKind, Problem, Watch
+
+MAX_HINTS = 5
+_PATTERN = frozenset("*?[")
+
+
+def watch_problems(watch: Watch, rulebook: Rulebook, *, where: str = "watch") -> tuple[Problem, ...]:
+    """Jurisdictions that do not exist, and rule ids that are neither a rule nor a pattern."""
+    return (
+        *jurisdiction_problems({f"{where}.jurisdictions.{n}": c for n, c in enumerate(watch.jurisdictions)}, rulebook),
+        *_rule_problems(watch.rules, rulebook, where=f"{where}.rules"),
+    )
+
+
+def jurisdiction_problems(codes: Mapping[str, str], rulebook: Rulebook) -> tuple[Problem, ...]:
+    """A problem for each code that names no jurisdiction; `codes` maps the place of each to what is written there."""
+    return tuple(
+        Problem(where=where, what=f"unknown jurisdiction {code!r}", hint=_code_for(code, rulebook))
+        for where, code in codes.items()
+        if Concept(ConceptKind.JURISDICTION, code) not in rulebook.lexicon.names
+    )
+
+
+def _code_for(name: str, rulebook: Rulebook) -> str:
+    for found in rulebook.lexicon.lookup(name):
+        if found.kind is ConceptKind.JURISDICTION:
+            return f"did you mean {found.name}?"
+    return "an ISO 3166-1 code such as KZ, or EU, INTL"
+
+
+def _rule_problems(wanted: Sequence[str], rulebook: Rulebook, *, where: str) -> tuple[Problem, ...]:
+    known = {rule.id for rule in rulebook.ruleset.rules}
+    problems: list[Problem] = []
+    for number, rule in enumerate(wanted):
+        if rule in known or _PATTERN.intersection(rule):
+            continue
+        # The search for a near one takes long where there are many rules, so a long list of wrong ids gets few hints.
+        close = difflib.get_close_matches(rule, known, n=1) if len(problems) < MAX_HINTS else []
+        hint = f"did you mean {close[0]!r}?" if close else "GET /v1/rules lists them; cn-* is a pattern"
+        problems.append(Problem(where=f"{where}.{number}", what=f"there is no rule {rule!r}", hint=hint))
+    return tuple(problems)

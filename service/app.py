@@ -1,0 +1,315 @@
+"""The only file that knows every other: builds the service from its settings, starts it, stops it."""
+
+from __future__ import annotations
+
+import asyncio
+import random as chances
+import secrets
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+
+import structlog
+import uvicorn
+
+from service import __version__, egress
+from service.api import channels as addresses
+from service.api.app import Deps, build
+from service.config import Rulebook, Settings, load_rulebook
+from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
+from service.domain.model import Invalid, Problem, Secret, ServiceError, Watch
+from service.feeds.fetch import Fetcher, Limits, session
+from service.pipeline import Pace, Pipeline
+from service.runner import Embedded
+from service.sandbox import Sandbox
+from service.storage.feeds import NewFeed
+from service.storage.store import Store
+from service.storage.subscriptions import NewChannel, NewSubscription
+from service.storage.vault import read_key_file
+
+log = structlog.get_logger()
+
+STOP_PATIENCE = timedelta(seconds=10)
+"""How long a stop waits for what is in flight; after that leases run out by themselves."""
+
+STALE_TICK = timedelta(seconds=30)
+"""A runner that has not ticked for this long is not ready, whatever else works."""
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of these settings, migrated. ServiceError when the database or the key cannot be had."""
+
+    def keys(sealed: bool) -> Sequence[Secret]:
+        if settings.secrets.keys:
+            return settings.secrets.keys
+        return read_key_file(settings.secrets.key_file, may_create=not sealed)
+
+    return Store(settings.storage.url, keys)
+
+
+class Service:
+    """One process of policywatch: fetching, reading, delivering, and the API, on one event loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        rulebook: Rulebook | None = None,
+        now: Callable[[], datetime] = utc_now,
+        chance: Callable[[], float] = chances.random,
+    ) -> None:
+        """Opens and migrates the database; nothing runs and nothing is connected to until `start`."""
+        self.settings = settings
+        self.now = now
+        self._chance = chance
+        egress.install(settings.egress.allow)
+        self.rulebook = rulebook or load_rulebook(settings.rules)
+        self.store = open_store(settings)
+        self.store.database.hold()
+        if self.store.database.is_sqlite:
+            self.store.release_leases()
+        self.problems = (*self.rulebook.problems, *self._apply_declared())
+        for problem in self.problems:
+            log.error("configuration problem", where=problem.where, what=problem.what, hint=problem.hint)
+        self.started_at = now()
+
+    async def start(self) -> None:
+        """Build what lives on the running loop, and begin to tick."""
+        settings = self.settings
+        self._client = session(user_agent=_user_agent(settings), connections=settings.feeds.concurrency * 2)
+        self._parsing = Sandbox(workers=2)
+        self._sending = Sandbox(
+            workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow
+        )
+        limits = Limits(
+            deadline=settings.feeds.timeout.total_seconds(),
+            wire_bytes=settings.feeds.max_bytes,
+            inflated_bytes=settings.feeds.max_bytes * 3 // 2,
+            host_gap=settings.feeds.host_gap.total_seconds(),
+        )
+        self.pipeline = Pipeline(
+            store=self.store,
+            fetcher=Fetcher(self._client, limits=limits),
+            sandbox=self._parsing,
+            sender=Sender(self._client, self._sending, _sending_settings(settings)),
+            rulebook=self.rulebook,
+            pace=Pace(lease=settings.runner.lease, look_back=settings.feeds.look_back),
+            now=self.now,
+            chance=self._chance,
+        )
+        self.runner = Embedded(
+            self.pipeline,
+            now=self.now,
+            tick=settings.runner.tick,
+            polls=settings.feeds.concurrency,
+            deliveries=settings.delivery.concurrency,
+        )
+
+    async def stop(self) -> None:
+        """Finish what is in flight, then let go of everything."""
+        await self.runner.stop(patience=STOP_PATIENCE)
+        self._parsing.close()
+        self._sending.close()
+        await self._client.close()
+        self.store.close()
+
+    def not_ready(self) -> list[str]:
+        """Why requests should go elsewhere; empty when all is well."""
+        reasons = []
+        try:
+            self.store.database.check()
+        except ServiceError as exc:
+            reasons.append(str(exc))
+        if self.now() - (self.runner.last_tick or self.started_at) > STALE_TICK:
+            reasons.append("the runner has not looked for work lately")
+        return reasons
+
+    def _apply_declared(self) -> list[Problem]:
+        """Feeds and subscriptions of the configuration file; a faulty one is left out and named."""
+        settings = self.settings
+        problems: list[Problem] = []
+        self.store.feeds.apply(declared_feeds(settings), now=self.now())
+        declared: list[tuple[str, NewSubscription]] = []
+        for number, wanted in enumerate(settings.subscriptions):
+            try:
+                declared.append((wanted.team, declared_subscription(settings, number)))
+            except Invalid as exc:
+                problems.extend(exc.problems)
+        self.store.subscriptions.apply(declared, now=self.now())
+        return problems
+
+
+def declared_feeds(settings: Settings) -> list[NewFeed]:
+    return [
+        NewFeed(
+            url=str(source.url),
+            title=source.title,
+            interval=source.interval or settings.feeds.interval,
+            tier=source.tier,
+            full_text=source.full_text,
+            jurisdiction=source.jurisdiction,
+            language=source.language,
+            managed=True,
+        )
+        for source in settings.feeds.sources
+    ]
+
+
+def declared_subscription(settings: Settings, number: int) -> NewSubscription:
+    """Subscription `number` of the configuration. Invalid names the channel that is wrong."""
+    wanted = settings.subscriptions[number]
+    channels: list[NewChannel] = []
+    problems: list[Problem] = []
+    for place, address in enumerate(wanted.channels):
+        where = settings.where("subscriptions", number, "channels", place)
+        try:
+            channels.append(
+                addresses.checked_channel(address.reveal(), settings, random=secrets.token_bytes, where=where)
+            )
+        except Invalid as exc:
+            problems.extend(exc.problems)
+    if problems:
+        raise Invalid(tuple(problems))
+    return NewSubscription(
+        name=wanted.name,
+        watch=Watch(
+            jurisdictions=wanted.watch.jurisdictions,
+            topics=wanted.watch.topics,
+            actions=wanted.watch.actions,
+            rules=wanted.watch.rules,
+            min_severity=wanted.watch.min_severity,
+        ),
+        channels=tuple(channels),
+        active=wanted.active,
+        managed=True,
+    )
+
+
+class Server:
+    """The service and its API on one port, for as long as `run` lasts."""
+
+    def __init__(self, service: Service) -> None:
+        self.service = service
+        settings = service.settings
+        deps = Deps(
+            store=service.store,
+            rulebook=lambda: service.rulebook,
+            settings=settings,
+            now=service.now,
+            random=secrets.token_bytes,
+            ready=service.not_ready,
+            problems=lambda: service.problems,
+        )
+        # asyncio's own loop: the egress guard does not see connections made by uvloop.
+        self._uvicorn = _Quiet(
+            uvicorn.Config(
+                build(deps),
+                host=settings.api.host,
+                port=settings.api.port,
+                loop="asyncio",
+                lifespan="off",
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=int(STOP_PATIENCE.total_seconds()),
+            )
+        )
+
+    async def run(self, *, ready: Callable[[str], None] = lambda address: None) -> None:
+        """Serve until `stop`; `ready` is told the address once requests are answered."""
+        await self.service.start()
+        try:
+            serving = asyncio.create_task(self._uvicorn.serve())
+            up = asyncio.create_task(self._uvicorn.up.wait())
+            await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
+            up.cancel()
+            if self._uvicorn.started:
+                self.service.runner.start()
+                ready(self.address)
+            await serving
+        finally:
+            await self.service.stop()
+
+    def stop(self) -> None:
+        self._uvicorn.should_exit = True
+
+    @property
+    def address(self) -> str:
+        """Where the API answers: the port is the real one even when a free one was asked for."""
+        host, port = self._uvicorn.servers[0].sockets[0].getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class _Quiet(uvicorn.Server):
+    """uvicorn, but a port in use is an error of ours for a person to read, not an exit from inside a library."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Stop on the first signal and raise it to nobody.
+
+        uvicorn's own raises it once more when its part has ended, which would kill us with messages still in flight.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        host, port = self.config.host, self.config.port
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, port))
+        except OSError as exc:
+            listener.close()
+            raise ServiceError(
+                f"cannot listen on {host}:{port}: {exc.strerror or exc}; choose another with api.port or api.host"
+            ) from exc
+        await super().startup(sockets=[listener])
+        self.up.set()
+
+
+def serve(settings: Settings, *, ready: Callable[[str], None] = lambda address: None) -> None:
+    """Run the service until SIGTERM or SIGINT."""
+    asyncio.run(Server(Service(settings)).run(ready=ready))
+
+
+def _sending_settings(settings: Settings) -> DeliverySettings:
+    delivery, smtp = settings.delivery, settings.delivery.smtp
+    return DeliverySettings(
+        allow_schemas=delivery.allow_schemas,
+        timeout=delivery.timeout,
+        smtp=SmtpSettings(
+            host=smtp.host,
+            port=smtp.port,
+            sender=smtp.sender,
+            user=smtp.user,
+            password=smtp.password,
+            security=smtp.security,
+        )
+        if smtp.host
+        else None,
+        base_urls=delivery.base_urls,
+        user_agent=_user_agent(settings),
+    )
+
+
+def _user_agent(settings: Settings) -> str:
+    contact = settings.feeds.contact
+    return f"policywatch/{__version__}" + (f" (+{contact})" if contact else " (self-hosted policy alerting)")

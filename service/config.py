@@ -1,0 +1,434 @@
+"""Settings: a YAML file, the environment and secret files become one checked value; rule folders become a rulebook.
+
+Every setting has its default here and nowhere else. What is wrong is named with file and line, all at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from fnmatch import fnmatchcase
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
+from pydantic.networks import AnyHttpUrl
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from service.documents import read_yaml
+from service.domain.concepts import Lexicon
+from service.domain.document import Node
+from service.domain.model import Action, FullText, Invalid, Problem, Secret, Severity, Tier, Topic
+from service.domain.rules import Rule, Ruleset, parse_rules
+
+ENV_PREFIX = "POLICYWATCH_"
+DEFAULT_FILE = Path("config.yaml")
+DEFAULT_SCHEMAS = (
+    "slack", "discord", "tgram", "workflows", "gchat", "wxteams", "pover", "pbul", "opsgenie", "pagerduty", "ntfys",
+)  # fmt: skip
+"""Hosted services whose address a channel cannot choose: a list of what may be, since schemas arrive every release."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _duration(value: object) -> object:
+    if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value)):
+        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("write a duration as a number and a unit: 30s, 15m, 48h, 3d")
+
+
+def show_duration(value: timedelta) -> str:
+    """The shortest form that `Duration` reads back: 90 seconds is 90s, two hours are 2h."""
+    seconds = value.total_seconds()
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _UNITS[unit] == 0:
+            return f"{int(seconds // _UNITS[unit])}{unit}"
+    return f"{seconds:g}s"
+
+
+def _secret(value: object) -> object:
+    return Secret(value) if isinstance(value, str) else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(show_duration)]
+SecretText = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(lambda _: "***")]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class ApiSettings(Section):
+    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network of the machine.")
+    port: int = Field(8080, ge=0, le=65535, description="Port for API, docs and health; 0 takes a free one.")
+
+
+class StorageSettings(Section):
+    url: str = Field(
+        "sqlite:///data/policywatch.db",
+        description="Where everything is kept: sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/NAME.",
+    )
+
+
+class SecretsSettings(Section):
+    key_file: Path = Field(
+        Path("data/secret.key"),
+        description="File with the key that seals channel addresses; made at the first start. Back it up.",
+    )
+    keys: tuple[SecretText, ...] = Field(
+        (), description="Keys given here (32 bytes, base64, newest first) instead of a file; best by environment."
+    )
+
+
+class EgressSettings(Section):
+    allow: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (),
+        description="Networks that are not public but may be fetched from and delivered to, such as 10.1.2.0/24.",
+    )
+
+
+class SourceSettings(Section):
+    url: AnyHttpUrl = Field(description="Address of an RSS, Atom or JSON feed.")
+    title: str = Field("", description="Name shown in alerts; the feed's own title by default.")
+    interval: Duration | None = Field(None, description="How often to poll; feeds.interval by default.")
+    tier: Tier = Field(Tier.UNKNOWN, description="official, wire, trade, blog or unknown.")
+    jurisdiction: str | None = Field(
+        None, pattern="^([A-Z]{2}|INTL)$", description="Whose news it carries (ISO 3166-1 alpha-2, EU, INTL)."
+    )
+    language: str | None = Field(None, description="Language of the feed (en, zh-Hans, ko …); detected by default.")
+    full_text: FullText = Field(FullText.AUTO, description="auto, always or never fetch the entry's page.")
+
+
+class FeedsSettings(Section):
+    interval: Duration = Field(timedelta(minutes=15), description="How often a feed is polled.")
+    look_back: Duration = Field(
+        timedelta(hours=48), description="A new feed's entries older than this are stored but raise no alert."
+    )
+    timeout: Duration = Field(timedelta(seconds=30), description="Total time for one fetch, redirects included.")
+    max_bytes: int = Field(10_485_760, ge=1024, description="Largest body received from the wire, in bytes.")
+    host_gap: Duration = Field(timedelta(seconds=1), description="Least time between two requests to one host.")
+    concurrency: int = Field(20, ge=1, le=500, description="Feeds polled at the same time.")
+    contact: str = Field("", description="Address or URL put in the User-Agent, so that a site's owner can reach you.")
+    sources: tuple[SourceSettings, ...] = Field((), description="Feeds declared here; others are added by API or CLI.")
+
+
+class RulesSettings(Section):
+    packs: tuple[str, ...] = Field(("*",), description="Shipped packs to switch on, by name or pattern.")
+    paths: tuple[Path, ...] = Field((), description="Your own rule files and folders of rule files (*.yaml).")
+
+
+class SmtpSettings(Section):
+    host: str = Field("", description="Mail server for mailto: channels; mail is off while this is empty.")
+    port: int = Field(587, ge=1, le=65535, description="Its port: 587 for starttls, 465 for tls, 25 for none.")
+    security: Literal["starttls", "tls", "none"] = Field("starttls", description="How the connection is secured.")
+    user: str = Field("", description="User name, if the server asks for one.")
+    password: SecretText = Field(Secret(""), description="Password, if the server asks for one; best by environment.")
+    sender: str = Field("", description="From address, such as policywatch@example.org.")
+
+
+class DeliverySettings(Section):
+    timeout: Duration = Field(timedelta(seconds=20), description="Total time for one attempt.")
+    concurrency: int = Field(10, ge=1, le=200, description="Channels sent to at the same time (one message each).")
+    allow_schemas: tuple[str, ...] = Field(
+        DEFAULT_SCHEMAS, description="Apprise services that channels may name; webhooks and mailto: need no entry."
+    )
+    smtp: SmtpSettings = Field(SmtpSettings(), description="The mail server.")
+    base_urls: Mapping[str, str] = Field(
+        {}, description="Sends a service's requests elsewhere: a self-hosted Telegram Bot API server, a gateway."
+    )
+
+
+class RunnerSettings(Section):
+    tick: Duration = Field(timedelta(seconds=1), description="How often to look for work that is due.")
+    lease: Duration = Field(
+        timedelta(minutes=2), description="After this time, work whose process died is taken up by another."
+    )
+
+
+class LoggingSettings(Section):
+    level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severity that is logged.")
+    format: Literal["console", "json"] = Field("console", description="console for people, json for collectors.")
+
+
+class WatchSettings(Section):
+    jurisdictions: tuple[Annotated[str, Field(pattern="^([A-Z]{2}|INTL)$")], ...] = Field(
+        (), description="Codes such as KZ, HK, EU; empty for all."
+    )
+    topics: tuple[Topic, ...] = Field((), description="Topics such as stablecoin; empty for all.")
+    actions: tuple[Action, ...] = Field((), description="Actions such as licensing; empty for all.")
+    rules: tuple[str, ...] = Field((), description="Rule ids or patterns such as cn-*; empty for all.")
+    min_severity: Severity = Field(Severity.INFO, description="Quietest severity that is sent.")
+
+
+class SubscriptionSettings(Section):
+    name: str = Field(min_length=1, max_length=100, description="Unique within the team.")
+    team: str = Field("default", min_length=1, max_length=100, description="Who owns it.")
+    watch: WatchSettings = Field(WatchSettings(), description="What it selects.")
+    channels: tuple[SecretText, ...] = Field(
+        (), description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL."
+    )
+    active: bool = Field(True, description="Set to false to silence it.")
+
+
+class Settings(BaseSettings):
+    """Everything that an operator may set."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, env_prefix=ENV_PREFIX, env_nested_delimiter="__", arbitrary_types_allowed=True
+    )
+
+    api: ApiSettings = Field(ApiSettings(), description="The HTTP interface.")
+    storage: StorageSettings = Field(StorageSettings(), description="The database.")
+    secrets: SecretsSettings = Field(SecretsSettings(), description="The key that seals what must stay secret.")
+    egress: EgressSettings = Field(EgressSettings(), description="Which addresses may be connected to.")
+    feeds: FeedsSettings = Field(FeedsSettings(), description="What comes in.")
+    rules: RulesSettings = Field(RulesSettings(), description="What is worth an alert.")
+    delivery: DeliverySettings = Field(DeliverySettings(), description="What goes out.")
+    subscriptions: tuple[SubscriptionSettings, ...] = Field(
+        (), description="Who wants which alerts, and where; others are added by API."
+    )
+    runner: RunnerSettings = Field(RunnerSettings(), description="The pace of the service.")
+    logging: LoggingSettings = Field(LoggingSettings(), description="What the service says about its work.")
+
+    _document: Node | None = PrivateAttr(None)
+
+    def where(self, *path: str | int) -> str:
+        """The place of a setting for a person: `file:line` if it was written in a file, else its name."""
+        name = ".".join(str(part) for part in path)
+        if self._document is None:
+            return name
+        found = self._document.at(path)
+        return f"{found.where}: {name}"
+
+    @model_validator(mode="after")
+    def _agree(self) -> Settings:
+        slowest = max(self.feeds.timeout, self.delivery.timeout) + PARSE_ALLOWANCE
+        if self.runner.lease <= slowest:
+            raise ValueError(
+                f"runner.lease ({show_duration(self.runner.lease)}) must exceed the slowest step "
+                f"({show_duration(slowest)}: the larger of feeds.timeout and delivery.timeout, plus "
+                f"{show_duration(PARSE_ALLOWANCE)}), or work would be taken up twice"
+            )
+        if self.delivery.smtp.host and not self.delivery.smtp.sender:
+            raise ValueError("delivery.smtp.host is set but delivery.smtp.sender is empty; mail needs a From address")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return env_settings, init_settings
+
+
+PARSE_ALLOWANCE = timedelta(seconds=20)
+"""What a step may take beside its network time: parsing, reading, waiting for the database."""
+
+
+def load(path: Path | None = None) -> Settings:
+    """The settings in `path` (by default config.yaml, if it is there) under those of the environment.
+
+    Raises Invalid with every problem: unknown keys, wrong values, contradictions, each with its place.
+    """
+    if path is None and DEFAULT_FILE.exists():
+        path = DEFAULT_FILE
+    root = read_yaml(path) if path is not None else Node(value={}, where="defaults")
+    if root.value is None:
+        root = Node(value={}, where=root.where)
+    if root.mapping is None:
+        raise Invalid((Problem(where=root.where, what=f"the configuration must be a mapping, not {root.kind}"),))
+    plain = root.plain()
+    try:
+        settings = Settings(**plain) if isinstance(plain, dict) else Settings()
+    except ValidationError as exc:
+        raise Invalid(tuple(_problem(error, root) for error in exc.errors())) from exc
+    if path is not None:
+        settings._document = root
+    return settings
+
+
+def _problem(error: Mapping[str, Any], root: Node) -> Problem:
+    loc = tuple(error["loc"])
+    variable = ENV_PREFIX + "__".join(str(part) for part in loc).upper()
+    from_env = next((name for name in os.environ if name.upper() == variable), None)
+    name = ".".join(str(part) for part in loc)
+    what = str(error["msg"]).removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        near = root.at(loc)
+        known = _known_keys(loc[:-1])
+        close = difflib.get_close_matches(str(loc[-1]), known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+        parent = root.at(loc[:-1])
+        where = (parent.keys or {}).get(str(loc[-1]), near.where)
+        return Problem(where=from_env or where, what=f"unknown key {name!r}", hint=hint)
+    return Problem(where=from_env or root.at(loc).where, what=f"{name}: {what}" if name else what)
+
+
+def _known_keys(path: Sequence[object]) -> list[str]:
+    model: Any = Settings
+    for step in path:
+        if isinstance(step, int):
+            continue
+        annotation = model.model_fields[str(step)].annotation
+        while not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+            args = [a for a in get_args(annotation) if a is not Ellipsis and a is not type(None)]
+            if not args:
+                return []
+            annotation = args[0]
+        model = annotation
+    return list(model.model_fields)
+
+
+# --- rules --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """The lexicon and the rules compiled with it: swapped as one value, so no entry is judged by half of each.
+
+    `problems` are the faults of rules that were left out: a fault in one rule stops no other.
+    """
+
+    lexicon: Lexicon
+    ruleset: Ruleset
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def version(self) -> str:
+        return self.ruleset.version
+
+
+def shipped_rules() -> Path:
+    """The folder `rules/`: inside the installed package, or beside it in a checkout."""
+    installed = Path(__file__).parent / "rules"
+    return installed if installed.is_dir() else Path(__file__).parent.parent / "rules"
+
+
+def load_lexicon() -> Lexicon:
+    """The shipped lexicon. Invalid with file and line of every fault."""
+    folder = shipped_rules()
+    paths = sorted((folder / "lexicon").rglob("*.yaml"))
+    return Lexicon.build([read_yaml(path, shown=_shown(path)) for path in paths])
+
+
+def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Rulebook:
+    """Every rule that is switched on and sound, with the problems of those that are not, of all files at once."""
+    lexicon = lexicon or load_lexicon()
+    problems: list[Problem] = []
+    rules: list[Rule] = []
+    for path in _rule_files(settings, problems):
+        try:
+            found, wrong = parse_rules(read_yaml(path, shown=_shown(path)), lexicon)
+        except Invalid as exc:
+            problems.extend(exc.problems)
+            continue
+        known = {rule.id: rule.where for rule in rules}
+        for rule in found:
+            if rule.id in known:
+                hint = f"first at {known[rule.id]}; the first one stays"
+                problems.append(Problem(where=rule.where, what=f"rule id {rule.id!r} is taken", hint=hint))
+            else:
+                rules.append(rule)
+        problems.extend(wrong)
+    return Rulebook(lexicon=lexicon, ruleset=Ruleset.compile(rules, lexicon), problems=tuple(problems))
+
+
+def read_rules(path: Path) -> RulesSettings:
+    """Settings that switch on the rules under `path` (a file or a folder) and no others."""
+    return RulesSettings(packs=(), paths=(path,))
+
+
+def _rule_files(settings: RulesSettings, problems: list[Problem]) -> list[Path]:
+    packs = sorted((shipped_rules() / "packs").glob("*.yaml"))
+    chosen = [pack for pack in packs if any(fnmatchcase(pack.stem, pattern) for pattern in settings.packs)]
+    for pattern in settings.packs:
+        if pattern != "*" and not any(fnmatchcase(pack.stem, pattern) for pack in packs):
+            names = ", ".join(pack.stem for pack in packs)
+            problems.append(
+                Problem(where="rules.packs", what=f"no pack is called {pattern!r}", hint=f"there are: {names}")
+            )
+    for path in settings.paths:
+        if path.is_dir():
+            chosen.extend(sorted(path.rglob("*.yaml")))
+        elif path.is_file():
+            chosen.append(path)
+        else:
+            problems.append(Problem(where="rules.paths", what=f"{path} does not exist"))
+    return chosen
+
+
+def _shown(path: Path) -> str:
+    """A name for messages: relative where that is shorter."""
+    try:
+        return str(path.relative_to(shipped_rules().parent))
+    except ValueError:
+        return str(path)
+
+
+# --- config.example.yaml ------------------------------------------------------------------------------------------
+
+_EXAMPLES = {
+    "sources": """\
+    # - url: https://www.fsc.go.kr/about/fsc_bbs_rss/?fid=0111
+    #   jurisdiction: KR
+    #   tier: official""",
+    "subscriptions": """\
+  # - name: central-asia
+  #   watch:
+  #     jurisdictions: [KZ, KG, TJ, TM, UZ]
+  #   channels:
+  #     - mailto:desk@example.org""",
+}
+
+
+def example() -> str:
+    """config.example.yaml: every setting with its default and one line of why."""
+    lines = [
+        "# policywatch: every setting with its default. Copy to config.yaml and keep what you change.",
+        f"# Each can also come from the environment: {ENV_PREFIX}STORAGE__URL=postgresql://… sets storage.url.",
+        "",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.get_default()
+        if isinstance(default, BaseModel):
+            lines += [f"# {field.description}", f"{name}:", *_section(default, indent="  "), ""]
+        else:
+            lines += [f"# {field.description}", f"{name}: []", _EXAMPLES[name], ""]
+    return "\n".join(lines)
+
+
+def _section(section: BaseModel, *, indent: str) -> Iterator[str]:
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        yield f"{indent}# {field.description}"
+        if isinstance(value, BaseModel):
+            yield f"{indent}{name}:"
+            yield from _section(value, indent=indent + "  ")
+            continue
+        shown = section.model_dump(mode="json")[name]
+        if isinstance(value, Secret):
+            shown = ""
+        yield f"{indent}{name}: {json.dumps(shown, ensure_ascii=False)}"
+        if name in _EXAMPLES:
+            yield _EXAMPLES[name]

@@ -1,0 +1,256 @@
+"""The three steps: poll a feed, process an entry, deliver a message. Each is one unit of retry and may run twice.
+
+A step calls things in order and decides nothing: what follows from what it sees is decided in `domain`, and each
+ends in one commit from which the next step can start after a crash. No transaction is open while it waits for the
+network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import structlog
+
+from service import failpoint
+from service.config import Rulebook
+from service.delivery.channels import Sender
+from service.delivery.message import render
+from service.domain import routing, stories
+from service.domain.developments import read
+from service.domain.model import (
+    Alert,
+    ClaimedEntry,
+    Delivery,
+    Entry,
+    Failed,
+    Feed,
+    Fetched,
+    FetchReason,
+    FullText,
+    OutcomeStatus,
+    ParsedFeed,
+    ServiceError,
+)
+from service.domain.routing import Polled
+from service.domain.text import html_to_text, sketch
+from service.feeds.extract import Page, extract
+from service.feeds.fetch import Fetcher
+from service.feeds.parse import parse_feed
+from service.sandbox import Sandbox
+from service.storage.entries import Judged
+from service.storage.feeds import PollSaved
+from service.storage.store import Store
+
+log = structlog.get_logger()
+
+SUMMARY_ONLY = 600
+"""A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pace:
+    """Times that the steps need: how long a claim holds, and how old a new feed's entries may be to count as news."""
+
+    lease: timedelta
+    look_back: timedelta
+
+
+class Pipeline:
+    """The steps with everything they need. `rulebook` may be replaced at any time; an entry sees one of them."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        fetcher: Fetcher,
+        sandbox: Sandbox,
+        sender: Sender,
+        rulebook: Rulebook,
+        pace: Pace,
+        now: Callable[[], datetime],
+        chance: Callable[[], float],
+    ) -> None:
+        self.store = store
+        self.rulebook = rulebook
+        self._fetcher = fetcher
+        self._sandbox = sandbox
+        self._sender = sender
+        self._pace = pace
+        self._now = now
+        self._chance = chance
+
+    # --- claims: what the runner asks for ----------------------------------------------------------------------
+
+    async def claim_polls(self, limit: int) -> tuple[Feed, ...]:
+        return await asyncio.to_thread(self.store.feeds.claim_due, self._now(), limit=limit, lease=self._pace.lease)
+
+    async def claim_entries(self, limit: int) -> tuple[ClaimedEntry, ...]:
+        return await asyncio.to_thread(self.store.entries.claim_new, self._now(), limit=limit, lease=self._pace.lease)
+
+    async def claim_deliveries(self, limit: int) -> tuple[Delivery, ...]:
+        return await asyncio.to_thread(self.store.outbox.claim_due, self._now(), limit=limit, lease=self._pace.lease)
+
+    # --- poll --------------------------------------------------------------------------------------------------
+
+    async def poll(self, feed: Feed) -> PollSaved:
+        """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
+        result = await self._fetcher.get(feed.url, validators=feed.validators, now=self._now())
+        polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
+        now = self._now()
+        update = routing.after_poll(feed, polled, now, self._chance())
+        entries = polled.document.entries if polled.document else ()
+        saved = await asyncio.to_thread(
+            self.store.feeds.save_poll, feed, update, entries, now=now, look_back=self._pace.look_back
+        )
+        log.info(
+            "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
+        )
+        return saved
+
+    async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
+        failpoint.reach("poll.parsing")
+        body_hash = hashlib.sha256(fetched.body).hexdigest()
+        if body_hash == feed.body_hash:
+            # The same bytes without a 304: nothing to parse, but the validators may be new.
+            return Polled(result=fetched, body_hash=body_hash)
+        try:
+            parsed: ParsedFeed | Failed = await self._sandbox.run(
+                _parse_feed, fetched.body, fetched.content_type, fetched.url
+            )
+        except ServiceError as exc:
+            parsed = Failed(
+                url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=f"the document could not be parsed: {exc}"
+            )
+        if isinstance(parsed, Failed):
+            return Polled(result=parsed)
+        return Polled(result=fetched, document=parsed, body_hash=body_hash)
+
+    # --- process -----------------------------------------------------------------------------------------------
+
+    async def process(self, claimed: ClaimedEntry) -> Alert | None:
+        """Read a claimed entry, match it, place it, and commit story, alert and outbox rows together.
+
+        Gives the alert when somebody has to be told something. An entry that cannot be processed now is put back
+        with the reason.
+        """
+        try:
+            entry = await self._with_text(claimed)
+            judged = await asyncio.to_thread(self._judge, claimed, entry)
+            return await asyncio.to_thread(self._commit, judged)
+        except ServiceError as exc:
+            until = self._now() + routing.process_backoff(claimed.attempts)
+            await asyncio.to_thread(self.store.entries.postpone, claimed, str(exc), until=until)
+            log.error("entry postponed", entry=claimed.entry.id, problem=str(exc), until=until.isoformat())
+            return None
+
+    async def _with_text(self, claimed: ClaimedEntry) -> Entry:
+        """The entry as plain text, with the main text of its page where the feed brings only a summary.
+
+        A page that cannot be had costs nothing but its text: the feed's own words are read.
+        """
+        entry = await asyncio.to_thread(_as_text, claimed.entry)
+        if not _wants_page(claimed.full_text, entry):
+            return entry
+        fetched = await self._fetcher.get(entry.link, now=self._now())
+        if not isinstance(fetched, Fetched):
+            log.info("page not read", entry=entry.id, result=type(fetched).__name__)
+            return entry
+        try:
+            page: Page | None = await self._sandbox.run(_extract, fetched.body, fetched.url)
+        except ServiceError as exc:
+            log.warning("page not read", entry=entry.id, problem=str(exc))
+            return entry
+        if page is None or len(page.text) <= len(entry.content):
+            return entry
+        return replace(entry, content=page.text)
+
+    def _judge(self, claimed: ClaimedEntry, entry: Entry) -> Judged:
+        rulebook = self.rulebook
+        reading = read(entry, rulebook.lexicon, jurisdiction=claimed.jurisdiction)
+        return Judged(
+            claimed=claimed,
+            entry=entry,
+            reading=reading,
+            matches=rulebook.ruleset.match(entry, reading),
+            sketch=sketch(f"{entry.title}\n{entry.summary}\n{entry.content}"),
+            judged_by=rulebook.version,
+        )
+
+    def _commit(self, judged: Judged) -> Alert | None:
+        now = self._now()
+        with self.store.entries.placing() as placing:
+            if not placing.still_ours(judged.claimed):
+                return None
+            if not judged.matches and not judged.reading.developments:
+                placing.finish(judged, now=now)
+                return None
+            key, when = judged.story_key, min(judged.entry.published or now, now)
+            placement = placing.placed_before(judged) or stories.place(
+                key, when, placing.stories_near(key, when, stories.WINDOW)
+            )
+            story_id = placing.record_story(judged, placement, now=now)
+            if not judged.matches:
+                return None
+            severity = routing.loudest(judged.matches).severity
+            alert = placing.raise_alert(story_id, judged, severity=severity, now=now)
+            subscriptions = placing.subscriptions(self.store.subscriptions)
+            routes = routing.route(judged.matches, subscriptions, placing.told(alert.id))
+            made = placing.record_routes(judged, alert, routes, subscriptions, now=now)
+        log.info(
+            "entry matched",
+            entry=judged.entry.id,
+            story=story_id,
+            placement=placement.reason,
+            alert=alert.id,
+            rules=[match.rule_id for match in judged.matches],
+            deliveries=made,
+        )
+        return alert if made else None
+
+    # --- deliver -----------------------------------------------------------------------------------------------
+
+    async def deliver(self, delivery: Delivery) -> OutcomeStatus | None:
+        """Send one claimed delivery and record what came of it; None when the lease was lost."""
+        begun = await asyncio.to_thread(self.store.outbox.begin_attempt, delivery, now=self._now())
+        if not begun:
+            return None
+        now = self._now()
+        message = render(delivery, now=now)
+        outcome = await self._sender.send(
+            delivery.channel, message, message_id=delivery.message_id, attempt=delivery.attempts, now=now
+        )
+        now = self._now()
+        settlement = routing.after_attempt(delivery.tries, outcome, now, self._chance())
+        settled = await asyncio.to_thread(self.store.outbox.settle, delivery, settlement, now=now)
+        log.info(
+            "delivery settled",
+            delivery=delivery.id,
+            channel=delivery.channel.id,
+            outcome=outcome.status,
+            state=settlement.state,
+            detail=outcome.detail,
+            fenced=not settled,
+        )
+        return outcome.status if settled else None
+
+
+def _parse_feed(body: bytes, content_type: str, url: str) -> ParsedFeed | Failed:
+    return parse_feed(body, content_type=content_type, url=url)
+
+
+def _extract(body: bytes, url: str) -> Page | None:
+    return extract(body, url=url)
+
+
+def _as_text(entry: Entry) -> Entry:
+    return replace(entry, summary=html_to_text(entry.summary), content=html_to_text(entry.content))
+
+
+def _wants_page(full_text: FullText, entry: Entry) -> bool:
+    if not entry.link.startswith(("http://", "https://")) or full_text is FullText.NEVER:
+        return False
+    return full_text is FullText.ALWAYS or len(entry.content) < SUMMARY_ONLY

@@ -1,0 +1,173 @@
+"""What calls the steps in one process: fixed APScheduler ticks that claim whatever is due, on asyncio's own loop.
+
+A tick never waits for the work it starts, so one slow feed delays nobody. The truth is in the tables: a tick that is
+late, lost or doubled does no harm. The scheduler keeps its few jobs in memory and one per kind of work, not per feed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+
+from service.pipeline import Pipeline
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+PROCESS_ROOM = 4
+"""Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
+
+
+class Lane(Generic[T]):
+    """One step's work in flight: takes as much as it has room for, and never waits for the slowest."""
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        claim: Callable[[int], Awaitable[Sequence[T]]],
+        work: Callable[[T], Awaitable[object]],
+        room: int,
+        then: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`then` is called after each piece of work: the next lane may have something to do now."""
+        self.name = name
+        self._claim = claim
+        self._work = work
+        self._room = room
+        self._then = then
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._claiming = asyncio.Lock()
+        self._open = True
+
+    async def tick(self) -> int:
+        """Start what is due and fits; gives how much was started."""
+        started = 0
+        async with self._claiming:
+            while self._open and (room := self._room - len(self._tasks)) > 0:
+                try:
+                    claimed = await self._claim(room)
+                except Exception:
+                    # The database may be away for a while: say so, and let the next tick try again.
+                    log.exception("claim failed", lane=self.name)
+                    break
+                for item in claimed:
+                    task = asyncio.create_task(self._run(item))
+                    self._tasks.add(task)
+                    task.add_done_callback(self._tasks.discard)
+                started += len(claimed)
+                if len(claimed) < room:
+                    break
+        return started
+
+    async def _run(self, item: T) -> None:
+        try:
+            await self._work(item)
+        except Exception:
+            # A defect of ours. The lease runs out and the item is taken up again; its siblings go on.
+            log.exception("step failed", lane=self.name)
+        self._then()
+
+    @property
+    def busy(self) -> int:
+        return len(self._tasks)
+
+    async def settle(self) -> None:
+        """Wait until nothing is in flight."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self, *, patience: timedelta) -> None:
+        """Take nothing new, give what is in flight `patience` to end, then drop it: its leases run out."""
+        self._open = False
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=patience.total_seconds())
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+
+class Embedded:
+    """All three steps in this process."""
+
+    def __init__(
+        self, pipeline: Pipeline, *, now: Callable[[], datetime], tick: timedelta, polls: int, deliveries: int
+    ) -> None:
+        self._tick = tick
+        self._now = now
+        self.last_tick: datetime | None = None
+        """When work was last looked for successfully: what readiness tells."""
+        self._scheduler: AsyncIOScheduler | None = None
+        self._nudged: set[asyncio.Task[int]] = set()
+        self.deliver = Lane("deliver", claim=pipeline.claim_deliveries, work=pipeline.deliver, room=deliveries)
+        self.process = Lane(
+            "process",
+            claim=pipeline.claim_entries,
+            work=pipeline.process,
+            room=PROCESS_ROOM,
+            then=lambda: self._nudge(self.deliver, self.process),
+        )
+        self.poll = Lane(
+            "poll",
+            claim=self._noted(pipeline.claim_polls),
+            work=pipeline.poll,
+            room=polls,
+            then=lambda: self._nudge(self.process),
+        )
+        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver)
+
+    def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
+        async def noting(limit: int) -> Sequence[T]:
+            claimed = await claim(limit)
+            self.last_tick = self._now()
+            return claimed
+
+        return noting
+
+    def start(self) -> None:
+        """Begin to tick; call it on the running loop."""
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        for lane in self._lanes:
+            self._scheduler.add_job(
+                lane.tick,
+                "interval",
+                seconds=self._tick.total_seconds(),
+                id=lane.name,
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+            )
+        self._scheduler.start()
+        self._nudge(*self._lanes)
+
+    async def drain(self) -> None:
+        """Work until nothing that is due is left. For one-off runs and tests; `start` is for a service."""
+        while True:
+            started = 0
+            for lane in self._lanes:
+                started += await lane.tick()
+                await lane.settle()
+            if self._nudged:
+                await asyncio.gather(*self._nudged)
+            if not started and not any(lane.busy for lane in self._lanes):
+                return
+
+    async def stop(self, *, patience: timedelta) -> None:
+        """End the ticks, let what is in flight finish within `patience`."""
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=False)
+        await asyncio.gather(*(lane.close(patience=patience) for lane in self._lanes))
+        if self._nudged:
+            await asyncio.gather(*self._nudged, return_exceptions=True)
+
+    def _nudge(self, *lanes: Lane[Any]) -> None:
+        for lane in lanes:
+            task = asyncio.ensure_future(lane.tick())
+            self._nudged.add(task)
+            task.add_done_callback(self._nudged.discard)

@@ -1,0 +1,165 @@
+"""The command line as a person types it: real processes, exit codes, mistakes in words."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from service.app import Service
+from service.config import Settings
+
+ENTRY = {
+    "id": "1",
+    "title": "China bans stablecoins",
+    "summary": "The People's Bank of China said on Friday that issuing stablecoins is prohibited.",
+    "published": "2026-03-02T10:00:00Z",
+}
+
+
+def policywatch(*args: str, folder: Path, stdin: str = "", **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "service", *args],
+        cwd=folder,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "COLUMNS": "200", **env},
+        timeout=120,
+        check=False,
+    )
+
+
+def test_wrong_usage_is_2(tmp_path: Path) -> None:
+    assert policywatch("sevre", folder=tmp_path).returncode == 2
+
+
+class TestCheck:
+    def test_an_empty_folder_is_well(self, tmp_path: Path) -> None:
+        done = policywatch("check", folder=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+
+    def test_everything_wrong_is_named_with_file_and_line(self, tmp_path: Path) -> None:
+        (tmp_path / "my.yaml").write_text("rules:\n  - id: a\n    matsch: China + ban\n  - topic:stablecoinz + ban\n")
+        (tmp_path / "config.yaml").write_text(
+            "rules:\n  paths: [my.yaml]\nsubscriptions:\n  - name: a\n    channels: ['nonsense://x', 'file:///etc/passwd']\n"
+        )
+        done = policywatch("check", folder=tmp_path)
+        assert done.returncode == 1
+        lines = done.stderr.splitlines()
+        assert any(line.startswith("my.yaml:3: ") and "match" in line for line in lines)
+        assert any(line.startswith("my.yaml:4: ") and "stablecoin" in line for line in lines)
+        assert any(line.startswith("config.yaml:5: ") and "nonsense" in line for line in lines)
+        assert any(line.startswith("config.yaml:5: ") and "file" in line for line in lines)
+        assert "Traceback" not in done.stderr
+
+    def test_as_json(self, tmp_path: Path) -> None:
+        (tmp_path / "config.yaml").write_text("feds: 1\n")
+        done = policywatch("check", "--json", folder=tmp_path)
+        (problem,) = json.loads(done.stdout)["problems"]
+        assert (problem["where"], done.returncode) == ("config.yaml:1", 1)
+
+
+class TestEntries:
+    def test_annotate(self, tmp_path: Path) -> None:
+        done = policywatch("annotate", folder=tmp_path, stdin=json.dumps(ENTRY) + "\n")
+        row = json.loads(done.stdout)
+        (development,) = row["developments"]
+        assert (row["id"], row["lang"], development["jurisdiction"], development["action"]) == ("1", "en", "CN", "ban")
+        for evidence in development["evidence"]:
+            assert ENTRY[evidence["field"]][evidence["start"] : evidence["end"]] == evidence["text"]
+        assert row["story"]
+
+    def test_a_bad_line_costs_no_other(self, tmp_path: Path) -> None:
+        path = tmp_path / "e.jsonl"
+        path.write_text('{"id": "0"}\nnonsense\n[]\n' + json.dumps(ENTRY) + "\n")
+        done = policywatch("annotate", str(path), folder=tmp_path)
+        assert done.returncode == 1
+        assert json.loads(done.stdout)["id"] == "1"
+        assert [f"{path}:{n}" in done.stderr for n in (1, 2, 3)] == [True] * 3
+        assert "Traceback" not in done.stderr
+
+    def test_match_uses_only_the_rules_named(self, tmp_path: Path) -> None:
+        (tmp_path / "r.yaml").write_text("- China + stablecoin + ban\n- Kazakhstan + reserve\n")
+        done = policywatch("match", "--rules", "r.yaml", "--why", folder=tmp_path, stdin=json.dumps(ENTRY) + "\n")
+        row = json.loads(done.stdout)
+        assert [m["rule"] for m in row["matches"]] == ["china-stablecoin-ban"]
+        assert [w["rule"] for w in row["why"]] == ["kazakhstan-reserve"]
+
+    def test_match_with_a_wrong_rule_names_it(self, tmp_path: Path) -> None:
+        (tmp_path / "r.yaml").write_text("- China + (ban\n")
+        done = policywatch("match", "--rules", "r.yaml", folder=tmp_path, stdin="")
+        assert done.returncode == 1
+        assert "r.yaml:1" in done.stderr
+
+    def test_stories_joins_copies(self, tmp_path: Path) -> None:
+        rows = [ENTRY, {**ENTRY, "id": "2", "published": "2026-03-02T11:00:00Z"}]
+        done = policywatch("stories", folder=tmp_path, stdin="".join(json.dumps(row) + "\n" for row in rows))
+        first, second = (json.loads(line) for line in done.stdout.splitlines())
+        assert first["story"] == second["story"]
+        assert (first["reason"], second["reason"]) == ("first_report", "same_text")
+
+
+class TestFiles:
+    def test_parse_goes_on_after_a_bad_file(self, tmp_path: Path) -> None:
+        (tmp_path / "a.xml").write_text("<html><body>Log in</body></html>")
+        (tmp_path / "b.xml").write_text("<rss version='2.0'><channel><item><title>T</title></item></channel></rss>")
+        done = policywatch("parse", ".", folder=tmp_path)
+        bad, good = (json.loads(line) for line in done.stdout.splitlines())
+        assert bad["error"].startswith("not_a_feed")
+        assert [entry["title"] for entry in good["entries"]] == ["T"]
+
+    def test_extract(self, tmp_path: Path) -> None:
+        text = "".join(f"<p>Sentence number {n} of the article on the new law for exchanges.</p>" for n in range(9))
+        (tmp_path / "a.html").write_text(f"<html><body><article><h1>Law</h1>{text}</article></body></html>")
+        row = json.loads(policywatch("extract", "a.html", folder=tmp_path).stdout)
+        assert "Sentence number 8" in row["text"]
+
+
+class TestStored:
+    def test_keys_are_made_listed_and_revoked(self, tmp_path: Path) -> None:
+        made = policywatch("keys", "create", "--name", "laptop", folder=tmp_path)
+        assert made.stdout.startswith("pw_")
+        listed = json.loads(policywatch("keys", "list", "--json", folder=tmp_path).stdout)
+        assert [key["name"] for key in listed] == ["laptop"]
+        assert made.stdout.strip() not in json.dumps(listed)
+        assert policywatch("keys", "revoke", listed[0]["prefix"], folder=tmp_path).returncode == 0
+        assert policywatch("keys", "revoke", "nobody", folder=tmp_path).returncode == 1
+
+    def test_feeds_are_added_once_and_checked(self, tmp_path: Path) -> None:
+        assert policywatch("feeds", "add", "https://a.example/rss", folder=tmp_path).returncode == 0
+        again = policywatch("feeds", "add", "https://a.example/rss", folder=tmp_path)
+        assert (again.returncode, "already" in again.stderr) == (1, True)
+        private = policywatch("feeds", "add", "http://169.254.169.254/", folder=tmp_path)
+        assert (private.returncode, "egress.allow" in private.stderr) == (1, True)
+        listed = json.loads(policywatch("feeds", "list", "--json", folder=tmp_path).stdout)
+        assert [feed["url"] for feed in listed] == ["https://a.example/rss"]
+
+    def test_deliveries(self, tmp_path: Path) -> None:
+        assert json.loads(policywatch("deliveries", "list", "--json", folder=tmp_path).stdout) == []
+        assert policywatch("deliveries", "retry", "1", folder=tmp_path).returncode == 1
+
+    @pytest.mark.parametrize("url", ["mysql://x", "postgresql://127.0.0.1:1/none"])
+    def test_a_database_that_cannot_be_had_is_told_in_words(self, tmp_path: Path, url: str) -> None:
+        done = policywatch("keys", "list", folder=tmp_path, POLICYWATCH_STORAGE__URL=url)
+        assert done.returncode == 1
+        assert "Traceback" not in done.stderr
+        assert "storage.url" in done.stderr or "database" in done.stderr
+
+    def test_a_lost_secret_key_is_not_made_anew(self, tmp_path: Path) -> None:
+        settings = Settings.model_validate(
+            {
+                "storage": {"url": f"sqlite:///{tmp_path}/data/policywatch.db"},
+                "secrets": {"key_file": tmp_path / "data" / "secret.key"},
+                "egress": {"allow": ["127.0.0.1/32"]},
+                "subscriptions": [{"name": "a", "channels": ["http://127.0.0.1:9/hook"]}],
+            }
+        )
+        Service(settings).store.close()
+        (tmp_path / "data" / "secret.key").unlink()
+        done = policywatch("keys", "list", folder=tmp_path)
+        assert (done.returncode, "restore the file" in done.stderr) == (1, True)

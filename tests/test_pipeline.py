@@ -1,0 +1,274 @@
+"""The whole line through its public door: a feed on loopback in, a signed webhook out, on both databases."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from service.app import Service, declared_subscription
+from service.config import Rulebook, Settings, load_rulebook
+from service.domain.model import DeliveryState, FeedState, FetchReason, RouteReason
+from service.storage.alerts import AlertFilter
+from service.storage.feeds import NewFeed
+from tests.conftest import NOON, TEST_KEY, Clock
+from tests.loopback import Web, item
+
+DAY = timedelta(days=1)
+BAN = item(
+    "ban",
+    "China's central bank reaffirms ban on stablecoins",
+    text="The People's Bank of China said on Friday that stablecoin business is prohibited on the mainland.",
+    published="Mon, 02 Mar 2026 10:00:00 GMT",
+)
+BAN_ELSEWHERE = item(
+    "other-1",
+    "PBoC repeats: stablecoin business is illegal",
+    text="China's central bank reaffirmed on Friday that issuing stablecoins is banned.",
+    published="Mon, 02 Mar 2026 11:00:00 GMT",
+)
+SPORT = item(
+    "sport", "Striker banned for three games", text="The club will appeal.", published="Mon, 02 Mar 2026 09:00:00 GMT"
+)
+
+
+@pytest.fixture(scope="session")
+def rulebook(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
+    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
+    path.write_text("rules:\n  - {id: cn-ban, match: China + stablecoin + ban}\n  - new licensing regime\n")
+    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+
+
+class Line:
+    """A service on loopback under a clock that the test sets."""
+
+    def __init__(self, service: Service, clock: Clock, web: Web) -> None:
+        self.service, self.clock, self.web = service, clock, web
+        self.store = service.store
+
+    def subscribe(self) -> None:
+        settings = Settings.model_validate(
+            {
+                "egress": {"allow": ["127.0.0.1/32"]},
+                "subscriptions": [{"name": "desk", "team": "t", "channels": [f"{self.web.address}/hook"]}],
+            }
+        )
+        new = replace(declared_subscription(settings, 0), managed=False)
+        self.store.subscriptions.create("t", new, now=self.clock())
+
+    def add(self, url: str) -> int:
+        feed = self.store.feeds.add(NewFeed(url=url), now=self.clock())
+        assert feed is not None
+        return feed.id
+
+    async def run(self, after: timedelta = timedelta(0)) -> None:
+        self.clock.advance(after)
+        await self.service.runner.drain()
+
+    def alerts(self):
+        return self.store.alerts.page("t", AlertFilter())
+
+
+@pytest.fixture
+async def line(database_url: str, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
+    settings = Settings.model_validate(
+        {
+            "storage": {"url": database_url},
+            "secrets": {"keys": [TEST_KEY.reveal()]},
+            "egress": {"allow": ["127.0.0.1/32"]},
+            "feeds": {"host_gap": "0s", "timeout": "5s"},
+            "delivery": {"timeout": "5s"},
+        }
+    )
+    service = Service(settings, rulebook=rulebook, now=clock, chance=lambda: 0.5)
+    await service.start()
+    async with Web() as web_:
+        yield Line(service, clock, web_)
+        await service.stop()
+
+
+async def test_from_feed_to_signed_webhook(line: Line) -> None:
+    line.subscribe()
+    line.add(line.web.feed("/a.xml", BAN, SPORT))
+    await line.run()
+    (payload,) = line.web.payloads()
+    assert payload["type"] == "alert.raised"
+    assert payload["data"]["rules"] == ["cn-ban"]
+    assert {d["jurisdiction"] for d in payload["data"]["developments"]} == {"CN"}
+    headers, _ = line.web.received[0]
+    assert "webhook-signature" in headers
+    (alert,) = line.alerts()
+    quoted = [e.text for e in alert.evidence]
+    assert any("stablecoin" in text for text in quoted)
+    assert line.store.outbox.counts()[DeliveryState.SENT] == 1
+
+
+async def test_one_event_in_two_feeds_is_one_message(line: Line) -> None:
+    line.subscribe()
+    line.add(line.web.feed("/a.xml", BAN))
+    await line.run()
+    line.add(line.web.feed("/b.xml", BAN_ELSEWHERE))
+    await line.run()
+    assert len(line.web.received) == 1
+    (alert,) = line.alerts()
+    assert len(alert.sources) == 2
+    reasons = sorted(entry.reason for entry in line.store.alerts.ledger("t", alert.id))
+    assert reasons == [RouteReason.ALREADY_TOLD, RouteReason.DELIVERED]
+
+
+async def test_polling_again_tells_nothing_twice(line: Line) -> None:
+    line.subscribe()
+    line.add(line.web.feed("/a.xml", BAN))
+    await line.run()
+    await line.run(after=DAY)
+    line.web.feed("/a.xml", SPORT, BAN)
+    await line.run(after=DAY)
+    assert len(line.web.received) == 1
+
+
+async def test_a_webhook_that_is_down_gets_its_message_later_with_the_same_id(line: Line) -> None:
+    line.subscribe()
+    line.web.verdict = lambda number: 500 if number < 3 else 204
+    line.add(line.web.feed("/a.xml", BAN))
+    await line.run()
+    assert len(line.web.received) == 1
+    await line.run(after=timedelta(minutes=10))
+    await line.run(after=timedelta(minutes=10))
+    assert len(line.web.received) == 3
+    assert len({headers["webhook-id"] for headers, _ in line.web.received}) == 1
+    assert line.store.outbox.counts()[DeliveryState.SENT] == 1
+    await line.run(after=DAY)
+    assert len(line.web.received) == 3
+
+
+async def test_the_page_is_read_and_what_stands_below_the_article_is_not(line: Line) -> None:
+    line.subscribe()
+    body = "".join(f"<p>The match report goes on with sentence {n} about the second half.</p>" for n in range(12))
+    more = "<h2>More to Read</h2><ul><li><h3>China bans stablecoins</h3></li></ul>"
+    link = line.web.page("/match.html", f"<html><body><article><h1>Derby</h1>{body}</article>{more}</body></html>")
+    line.add(
+        line.web.feed(
+            "/a.xml",
+            item("m", "Derby ends in a draw", text="Late goal.", link=link, published="Mon, 02 Mar 2026 08:00:00 GMT"),
+            BAN,
+        )
+    )
+    await line.run()
+    (alert,) = line.alerts()
+    assert [source.title for source in alert.sources] == ["China's central bank reaffirms ban on stablecoins"]
+    assert any(request.path == "/match.html" for request in line.web.asked)
+
+
+async def test_a_page_that_is_missing_costs_nothing_but_its_text(line: Line) -> None:
+    line.subscribe()
+    link = f"{line.web.address}/gone.html"
+    line.add(line.web.feed("/a.xml", BAN.replace("</item>", f"<link>{link}</link></item>")))
+    await line.run()
+    assert len(line.web.received) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "state", "reason"),
+    [
+        pytest.param(web.Response(status=500), FeedState.FAILING, FetchReason.HTTP_STATUS, id="error-500"),
+        pytest.param(web.Response(status=410), FeedState.GONE, FetchReason.HTTP_STATUS, id="gone"),
+        pytest.param(web.Response(status=429), FeedState.LIMITED, FetchReason.HTTP_STATUS, id="limited"),
+        pytest.param(web.Response(body=b""), FeedState.FAILING, FetchReason.EMPTY, id="empty"),
+        pytest.param(
+            web.Response(text="<html><body><h1>Log in</h1></body></html>", content_type="text/html"),
+            FeedState.FAILING,
+            FetchReason.NOT_A_FEED,
+            id="html",
+        ),
+        pytest.param(
+            web.Response(body=b"<rss><channel>" + b"x" * 11_000_000),
+            FeedState.FAILING,
+            FetchReason.TOO_LARGE,
+            id="11-mb",
+        ),
+    ],
+)
+async def test_a_bad_feed_says_why_and_stops_no_other(line: Line, answer, state, reason) -> None:
+    line.subscribe()
+    line.web.pages["/bad.xml"] = lambda _: web.Response(
+        status=answer.status, body=answer.body, content_type=answer.content_type
+    )
+    bad = line.add(f"{line.web.address}/bad.xml")
+    line.add(line.web.feed("/good.xml", BAN))
+    await line.run()
+    feed = line.store.feeds.get(bad)
+    assert feed is not None
+    assert (feed.state, feed.reason) == (state, reason)
+    assert feed.problem
+    assert len(line.web.received) == 1
+
+
+async def test_a_bad_feed_recovers_and_its_old_problem_is_forgotten(line: Line) -> None:
+    feed_id = line.add(f"{line.web.address}/a.xml")
+    await line.run()
+    line.web.feed("/a.xml", BAN)
+    await line.run(after=DAY)
+    feed = line.store.feeds.get(feed_id)
+    assert feed is not None
+    assert (feed.state, feed.problem, feed.failures) == (FeedState.HEALTHY, None, 0)
+
+
+async def test_an_unchanged_body_is_not_parsed_again(line: Line) -> None:
+    line.subscribe()
+    feed_id = line.add(line.web.feed("/a.xml", BAN))
+    await line.run()
+    before = line.store.feeds.get(feed_id)
+    await line.run(after=DAY)
+    after = line.store.feeds.get(feed_id)
+    assert before is not None
+    assert after is not None
+    assert after.last_ok_at == NOON + DAY
+    assert after.body_hash == before.body_hash
+
+
+async def test_two_processes_share_the_work(line: Line, rulebook: Rulebook, database_url: str) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("one process owns an embedded database")
+    other = Service(line.service.settings, rulebook=rulebook, now=line.clock, chance=lambda: 0.5)
+    await other.start()
+    line.subscribe()
+    for number in range(6):
+        line.add(line.web.feed(f"/{number}.xml", BAN, title=f"Feed {number}"))
+    await asyncio.gather(line.run(), other.runner.drain())
+    await asyncio.gather(line.run(), other.runner.drain())
+    await other.stop()
+    assert len(line.web.received) == 1
+    (alert,) = line.alerts()
+    assert len(alert.sources) == 6
+
+
+async def test_a_service_started_again_goes_on(
+    database_url: str, rulebook: Rulebook, clock: Clock, tmp_path: Path
+) -> None:
+    settings = Settings.model_validate(
+        {
+            "storage": {"url": database_url},
+            "secrets": {"keys": [TEST_KEY.reveal()]},
+            "egress": {"allow": ["127.0.0.1/32"]},
+            "feeds": {"host_gap": "0s"},
+        }
+    )
+    async with Web() as world:
+        first = Service(settings, rulebook=rulebook, now=clock)
+        await first.start()
+        line = Line(first, clock, world)
+        line.subscribe()
+        line.add(world.feed("/a.xml", BAN))
+        await asyncio.gather(*(first.pipeline.poll(feed) for feed in await first.pipeline.claim_polls(5)))
+        assert first.store.entries.waiting() == 1
+        await first.stop()
+        second = Service(settings, rulebook=rulebook, now=clock)
+        await second.start()
+        await second.runner.drain()
+        await second.stop()
+        assert len(world.received) == 1

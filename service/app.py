@@ -18,6 +18,7 @@ import uvicorn
 from service import __version__, egress
 from service.api import channels as addresses
 from service.api.app import Deps, build
+from service.api.watches import watch_problems
 from service.config import Rulebook, Settings, load_rulebook
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.model import Invalid, Problem, Secret, ServiceError, Watch
@@ -139,7 +140,7 @@ class Service:
         declared: list[tuple[str, NewSubscription]] = []
         for number, wanted in enumerate(settings.subscriptions):
             try:
-                declared.append((wanted.team, declared_subscription(settings, number)))
+                declared.append((wanted.team, declared_subscription(settings, number, self.rulebook)))
             except Invalid as exc:
                 problems.extend(exc.problems)
         self.store.subscriptions.apply(declared, now=self.now())
@@ -162,13 +163,20 @@ def declared_feeds(settings: Settings) -> list[NewFeed]:
     ]
 
 
-def declared_subscription(settings: Settings, number: int) -> NewSubscription:
-    """Subscription `number` of the configuration. Invalid names the channel that is wrong."""
+def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -> NewSubscription:
+    """Subscription `number` of the configuration. Invalid names the channel, rule or jurisdiction that is wrong."""
     wanted = settings.subscriptions[number]
+    watch = Watch(
+        jurisdictions=wanted.watch.jurisdictions,
+        topics=wanted.watch.topics,
+        actions=wanted.watch.actions,
+        rules=wanted.watch.rules,
+        min_severity=wanted.watch.min_severity,
+    )
     channels: list[NewChannel] = []
-    problems: list[Problem] = []
-    for place, address in enumerate(wanted.channels):
-        where = settings.where("subscriptions", number, "channels", place)
+    problems = list(watch_problems(watch, rulebook, where=settings.where("subscriptions", number, "watch")))
+    for position, address in enumerate(wanted.channels):
+        where = settings.where("subscriptions", number, "channels", position)
         try:
             channels.append(
                 addresses.checked_channel(address.reveal(), settings, random=secrets.token_bytes, where=where)
@@ -179,13 +187,7 @@ def declared_subscription(settings: Settings, number: int) -> NewSubscription:
         raise Invalid(tuple(problems))
     return NewSubscription(
         name=wanted.name,
-        watch=Watch(
-            jurisdictions=wanted.watch.jurisdictions,
-            topics=wanted.watch.topics,
-            actions=wanted.watch.actions,
-            rules=wanted.watch.rules,
-            min_severity=wanted.watch.min_severity,
-        ),
+        watch=watch,
         channels=tuple(channels),
         active=wanted.active,
         managed=True,
@@ -272,7 +274,8 @@ class _Quiet(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         host, port = self.config.host, self.config.port
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = socket.socket(family)
+        # With the protocol named, asyncio sets TCP_NODELAY; without it every answer waits 40 ms.
+        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))

@@ -31,6 +31,7 @@ from service.config import (
 from service.domain.developments import read
 from service.domain.model import (
     DeliveryState,
+    Development,
     Entry,
     Failed,
     Invalid,
@@ -132,7 +133,7 @@ def check(
         rulebook = load_rulebook(settings.rules)
         rules = len(rulebook.ruleset.rules)
         problems.extend(rulebook.problems)
-        problems.extend(_channel_problems(settings))
+        problems.extend(_subscription_problems(settings, rulebook))
     except Invalid as exc:
         problems.extend(exc.problems)
     if as_json:
@@ -146,12 +147,12 @@ def check(
         raise typer.Exit(1)
 
 
-def _channel_problems(settings: Settings) -> Iterator[Problem]:
+def _subscription_problems(settings: Settings, rulebook: Rulebook) -> Iterator[Problem]:
     from service.app import declared_subscription  # noqa: PLC0415
 
     for number in range(len(settings.subscriptions)):
         try:
-            declared_subscription(settings, number)
+            declared_subscription(settings, number, rulebook)
         except Invalid as exc:
             yield from exc.problems
 
@@ -164,11 +165,23 @@ def annotate(files: EntriesArgument = None) -> None:
     """Read JSONL entries: their developments with evidence, and the story each belongs to."""
     lexicon = load_lexicon()
     placer = _Placer()
-    for entry, _ in _in_order(_entries(files)):
-        reading = read(entry, lexicon)
-        story, _reason = placer.place(entry, reading) if reading.developments else (None, "")
-        row = {"id": entry.id, "lang": reading.lang, "developments": _plain(reading)["developments"], "story": story}
-        print(json.dumps(row, ensure_ascii=False))
+    with _entries(files) as entries:
+        for entry, _ in _in_order(entries):
+            reading = read(entry, lexicon)
+            story, _reason = placer.place(entry, reading) if reading.developments else (None, "")
+            print(json.dumps(_annotated(entry, reading, story), ensure_ascii=False))
+
+
+def _annotated(entry: Entry, reading: Reading, story: str | None) -> dict[str, Any]:
+    developments = [_shown(development) for development in reading.developments]
+    return {"id": entry.id, "lang": reading.lang, "developments": developments, "story": story}
+
+
+def _shown(development: Development) -> dict[str, Any]:
+    """A development with one list of evidence: the sentences first, then the words in them."""
+    plain = _plain(development)
+    quotes = plain.pop("quotes")
+    return {**plain, "evidence": [*quotes, *plain["evidence"]]}
 
 
 @app.command()
@@ -181,17 +194,18 @@ def match(
     rulebook = load_rulebook(read_rules(rules))
     if rulebook.problems:
         raise Invalid(rulebook.problems)
-    for entry, _ in _entries(files):
-        print(json.dumps(_matched(entry, rulebook, why=why), ensure_ascii=False))
+    with _entries(files) as entries:
+        for entry, _ in entries:
+            print(json.dumps(_matched(entry, rulebook, why=why), ensure_ascii=False))
 
 
 def _matched(entry: Entry, rulebook: Rulebook, *, why: bool) -> dict[str, Any]:
     reading = read(entry, rulebook.lexicon)
     matches = []
     for found in rulebook.ruleset.match(entry, reading):
-        plain = _plain(found)
-        row = {"rule": found.rule_id, "developments": plain["developments"], "evidence": plain["evidence"]}
-        matches.append(row)
+        developments = [_shown(development) for development in found.developments]
+        evidence = _plain(found)["evidence"]
+        matches.append({"rule": found.rule_id, "developments": developments, "evidence": evidence})
     row = {"id": entry.id, "matches": matches}
     if why:
         misses = rulebook.ruleset.why_not(entry, reading)
@@ -204,13 +218,14 @@ def stories(files: EntriesArgument = None) -> None:
     """Place JSONL entries, with or without developments, in stories, in published order."""
     lexicon = load_lexicon()
     placer = _Placer()
-    for entry, given in _in_order(_entries(files)):
-        reading = read(entry, lexicon)
-        if isinstance(given.get("developments"), list):
-            developments = [{"evidence": [], **d} for d in given["developments"]]
-            reading = TypeAdapter(Reading).validate_python({"lang": reading.lang, "developments": developments})
-        story, reason = placer.place(entry, reading)
-        print(json.dumps({"id": entry.id, "story": story, "reason": reason}, ensure_ascii=False))
+    with _entries(files) as entries:
+        for entry, given in _in_order(entries):
+            reading = read(entry, lexicon)
+            if isinstance(given.get("developments"), list):
+                developments = [{**d, "evidence": ()} for d in given["developments"]]
+                reading = TypeAdapter(Reading).validate_python({"lang": reading.lang, "developments": developments})
+            story, reason = placer.place(entry, reading)
+            print(json.dumps({"id": entry.id, "story": story, "reason": reason}, ensure_ascii=False))
 
 
 @app.command()
@@ -449,10 +464,17 @@ def _opened(config: Path | None) -> Iterator[tuple[Settings, Store]]:
         store.close()
 
 
-def _entries(files: list[Path] | None) -> Iterator[tuple[Entry, dict[str, Any]]]:
-    """Entries and the rows they came from; a line that is none is a problem with its place, told at the end."""
+@contextmanager
+def _entries(files: list[Path] | None) -> Iterator[Iterator[tuple[Entry, dict[str, Any]]]]:
+    """Entries and the rows they came from. Lines that are none cost no other: they are told when the block ends."""
     problems: list[Problem] = []
-    for name, number, line in _lines(files):
+    yield _parsed(files, problems)
+    if problems:
+        raise Invalid(tuple(problems))
+
+
+def _parsed(files: list[Path] | None, problems: list[Problem]) -> Iterator[tuple[Entry, dict[str, Any]]]:
+    for name, number, line in _lines(files, problems):
         if not line.strip():
             continue
         where = f"{name}:{number}"
@@ -466,15 +488,13 @@ def _entries(files: list[Path] | None) -> Iterator[tuple[Entry, dict[str, Any]]]
             problems.append(Problem(where=where, what=f"{field}: {exc.errors()[0]['msg']}"))
         except ValueError as exc:
             problems.append(Problem(where=where, what=f"not an entry: {exc}"))
-    if problems:
-        raise Invalid(tuple(problems))
 
 
 _ENTRY = TypeAdapter(Entry)
 _ENTRY_FIELDS = ("id", "source", "lang", "published", "link", "title", "summary", "content")
 
 
-def _lines(files: list[Path] | None) -> Iterator[tuple[str, int, str]]:
+def _lines(files: list[Path] | None, problems: list[Problem]) -> Iterator[tuple[str, int, str]]:
     if not files:
         yield from (("stdin", number, line) for number, line in enumerate(sys.stdin, 1))
         return
@@ -483,7 +503,7 @@ def _lines(files: list[Path] | None) -> Iterator[tuple[str, int, str]]:
             with path.open(encoding="utf-8", errors="replace") as file:
                 yield from ((str(path), number, line) for number, line in enumerate(file, 1))
         except OSError as exc:
-            raise Invalid((Problem(where=str(path), what=f"cannot be read: {exc.strerror}"),)) from exc
+            problems.append(Problem(where=str(path), what=f"cannot be read: {exc.strerror}"))
 
 
 def _in_order(entries: Iterable[tuple[Entry, dict[str, Any]]]) -> list[tuple[Entry, dict[str, Any]]]:

@@ -43,12 +43,16 @@ DEFAULT_SCHEMAS = (
 )  # fmt: skip
 """Hosted services whose address a channel cannot choose: a list of what may be, since schemas arrive every release."""
 
+LONGEST = timedelta(days=3660)
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def _duration(value: object) -> object:
     if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value)):
-        return timedelta(seconds=float(found[1]) * _UNITS[found[2]])
+        seconds = float(found[1]) * _UNITS[found[2]]
+        if seconds <= LONGEST.total_seconds():
+            return timedelta(seconds=seconds)
+        raise ValueError(f"no duration may exceed {LONGEST.days} days")
     if isinstance(value, timedelta):
         return value
     raise ValueError("write a duration as a number and a unit: 30s, 15m, 48h, 3d")

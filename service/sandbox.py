@@ -82,10 +82,16 @@ class Sandbox:
             answer.cancel()
 
     async def _call(self, function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]) -> T:
-        pool = self._ready()
         name = getattr(function, "__name__", repr(function))
         call = (function, args, kwargs, self._cpu_seconds)
-        answer: asyncio.Future[T] = asyncio.wrap_future(pool.schedule(_limited, args=call, timeout=self._wall_seconds))
+        pool = self._ready()
+        try:
+            future = pool.schedule(_limited, args=call, timeout=self._wall_seconds)
+        except RuntimeError:  # an idle child was killed, and the pool noticed between two lines
+            self._drop(pool)
+            pool = self._ready()
+            future = pool.schedule(_limited, args=call, timeout=self._wall_seconds)
+        answer: asyncio.Future[T] = asyncio.wrap_future(future)
         self._waiting.add(answer)  # type: ignore[arg-type]  # only ever cancelled through the set
         try:
             # The pool counts from the start of the call; this limit is for a child that never takes the call up.

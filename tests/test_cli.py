@@ -47,6 +47,7 @@ class TestCheck:
         (tmp_path / "my.yaml").write_text("rules:\n  - id: a\n    matsch: China + ban\n  - topic:stablecoinz + ban\n")
         (tmp_path / "config.yaml").write_text(
             "rules:\n  paths: [my.yaml]\nsubscriptions:\n  - name: a\n    channels: ['nonsense://x', 'file:///etc/passwd']\n"
+            "    watch: {rules: [no-such-rule]}\n"
         )
         done = policywatch("check", folder=tmp_path)
         assert done.returncode == 1
@@ -55,6 +56,7 @@ class TestCheck:
         assert any(line.startswith("my.yaml:4: ") and "stablecoin" in line for line in lines)
         assert any(line.startswith("config.yaml:5: ") and "nonsense" in line for line in lines)
         assert any(line.startswith("config.yaml:5: ") and "file" in line for line in lines)
+        assert any(line.startswith("config.yaml:6: ") and "no-such-rule" in line for line in lines)
         assert "Traceback" not in done.stderr
 
     def test_as_json(self, tmp_path: Path) -> None:

@@ -58,7 +58,7 @@ class Line:
                 "subscriptions": [{"name": "desk", "team": "t", "channels": [f"{self.web.address}/hook"]}],
             }
         )
-        new = replace(declared_subscription(settings, 0), managed=False)
+        new = replace(declared_subscription(settings, 0, self.service.rulebook), managed=False)
         self.store.subscriptions.create("t", new, now=self.clock())
 
     def add(self, url: str) -> int:
@@ -103,8 +103,9 @@ async def test_from_feed_to_signed_webhook(line: Line) -> None:
     headers, _ = line.web.received[0]
     assert "webhook-signature" in headers
     (alert,) = line.alerts()
-    quoted = [e.text for e in alert.evidence]
-    assert any("stablecoin" in text for text in quoted)
+    sentence = "The People's Bank of China said on Friday that stablecoin business is prohibited on the mainland."
+    assert sentence in [e.text for e in alert.evidence]
+    assert sentence in [e["text"] for d in payload["data"]["developments"] for e in d["evidence"]]
     assert line.store.outbox.counts()[DeliveryState.SENT] == 1
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -310,6 +311,18 @@ class TestSubscriptions:
         ids = [s.subscription.channels[0].id for s in (first, second, other)]
         assert ids[0] == ids[1] != ids[2]
         assert (len(first.created_channels), len(second.created_channels)) == (1, 0)
+
+    def test_a_webhook_that_nobody_used_any_more_gets_a_new_secret(self, store: Store) -> None:
+        first = store.subscriptions.create("t", a_subscription(), now=NOON).subscription
+        kept = store.subscriptions.replace("t", first.id, a_subscription(), now=NOON)
+        assert kept is not None
+        assert kept.created_channels == frozenset()
+        store.subscriptions.remove("t", first.id)
+        fresh = replace(a_channel(), secret=Secret("whsec_new"))
+        again = store.subscriptions.create("t", a_subscription(channels=(fresh,)), now=NOON)
+        (channel,) = again.subscription.channels
+        assert channel.id in again.created_channels
+        assert channel.secret == Secret("whsec_new")
 
     def test_names_are_unique_in_a_team(self, store: Store) -> None:
         store.subscriptions.create("t", a_subscription("a"), now=NOON)

@@ -123,6 +123,14 @@ _EXAMPLE: Mapping[str, Any] = {
             "direction": "tightening",
             "stage": "enacted",
             "evidence": [{"field": "title", "start": 0, "end": 10, "text": "Kazakhstan"}],
+            "quotes": [
+                {
+                    "field": "title",
+                    "start": 0,
+                    "end": 47,
+                    "text": "Kazakhstan signs law licensing crypto exchanges",
+                }
+            ],
         }
     ],
     "evidence": [

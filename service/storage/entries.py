@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
+from urllib.parse import urlsplit
 
 from sqlalchemy import delete, or_, select, update
 from sqlmodel import Session
@@ -225,7 +226,11 @@ class Placing:
         return cast(int, story.id)
 
     def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Alert:
-        """The story's alert, raised now if this is the first match in it, with every rule that matched so far."""
+        """The story's alert with every rule that matched so far, raised now if this is its first match.
+
+        The matches of `judged` are stored with it.
+        """
+        self._store_matches(judged, now)
         row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
         if row is None:
             row = AlertRow(story_id=story_id, title=judged.entry.title, severity=severity, raised_at=now)
@@ -259,7 +264,8 @@ class Placing:
 
         A match that was decided in an earlier revision of the entry keeps its row.
         """
-        match_ids = self._store_matches(judged, now)
+        matched = select(MATCH.rule_id, MATCH.id).where(MATCH.entry_id == int(judged.entry.id))
+        match_ids = dict(self._session.execute(matched).all())
         decided = set(
             self._session.execute(
                 select(ROUTE.match_id, ROUTE.subscription_id).where(ROUTE.match_id.in_(match_ids.values()))
@@ -331,7 +337,7 @@ class Placing:
             )
         return row
 
-    def _store_matches(self, judged: Judged, now: datetime) -> dict[str, int]:
+    def _store_matches(self, judged: Judged, now: datetime) -> None:
         known = select(MatchRow).where(MATCH.entry_id == int(judged.entry.id))
         rows = {row.rule_id: row for row in self._session.execute(known).scalars()}
         for match in judged.matches:
@@ -350,7 +356,6 @@ class Placing:
             row.developments = dump_developments(match.developments)
             row.evidence = dump_evidence(match.evidence)
         self._session.flush()
-        return {rule_id: cast(int, row.id) for rule_id, row in rows.items()}
 
     def _developments(self, entry_ids: Sequence[int | None]) -> dict[int, tuple[Development, ...]]:
         rows = self._session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(entry_ids))).scalars()
@@ -393,11 +398,16 @@ def _source(entry: EntryRow, feed: FeedRow) -> Source:
     return Source(
         entry_id=cast(int, entry.id),
         title=entry.title,
-        source=feed.title or feed.url,
+        source=_outlet(feed),
         link=entry.link,
         lang=entry.lang,
         published=entry.published,
     )
+
+
+def _outlet(feed: FeedRow) -> str:
+    """A feed's name for readers; its address may hold a password, so only the host stands in for a title."""
+    return feed.title or urlsplit(feed.url).hostname or ""
 
 
 def _feeds_of(rows: Sequence[EntryRow]) -> Any:
@@ -411,7 +421,7 @@ def _claimed(row: EntryRow, feed: FeedRow) -> ClaimedEntry:
             title=row.title,
             summary=row.summary,
             content=row.content,
-            source=feed.title or feed.url,
+            source=_outlet(feed),
             link=row.link,
             lang=feed.language,
             published=row.published,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
@@ -147,11 +147,12 @@ class Subscriptions:
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
         session.flush()
         team = session.get_one(TeamRow, row.team_id).name
+        used = set(session.execute(select(SUBSCRIPTION_CHANNEL.channel_id)).scalars())
         session.execute(delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == row.id))
         created = set()
         linked: set[int] = set()
         for channel in new.channels:
-            channel_id, is_new = self._channel(session, row.team_id, channel, now)
+            channel_id, is_new = self._channel(session, row.team_id, channel, used, now)
             if is_new:
                 created.add(channel_id)
             if channel_id not in linked:
@@ -162,14 +163,20 @@ class Subscriptions:
             subscription=self._subscription(session, row, team), created_channels=frozenset(created)
         )
 
-    def _channel(self, session: Session, team_id: int, new: NewChannel, now: datetime) -> tuple[int, bool]:
+    def _channel(
+        self, session: Session, team_id: int, new: NewChannel, used: Container[int], now: datetime
+    ) -> tuple[int, bool]:
+        """The channel of this address, and whether its secret is new: also where nobody uses the old one any more."""
         fingerprint = self._vault.fingerprint(new.url, context=f"team:{team_id}")
         known = session.execute(
             select(ChannelRow).where(CHANNEL.team_id == team_id, CHANNEL.fingerprint == fingerprint)
         ).scalar_one_or_none()
-        if known is not None:
-            return cast(int, known.id), False
         context = f"channel:{fingerprint}"
+        if known is not None:
+            if known.id in used or new.secret is None:
+                return cast(int, known.id), False
+            known.secret_cipher = self._vault.seal(new.secret, context=f"{context}:secret")
+            return cast(int, known.id), True
         row = ChannelRow(
             team_id=team_id,
             kind=new.kind,
@@ -215,7 +222,6 @@ class Subscriptions:
 
 def _locked(session: Session, team_id: int) -> None:
     """From here on nobody else saves a subscription of this team: names and channels are looked up, then written."""
-    return None
     session.execute(select(TEAM.id).where(TEAM.id == team_id).with_for_update(key_share=True))
 
 

@@ -8,7 +8,7 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -21,7 +21,7 @@ from service.api.app import Deps, build
 from service.api.watches import watch_problems
 from service.config import Rulebook, Settings, load_rulebook
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
-from service.domain.model import Invalid, Problem, Secret, ServiceError, Watch
+from service.domain.model import Invalid, Problem, ServiceError, Watch
 from service.feeds.fetch import Fetcher, Limits, session
 from service.pipeline import Pace, Pipeline
 from service.runner import Embedded
@@ -29,7 +29,6 @@ from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel, NewSubscription
-from service.storage.vault import read_key_file
 
 log = structlog.get_logger()
 
@@ -42,17 +41,6 @@ STALE_TICK = timedelta(seconds=30)
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-def open_store(settings: Settings) -> Store:
-    """The store of these settings, migrated. ServiceError when the database or the key cannot be had."""
-
-    def keys(sealed: bool) -> Sequence[Secret]:
-        if settings.secrets.keys:
-            return settings.secrets.keys
-        return read_key_file(settings.secrets.key_file, may_create=not sealed)
-
-    return Store(settings.storage.url, keys)
 
 
 class Service:
@@ -72,7 +60,7 @@ class Service:
         self._chance = chance
         egress.install(settings.egress.allow)
         self.rulebook = rulebook or load_rulebook(settings.rules)
-        self.store = open_store(settings)
+        self.store = Store(settings.storage.url, keys=settings.secrets.keys, key_file=settings.secrets.key_file)
         self.store.database.hold()
         if self.store.database.is_sqlite:
             self.store.release_leases()

@@ -453,11 +453,9 @@ def rules_check(paths: Annotated[list[Path] | None, typer.Argument(help="Rule fi
 
 @contextmanager
 def _opened(config: Path | None) -> Iterator[tuple[Settings, Store]]:
-    from service.app import open_store  # noqa: PLC0415  (the web framework comes with it)
-
     logs.configure("warning", "console")
     settings = load(config)
-    store = open_store(settings)
+    store = Store(settings.storage.url, keys=settings.secrets.keys, key_file=settings.secrets.key_file)
     try:
         yield settings, store
     finally:

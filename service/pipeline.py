@@ -160,7 +160,7 @@ class Pipeline:
             log.info("page not read", entry=entry.id, result=type(fetched).__name__)
             return entry
         try:
-            page: Page | None = await self._sandbox.run(_extract, fetched.body, fetched.url)
+            page: Page | None = await self._sandbox.run(_extract, fetched.body, fetched.url, fetched.content_type)
         except ServiceError as exc:
             log.warning("page not read", entry=entry.id, problem=str(exc))
             return entry
@@ -239,11 +239,17 @@ class Pipeline:
 
 
 def _parse_feed(body: bytes, content_type: str, url: str) -> ParsedFeed | Failed:
-    return parse_feed(body, content_type=content_type, url=url)
+    try:
+        return parse_feed(body, content_type=content_type, url=url)
+    except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
+        return Failed(url=url, reason=FetchReason.UNPARSABLE, detail=f"the parser failed: {type(exc).__name__}")
 
 
-def _extract(body: bytes, url: str) -> Page | None:
-    return extract(body, url=url)
+def _extract(body: bytes, url: str, content_type: str) -> Page | None:
+    try:
+        return extract(body, url=url, content_type=content_type)
+    except Exception:  # as above: the feed's own words are read instead
+        return None
 
 
 def _as_text(entry: Entry) -> Entry:

@@ -86,6 +86,8 @@ class Lane(Generic[T]):
     async def close(self, *, patience: timedelta) -> None:
         """Take nothing new, give what is in flight `patience` to end, then drop it: its leases run out."""
         self._open = False
+        async with self._claiming:
+            pass  # a claim under way has started its work by now; missed here, it would be cut off without a word
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=patience.total_seconds())
             for task in late:

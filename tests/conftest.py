@@ -56,6 +56,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A migrated store on each engine."""
-    store = Store(database_url, lambda _sealed: (TEST_KEY,))
+    store = Store(database_url, keys=(TEST_KEY,))
     yield store
     store.close()

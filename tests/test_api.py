@@ -100,14 +100,14 @@ def rulebook() -> Rulebook:
 def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated database to copy, since to migrate takes longer than most tests here."""
     path = tmp_path_factory.mktemp("api") / "empty.db"
-    Store(f"sqlite:///{path}", lambda _sealed: (TEST_KEY,)).close()
+    Store(f"sqlite:///{path}", keys=(TEST_KEY,)).close()
     return path
 
 
 @pytest.fixture
 def sqlite_store(tmp_path: Path, empty_database: Path) -> Iterator[Store]:
     path = shutil.copy(empty_database, tmp_path / "policywatch.db")
-    store = Store(f"sqlite:///{path}", lambda _sealed: (TEST_KEY,))
+    store = Store(f"sqlite:///{path}", keys=(TEST_KEY,))
     yield store
     store.close()
 
@@ -960,3 +960,12 @@ async def test_names_in_every_script_come_back_as_they_went_in(api_on_both: Api)
     ):
         made = await api.client.post("/v1/subscriptions", headers=key, json={"name": name})
         assert (await api.client.get(made.headers["location"], headers=key)).json()["name"] == name
+
+
+async def test_the_docs_page_loads_nothing_from_elsewhere(api: Api) -> None:
+    page = (await api.client.get("/docs")).text
+    addresses = re.findall(r"(?:src|href)=\"([^\"]+)\"", page)
+    assert addresses
+    for address in addresses:
+        assert address.startswith(str(api.client.base_url)), address
+        assert (await api.client.get(address)).status_code == 200

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
@@ -22,7 +23,7 @@ from service.domain.model import (
     ServiceError,
 )
 from service.storage.alerts import AlertFilter
-from service.storage.database import Database
+from service.storage.database import HEAD, Database
 from service.storage.feeds import NewFeed, entry_keys
 from service.storage.store import Store
 from service.storage.subscriptions import NameTaken
@@ -67,6 +68,11 @@ def test_migrations_make_the_tables_of_this_version(store: Store) -> None:
     for table in Row.metadata.sorted_tables:
         assert {c["name"] for c in found.get_columns(table.name)} == {c.name for c in table.columns}
         assert {i["name"] for i in found.get_indexes(table.name)} >= {i.name for i in table.indexes}
+
+
+def test_the_newest_migration_is_the_one_that_is_asked_for() -> None:
+    folder = Path(__file__).parent.parent / "service" / "storage" / "migrations" / "versions"
+    assert max(path.name[:4] for path in folder.glob("0*.py")) == HEAD
 
 
 def test_sqlite_is_durable(tmp_path) -> None:

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
+from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
@@ -44,7 +45,13 @@ def build(deps: Deps) -> FastAPI:
         description=DESCRIPTION,
         redirect_slashes=False,
         generate_unique_id_function=_operation_id,
+        docs_url=None,
         redoc_url=None,
+        swagger_ui_oauth2_redirect_url=None,
+    )
+    # The page's script comes from this process, not from a content network: it works on a closed network too.
+    patch_fastapi(
+        app, redirect_from_root_to_docs=False, title="policywatch API", swagger_ui_parameters={"filter": True}
     )
     app.state.deps = deps
     app.add_middleware(Gate, deps=deps)

@@ -154,6 +154,8 @@ def _summary(service: Service, shown: list[Alert], sites: tuple[Site, ...], cons
         "repeated": len(shown) - len({alert.id for alert in shown}),
         "undelivered": len({alert.id for alert in alerts} - {alert.id for alert in shown}),
     }
+    for event in sorted({event for event in told if told.count(event) > 1}):
+        console.print(f"told twice: {event}", style="red")
     happened = {event for event in events.values() if event is not None}
     console.print(
         f"\n{len(events)} articles read; {len(alerts)} alerts from {sum(len(a.sources) for a in alerts)} reports, "

@@ -51,8 +51,8 @@ WEIGHT = (
 """Which of several acts in one clause names what is done: the telling ones first, the mere instrument (a law) late."""
 
 STAGE_WEIGHT = (
-    Stage.RUMOURED, Stage.CONSULTATION, Stage.PASSED, Stage.ENACTED, Stage.IN_FORCE, Stage.PROPOSED, Stage.CONSIDERING,
-    Stage.REAFFIRMED, Stage.WITHDRAWN, Stage.ENFORCED, Stage.NOT_APPLICABLE,
+    Stage.RUMOURED, Stage.CONSULTATION, Stage.PASSED, Stage.ENACTED, Stage.IN_FORCE, Stage.REAFFIRMED, Stage.PROPOSED,
+    Stage.CONSIDERING, Stage.WITHDRAWN, Stage.ENFORCED, Stage.NOT_APPLICABLE,
 )  # fmt: skip
 """Which of several stages named in one sentence is the news."""
 

@@ -20,14 +20,17 @@ SAME_TEXT = 0.6
 """Likeness of sketches from which two texts count as copies of one another."""
 
 SAME_NEWS = timedelta(hours=36)
-"""Reports this close in time that agree in jurisdiction, topic, act and stage are one event even if told otherwise."""
+"""Reports this close in time on one topic in one jurisdiction are one event even if outlets tell it differently."""
 
+_CONTENT = (Action.LICENSING, Action.APPROVAL, Action.EASING, Action.RESTRICTION, Action.BAN, Action.TAX_CHANGE)
 _ALIKE = (
-    frozenset({Action.LEGISLATION, Action.LICENSING}),  # a law that licenses
+    *(frozenset({Action.LEGISLATION, content}) for content in _CONTENT),  # one tells the law, another what is in it
     frozenset({Action.LICENSING, Action.APPROVAL}),  # licences handed out
+    frozenset({Action.APPROVAL, Action.EASING}),
     frozenset({Action.BAN, Action.RESTRICTION}),
 )
-"""Acts that outlets name differently: one reports the law, another what is in it."""
+_OPPOSITE = frozenset({Direction.TIGHTENING, Direction.EASING})
+_DECIDED = frozenset({Stage.PROPOSED, Stage.IN_FORCE})  # "will set up" and "sets up"
 
 _ORDER = {
     Stage.RUMOURED: 0,
@@ -79,13 +82,13 @@ def _same_event(new: StoryKey, old: StoryKey, apart: timedelta) -> tuple[float, 
 
 
 def _same_act(a: Development, b: Development, apart: timedelta) -> bool:
-    return (
-        (a.jurisdiction, a.topic) == (b.jurisdiction, b.topic)
-        and (a.action == b.action or any({a.action, b.action} <= alike for alike in _ALIKE))
-        and _ORDER[a.stage] == _ORDER[b.stage]
-        # Within a day two outlets may well see one act from two sides; later it is a change of course.
-        and (apart <= SAME_NEWS or {a.direction, b.direction} != {Direction.TIGHTENING, Direction.EASING})
-    )
+    if (a.jurisdiction, a.topic) != (b.jurisdiction, b.topic):
+        return False
+    same_step = _ORDER[a.stage] == _ORDER[b.stage]
+    if apart <= SAME_NEWS:
+        alike = a.action == b.action or {a.action, b.action} in _ALIKE
+        return alike and (same_step or {a.stage, b.stage} == _DECIDED)
+    return a.action == b.action and same_step and {a.direction, b.direction} != _OPPOSITE
 
 
 def _distance(when: datetime, story: Story) -> timedelta:

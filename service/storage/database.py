@@ -13,14 +13,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import Engine, create_engine, event, text
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlmodel import Session
 
 from service.domain.model import ServiceError
+
+HEAD = "0001"
+"""The newest migration: the revision that this version's tables have."""
 
 PLACING_LOCK = 0x706F6C6963  # the advisory lock that serialises story placing on PostgreSQL: "polic"
 
@@ -60,10 +61,24 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables up to this version. Safe to run from several processes at once."""
-        with self._writing.connect() as connection, connection.begin():
-            if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PLACING_LOCK + 1})
-            command.upgrade(self._alembic(connection), "head")
+        try:
+            if self._revision() == HEAD:
+                return
+            with self._writing.connect() as connection, connection.begin():
+                if not self.is_sqlite:
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PLACING_LOCK + 1})
+                _upgrade(connection)
+        except OperationalError as exc:
+            raise ServiceError(
+                f"database {self.shown} cannot be opened: {_first_line(exc)}; check storage.url and that it runs"
+            ) from exc
+
+    def _revision(self) -> str | None:
+        """The schema's revision, None before the first migration: most starts need no migration machinery."""
+        with self.engine.connect() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return None
+            return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
 
     def check(self) -> None:
         """ServiceError when the database does not answer; used by readiness."""
@@ -102,11 +117,15 @@ class Database:
         """The address without its password."""
         return self.url.render_as_string(hide_password=True)
 
-    def _alembic(self, connection: Connection) -> Config:
-        config = Config()
-        config.set_main_option("script_location", "service.storage:migrations")
-        config.attributes["connection"] = connection
-        return config
+
+def _upgrade(connection: Connection) -> None:
+    from alembic import command  # noqa: PLC0415  (needed once in a schema's life)
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "service.storage:migrations")
+    config.attributes["connection"] = connection
+    command.upgrade(config, HEAD)
 
 
 def _driver_url(url: str) -> URL:

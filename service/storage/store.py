@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 from sqlalchemy import select
 
@@ -17,17 +18,23 @@ from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     CHANNEL,
 )
-from service.storage.vault import Vault
+from service.storage.vault import Vault, read_key_file
 
 
 class Store:
-    """The parts of the storage floor. `secret_keys` is asked once, with whether secrets are stored already."""
+    """The parts of the storage floor."""
 
-    def __init__(self, url: str, secret_keys: Callable[[bool], Sequence[Secret]]) -> None:
-        """Open and migrate the database at `url`. ServiceError when that cannot be done."""
+    def __init__(self, url: str, *, keys: Sequence[Secret] = (), key_file: Path | None = None) -> None:
+        """Open and migrate the database at `url`. Secrets are sealed with `keys`, or with those in `key_file`.
+
+        A key file is made at the first start, never over secrets that are stored already. ServiceError when the
+        database or the key cannot be had.
+        """
         self.database = Database(url)
         self.database.migrate()
-        self.vault = Vault(secret_keys(any_sealed(self.database)))
+        if not keys and key_file is not None:
+            keys = read_key_file(key_file, may_create=not any_sealed(self.database))
+        self.vault = Vault(keys)
         self.feeds = Feeds(self.database)
         self.entries = Entries(self.database)
         self.outbox = Outbox(self.database, self.vault)

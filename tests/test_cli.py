@@ -106,6 +106,16 @@ class TestEntries:
         assert (first["reason"], second["reason"]) == ("first_report", "same_text")
 
 
+def test_the_demo_tells_every_event_once_and_nothing_else(tmp_path: Path) -> None:
+    done = policywatch("demo", "--once", "--port", "0", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    *_, summary = done.stdout.strip().splitlines()
+    assert "0 told twice, 0 false, 0 repeated, 0 undelivered" in summary
+    assert int(summary.split(" for ")[1].split()[0]) >= 18, "events that raised an alert"
+    for word in ("China", "Turkmenistan", "Harbour and Ledger", "澜桥财经", "새물결경제"):
+        assert word in done.stdout
+
+
 class TestFiles:
     def test_parse_goes_on_after_a_bad_file(self, tmp_path: Path) -> None:
         (tmp_path / "a.xml").write_text("<html><body>Log in</body></html>")

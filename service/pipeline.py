@@ -31,6 +31,7 @@ from service.domain.model import (
     Fetched,
     FetchReason,
     FullText,
+    Outcome,
     OutcomeStatus,
     ParsedFeed,
     ServiceError,
@@ -100,6 +101,9 @@ class Pipeline:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
         result = await self._fetcher.get(feed.url, validators=feed.validators, now=self._now())
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
+        return await self._save_poll(feed, polled)
+
+    async def _save_poll(self, feed: Feed, polled: Polled) -> PollSaved:
         now = self._now()
         update = routing.after_poll(feed, polled, now, self._chance())
         entries = polled.document.entries if polled.document else ()
@@ -142,9 +146,7 @@ class Pipeline:
             judged = await asyncio.to_thread(self._judge, claimed, entry)
             return await asyncio.to_thread(self._commit, judged)
         except ServiceError as exc:
-            until = self._now() + routing.process_backoff(claimed.attempts)
-            await asyncio.to_thread(self.store.entries.postpone, claimed, str(exc), until=until)
-            log.error("entry postponed", entry=claimed.entry.id, problem=str(exc), until=until.isoformat())
+            await self.give_back_entry(claimed, str(exc))
             return None
 
     async def _with_text(self, claimed: ClaimedEntry) -> Entry:
@@ -223,6 +225,9 @@ class Pipeline:
         outcome = await self._sender.send(
             delivery.channel, message, message_id=delivery.message_id, attempt=delivery.attempts, now=now
         )
+        return await self._settle(delivery, outcome)
+
+    async def _settle(self, delivery: Delivery, outcome: Outcome) -> OutcomeStatus | None:
         now = self._now()
         settlement = routing.after_attempt(delivery.tries, outcome, now, self._chance())
         settled = await asyncio.to_thread(self.store.outbox.settle, delivery, settlement, now=now)
@@ -236,6 +241,20 @@ class Pipeline:
             fenced=not settled,
         )
         return outcome.status if settled else None
+
+    # --- when a step broke off: the work goes back with its reason, to be taken up again ------------------------
+
+    async def give_back_feed(self, feed: Feed, problem: str) -> None:
+        failed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=problem)
+        await self._save_poll(feed, Polled(result=failed))
+
+    async def give_back_entry(self, claimed: ClaimedEntry, problem: str) -> None:
+        until = self._now() + routing.process_backoff(claimed.attempts)
+        await asyncio.to_thread(self.store.entries.postpone, claimed, problem, until=until)
+        log.error("entry postponed", entry=claimed.entry.id, problem=problem, until=until.isoformat())
+
+    async def give_back_delivery(self, delivery: Delivery, problem: str) -> None:
+        await self._settle(delivery, Outcome(status=OutcomeStatus.RETRY, detail=problem))
 
 
 def _parse_feed(body: bytes, content_type: str, url: str) -> ParsedFeed | Failed:

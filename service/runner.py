@@ -33,13 +33,16 @@ class Lane(Generic[T]):
         *,
         claim: Callable[[int], Awaitable[Sequence[T]]],
         work: Callable[[T], Awaitable[object]],
+        give_back: Callable[[T, str], Awaitable[object]],
         room: int,
         then: Callable[[], None] = lambda: None,
     ) -> None:
-        """`then` is called after each piece of work: the next lane may have something to do now."""
+        """`give_back` records why a piece of work broke off; `then` is called after each: the next lane may have
+        something to do now."""
         self.name = name
         self._claim = claim
         self._work = work
+        self._give_back = give_back
         self._room = room
         self._then = then
         self._tasks: set[asyncio.Task[None]] = set()
@@ -69,9 +72,13 @@ class Lane(Generic[T]):
     async def _run(self, item: T) -> None:
         try:
             await self._work(item)
-        except Exception:
-            # A defect of ours. The lease runs out and the item is taken up again; its siblings go on.
+        except Exception as exc:
+            # A defect of ours. The item is taken up again later, with its reason visible; its siblings go on.
             log.exception("step failed", lane=self.name)
+            try:
+                await self._give_back(item, f"internal error ({type(exc).__name__}); see the log")
+            except Exception:
+                log.exception("giving back failed", lane=self.name)  # the lease will run out
         self._then()
 
     @property
@@ -107,11 +114,18 @@ class Embedded:
         """When work was last looked for successfully: what readiness tells."""
         self._scheduler: AsyncIOScheduler | None = None
         self._nudged: set[asyncio.Task[int]] = set()
-        self.deliver = Lane("deliver", claim=pipeline.claim_deliveries, work=pipeline.deliver, room=deliveries)
+        self.deliver = Lane(
+            "deliver",
+            claim=pipeline.claim_deliveries,
+            work=pipeline.deliver,
+            give_back=pipeline.give_back_delivery,
+            room=deliveries,
+        )
         self.process = Lane(
             "process",
             claim=pipeline.claim_entries,
             work=pipeline.process,
+            give_back=pipeline.give_back_entry,
             room=PROCESS_ROOM,
             then=lambda: self._nudge(self.deliver, self.process),
         )
@@ -119,6 +133,7 @@ class Embedded:
             "poll",
             claim=self._noted(pipeline.claim_polls),
             work=pipeline.poll,
+            give_back=pipeline.give_back_feed,
             room=polls,
             then=lambda: self._nudge(self.process),
         )

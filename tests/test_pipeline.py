@@ -273,3 +273,33 @@ async def test_a_service_started_again_goes_on(
         await second.runner.drain()
         await second.stop()
         assert len(world.received) == 1
+
+
+class BrokenRuleset:
+    """A rule set with a defect: it fails on one entry."""
+
+    version = "broken"
+
+    def __init__(self, ruleset) -> None:
+        self.rules = ruleset.rules
+        self._ruleset = ruleset
+
+    def match(self, entry, reading):
+        if "boom" in entry.title:
+            raise RuntimeError("a defect of ours")
+        return self._ruleset.match(entry, reading)
+
+
+async def test_a_defect_on_one_entry_costs_no_other_and_loses_nothing(line: Line, rulebook: Rulebook) -> None:
+    line.subscribe()
+    line.service.pipeline.rulebook = replace(rulebook, ruleset=BrokenRuleset(rulebook.ruleset))
+    poison = BAN.replace("<title>", "<title>boom: ").replace(">ban<", ">poison<")
+    line.add(line.web.feed("/a.xml", poison, BAN_ELSEWHERE))
+    await line.run()
+    assert len(line.web.received) == 1
+    assert line.store.entries.waiting() == 1
+    line.service.pipeline.rulebook = rulebook
+    await line.run(after=DAY)
+    assert line.store.entries.waiting() == 0
+    (alert,) = line.alerts()
+    assert len(alert.sources) == 2

@@ -209,6 +209,7 @@ class FetchReason(StrEnum):
     UNPARSABLE = "unparsable"
     TOO_COMPLEX = "too_complex"
     STORAGE = "storage"
+    INTERNAL = "internal"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,6 +214,7 @@ class Server:
     async def run(self, *, ready: Callable[[str], None] = lambda address: None) -> None:
         """Serve until `stop`; `ready` is told the address once requests are answered."""
         await self.service.start()
+        warming = asyncio.create_task(self.service.pipeline.warm_up())
         try:
             serving = asyncio.create_task(self._uvicorn.serve())
             up = asyncio.create_task(self._uvicorn.up.wait())
@@ -225,6 +226,7 @@ class Server:
             await serving
         finally:
             await self.service.stop()
+            await warming
 
     def stop(self) -> None:
         self._uvicorn.should_exit = True

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -83,6 +84,15 @@ class Pipeline:
         self._pace = pace
         self._now = now
         self._chance = chance
+
+    async def warm_up(self) -> None:
+        """Start the parsing children and let them load what they need, so that the first feed does not wait for it."""
+        page = b"<html><body><article><p>Nothing yet.</p></article></body></html>"
+        with suppress(ServiceError):
+            await asyncio.gather(
+                self._sandbox.run(_extract, page, "", "text/html"),
+                self._sandbox.run(_parse_feed, b"<rss version='2.0'><channel></channel></rss>", "text/xml", ""),
+            )
 
     # --- claims: what the runner asks for ----------------------------------------------------------------------
 

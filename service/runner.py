@@ -47,12 +47,17 @@ class Lane(Generic[T]):
         self._then = then
         self._tasks: set[asyncio.Task[None]] = set()
         self._claiming = asyncio.Lock()
+        self._queued = False
         self._open = True
 
     async def tick(self) -> int:
         """Start what is due and fits; gives how much was started."""
         started = 0
+        if self._queued:
+            return 0  # another tick waits its turn, and will see all that this one would
+        self._queued = True
         async with self._claiming:
+            self._queued = False
             while self._open and (room := self._room - len(self._tasks)) > 0:
                 try:
                     claimed = await self._claim(room)
@@ -152,8 +157,9 @@ class Embedded:
         self._scheduler = AsyncIOScheduler(timezone="UTC")
         for lane in self._lanes:
             self._scheduler.add_job(
-                lane.tick,
+                self._on_time,
                 "interval",
+                args=[lane],
                 seconds=self._tick.total_seconds(),
                 id=lane.name,
                 coalesce=True,
@@ -172,7 +178,7 @@ class Embedded:
                 await lane.settle()
             if self._nudged:
                 await asyncio.gather(*self._nudged)
-            if not started and not any(lane.busy for lane in self._lanes):
+            if not started and not self._nudged and not any(lane.busy for lane in self._lanes):
                 return
 
     async def stop(self, *, patience: timedelta) -> None:
@@ -182,6 +188,10 @@ class Embedded:
         await asyncio.gather(*(lane.close(patience=patience) for lane in self._lanes))
         if self._nudged:
             await asyncio.gather(*self._nudged, return_exceptions=True)
+
+    async def _on_time(self, lane: Lane[Any]) -> None:
+        # The scheduler cancels what it runs when it is shut down, and a claim must not be cut off half-way.
+        self._nudge(lane)
 
     def _nudge(self, *lanes: Lane[Any]) -> None:
         for lane in lanes:

@@ -16,6 +16,7 @@ import typer
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from service import __version__, egress, logs
 from service.config import (
@@ -335,7 +336,7 @@ def feeds_list(config: ConfigOption = None, as_json: JsonOption = False) -> None
     for feed in rows:
         due = feed.next_due_at.isoformat(timespec="minutes")
         problem = feed.problem or ""
-        table.add_row(str(feed.id), feed.state, str(feed.entries), due, feed.title, feed.url, problem)
+        _add_row(table, str(feed.id), feed.state, str(feed.entries), due, feed.title, feed.url, problem)
     out.print(table)
 
 
@@ -396,7 +397,7 @@ def keys_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
         state = "revoked" if key.revoked_at else "expired" if expired else "active"
         created, used = key.created_at.isoformat(timespec="minutes"), key.last_used_at
         shown = used.isoformat(timespec="minutes") if used else "never"
-        table.add_row(key.prefix, key.team, key.name, " ".join(key.scopes), created, shown, state)
+        _add_row(table, key.prefix, key.team, key.name, " ".join(key.scopes), created, shown, state)
     out.print(table)
 
 
@@ -426,7 +427,7 @@ def deliveries_list(
     for row in rows:
         when = (row.settled_at or row.due_at).isoformat(timespec="seconds")
         alert = str(row.alert_id or row.kind)
-        table.add_row(str(row.id), row.state, str(row.attempts), when, row.channel, alert, row.detail)
+        _add_row(table, str(row.id), row.state, str(row.attempts), when, row.channel, alert, row.detail)
     out.print(table)
 
 
@@ -525,6 +526,11 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 
 def _print_json(rows: Iterable[object]) -> None:
     print(json.dumps([_plain(row) for row in rows], ensure_ascii=False))
+
+
+def _add_row(table: Table, *cells: str) -> None:
+    """A row of plain text: a stranger's title is no markup, and no control sequence for the terminal."""
+    table.add_row(*(Text("".join(sign for sign in cell if sign.isprintable())) for cell in cells))
 
 
 def _print_problems(problems: Iterable[Problem]) -> None:

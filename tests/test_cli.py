@@ -151,6 +151,12 @@ class TestStored:
         listed = json.loads(policywatch("feeds", "list", "--json", folder=tmp_path).stdout)
         assert [feed["url"] for feed in listed] == ["https://a.example/rss"]
 
+    def test_a_strangers_title_is_no_markup(self, tmp_path: Path) -> None:
+        title = "[/red] [bold]boom \x1b[31m"
+        assert policywatch("feeds", "add", "https://a.example/", "--title", title, folder=tmp_path).returncode == 0
+        listed = policywatch("feeds", "list", folder=tmp_path)
+        assert (listed.returncode, "[/red] [bold]boom" in listed.stdout, "\x1b" in listed.stdout) == (0, True, False)
+
     def test_deliveries(self, tmp_path: Path) -> None:
         assert json.loads(policywatch("deliveries", "list", "--json", folder=tmp_path).stdout) == []
         assert policywatch("deliveries", "retry", "1", folder=tmp_path).returncode == 1

@@ -161,12 +161,21 @@ class TestStored:
         assert json.loads(policywatch("deliveries", "list", "--json", folder=tmp_path).stdout) == []
         assert policywatch("deliveries", "retry", "1", folder=tmp_path).returncode == 1
 
-    @pytest.mark.parametrize("url", ["mysql://x", "postgresql://127.0.0.1:1/none"])
-    def test_a_database_that_cannot_be_had_is_told_in_words(self, tmp_path: Path, url: str) -> None:
-        done = policywatch("keys", "list", folder=tmp_path, POLICYWATCH_STORAGE__URL=url)
+    @pytest.mark.parametrize(
+        ("setting", "value"),
+        [
+            ("STORAGE__URL", "mysql://x"),
+            ("STORAGE__URL", "postgresql://127.0.0.1:1/none"),
+            ("STORAGE__URL", "sqlite:////proc/none/x.db"),
+            ("STORAGE__URL", "sqlite:///:memory:"),
+            ("SECRETS__KEY_FILE", "/proc/none/secret.key"),
+        ],
+    )
+    def test_what_cannot_be_opened_is_told_in_words(self, tmp_path: Path, setting: str, value: str) -> None:
+        done = policywatch("keys", "list", folder=tmp_path, **{f"POLICYWATCH_{setting}": value})
         assert done.returncode == 1
         assert "Traceback" not in done.stderr
-        assert "storage.url" in done.stderr or "database" in done.stderr
+        assert "storage.url" in done.stderr or "secrets.key_file" in done.stderr
 
     def test_a_lost_secret_key_is_not_made_anew(self, tmp_path: Path) -> None:
         settings = Settings.model_validate(

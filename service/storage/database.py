@@ -34,8 +34,8 @@ class Database:
         self.url = _driver_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._lock_file: IO[str] | None = None
-        if self.is_sqlite and self.url.database:
-            Path(self.url.database).parent.mkdir(parents=True, exist_ok=True)
+        if self.is_sqlite:
+            _make_folder(self.url)
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else create_engine(self.url, pool_pre_ping=True)
         self._writing = self.engine.execution_options(write=True)
 
@@ -93,7 +93,10 @@ class Database:
         if not self.is_sqlite or not self.url.database:
             return
         path = Path(f"{self.url.database}.lock")
-        lock_file = path.open("w")
+        try:
+            lock_file = path.open("w")
+        except OSError as exc:
+            raise ServiceError(f"cannot write {path}: {exc.strerror}; the service needs its folder") from exc
         try:
             fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:
@@ -126,6 +129,15 @@ def _upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", "service.storage:migrations")
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)
+
+
+def _make_folder(url: URL) -> None:
+    if not url.database or url.database == ":memory:":
+        raise ServiceError("storage.url names no file; what is kept in memory is lost at the first stop")
+    try:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ServiceError(f"storage.url: cannot make a folder for {url.database}: {exc.strerror}") from exc
 
 
 def _driver_url(url: str) -> URL:

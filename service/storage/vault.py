@@ -62,14 +62,18 @@ def new_key(random: Callable[[int], bytes] = os.urandom) -> Secret:
 
 def read_key_file(path: Path, *, may_create: bool) -> tuple[Secret, ...]:
     """The keys in `path`, one a line; a new file with one key when there is none and nothing is sealed yet."""
-    if not path.exists():
-        if not may_create:
-            raise ServiceError(
-                f"secret key file {path} is missing, but the database holds secrets sealed with it; "
-                "restore the file from your backup (without it the stored channels cannot be used)"
-            )
-        _write_key(path)
-    return tuple(Secret(line.strip()) for line in path.read_text().splitlines() if line.strip())
+    if not may_create and not path.exists():
+        raise ServiceError(
+            f"secret key file {path} is missing, but the database holds secrets sealed with it; "
+            "restore the file from your backup (without it the stored channels cannot be used)"
+        )
+    try:
+        if not path.exists():
+            _write_key(path)
+        lines = path.read_text().splitlines()
+    except OSError as exc:
+        raise ServiceError(f"secrets.key_file: {path} cannot be read or made: {exc.strerror or exc}") from exc
+    return tuple(Secret(line.strip()) for line in lines if line.strip())
 
 
 def _write_key(path: Path) -> None:

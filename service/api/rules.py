@@ -14,7 +14,7 @@ from service.api.pages import Page, Paging, cut, place_of
 from service.api.problems import Kind, absent, shows
 from service.domain.condition import show
 from service.domain.model import Severity
-from service.domain.rules import Reach, Rule, Status
+from service.domain.rule import Reach, Rule, Status
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 

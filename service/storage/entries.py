@@ -425,6 +425,7 @@ def _claimed(row: EntryRow, feed: FeedRow) -> ClaimedEntry:
             link=row.link,
             lang=feed.language,
             published=row.published,
+            tier=Tier(feed.tier),
         ),
         feed_id=row.feed_id,
         tier=Tier(feed.tier),

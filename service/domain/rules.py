@@ -48,6 +48,7 @@ class Ruleset:
     """Rules ready to judge entries: immutable, and cheap however many there are, as an index names the candidates."""
 
     rules: tuple[Rule, ...]
+    by_id: Mapping[str, Rule]
     version: str
     _lexicon: Lexicon
     _active: tuple[Rule, ...]
@@ -69,6 +70,7 @@ class Ruleset:
         by_shape, by_key, always = _index(active)
         return cls(
             rules=rules,
+            by_id={rule.id: rule for rule in rules},
             version=digest.hexdigest()[:16],
             _lexicon=lexicon,
             _active=active,

@@ -71,6 +71,17 @@ def test_fold_spans_are_valid_and_ordered(text):
 
 
 @given(ANY_TEXT | PIECES)
+def test_fold_is_the_same_in_any_company(text):
+    """Whether or not something beside it moves the offsets, and so takes the text through the long way."""
+    alone, beside = fold(f". {text}"), fold(f"ß. {text}")
+    assert beside.text == "ss" + alone.text
+    for at in range(len(alone.text)):
+        start, end = alone.origin(at, at + 1)
+        first, last = beside.origin(at + 2, at + 3)
+        assert first - 1 <= start < end <= last - 1  # in the long way a letter and its marks are one
+
+
+@given(ANY_TEXT | PIECES)
 def test_fold_of_nfkc_text_is_stable(text):
     once = fold(text).text
     assert unicodedata.is_normalized("NFKC", once) or fold(once).text == fold(fold(once).text).text

@@ -22,6 +22,7 @@ from service.domain.condition import (
     Within,
     shapes,
 )
+from service.domain.forms import all_keys
 from service.domain.judge import Facts, Lexicon, concepts_of, judge
 from service.domain.model import (
     Concept,
@@ -174,19 +175,19 @@ def _needed(node: Condition, reach: Reach) -> Iterator[frozenset[_Key]]:
         case Within(part):
             yield from _needed(part, reach)
         case Phrase(words):
-            yield from (frozenset({_key_of(word.form, word.key)}) for word in words)
+            yield from (_keys_of(word.form, word.key) for word in words)
         case Run(key):
             yield frozenset({("letter", key[0])})
 
 
-def _key_of(form: Form, key: str) -> _Key:
+def _keys_of(form: Form, key: str) -> frozenset[_Key]:
     match form:
         case Form.FORMS:
-            return ("stem", key)
+            return frozenset(("stem", stem) for stem in all_keys(key))
         case Form.PREFIX:
-            return ("head", key[0])
+            return frozenset({("head", key[0])})
         case _:
-            return ("word", key)
+            return frozenset({("word", key)})
 
 
 def _word_keys(texts: Iterable[Text]) -> Iterator[_Key]:

@@ -8,7 +8,6 @@ gigabyte for these languages, and new words ("stablecoins") are in none of them.
 from __future__ import annotations
 
 import re
-import threading
 from functools import lru_cache
 
 import Stemmer
@@ -106,20 +105,9 @@ def _key(word: str, lang: str) -> str:
     return fleeting.sub("", stem) if fleeting and len(stem) > MIN_STEM else stem
 
 
-_threads = threading.local()
-
-
 def _snowball(word: str, lang: str) -> str:
-    return str(_stemmer(lang).stemWord(word))
-
-
-def _stemmer(lang: str) -> Stemmer.Stemmer:
-    """A stemmer of this thread: they keep state while they work."""
-    known = _threads.__dict__.setdefault("stemmers", {})
-    if lang not in known:
-        known[lang] = Stemmer.Stemmer(_SNOWBALL[lang])
-    found: Stemmer.Stemmer = known[lang]
-    return found
+    # A stemmer keeps state while it works, so threads may not share one; a new one costs less than a lock.
+    return str(Stemmer.Stemmer(_SNOWBALL[lang], 0).stemWord(word))
 
 
 def _cut(ending: re.Pattern[str], word: str) -> str:

@@ -40,6 +40,7 @@ class Role(StrEnum):
     BODY = "body"
     OWN = "own"
     TRAP = "trap"
+    KEYWORD = "keyword"  # names the concept in a rule, not in a text: "enforcement", "bills", "fine"
 
 
 class Cue(StrEnum):
@@ -61,13 +62,20 @@ class Cue(StrEnum):
     AUTHORITY = "authority"
 
 
+_UNSPOKEN = frozenset({Role.TRAP, Role.KEYWORD})
+"""Roles whose phrases do not say the concept in a text."""
 _WORLD = frozenset({"EU", "INTL"})
 _NOT_PLACES = frozenset(("EZ", "UN", "XA", "XB", "QO", "ZZ", "AC", "TA", "CP", "DG", "EA", "IC", "CQ"))
 _ROLE_KEYS: Mapping[str, Role] = {
     "names": Role.NAME, "people": Role.PEOPLE, "capital": Role.CAPITAL, "parts": Role.PART, "leaders": Role.LEADER,
     "bodies": Role.BODY, "own": Role.OWN, "traps": Role.TRAP,
 }  # fmt: skip
-_PHRASE_KEYS: Mapping[str, Role] = {"phrases": Role.STRONG, "weak": Role.WEAK, "traps": Role.TRAP}
+_PHRASE_KEYS: Mapping[str, Role] = {
+    "phrases": Role.STRONG,
+    "weak": Role.WEAK,
+    "traps": Role.TRAP,
+    "keywords": Role.KEYWORD,
+}
 _SECTIONS: Mapping[str, tuple[ConceptKind, type[StrEnum] | None]] = {
     "jurisdictions": (ConceptKind.JURISDICTION, None),
     "topics": (ConceptKind.TOPIC, Topic),
@@ -214,7 +222,7 @@ class Lexicon:
         ordered = sorted(set(phrases), key=lambda p: (p.concept, p.lang, p.role, p.text))
         spoken: dict[Concept, list[tuple[str, str]]] = defaultdict(list)
         for phrase in ordered:
-            spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role is not Role.TRAP))
+            spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role not in _UNSPOKEN))
         self._by_concept = {concept: tuple(found) for concept, found in spoken.items()}
         self.names: tuple[Concept, ...] = tuple(self._by_concept)
         content = "\n".join(f"{p.concept}\t{p.lang}\t{p.role}\t{p.text}" for p in ordered)
@@ -273,16 +281,17 @@ class Lexicon:
     def lookup(self, phrase: str) -> tuple[Concept, ...]:
         """What a word or phrase means on its own, in any language and case; () when the lexicon does not know it.
 
-        Jurisdictions, topics and actions; a stage where it means none of these.
+        Jurisdictions, topics and actions; a stage where it means none of these; and whatever it is a keyword of.
         """
         phrase = phrase.strip()
         folded = fold(phrase)
         whole = (0, -len(folded.text))
-        senses = {sense for start, back, sense, _ in self._hits(folded, phrase, None) if (start, back) == whole}
-        found = {c for c, role in map(self._senses.__getitem__, senses) if role not in (Role.TRAP, Role.OWN)}
+        numbers = {sense for start, back, sense, _ in self._hits(folded, phrase, None) if (start, back) == whole}
+        senses = [self._senses[number] for number in numbers]
+        found = {concept for concept, role in senses if role not in (Role.TRAP, Role.OWN, Role.KEYWORD)}
         acts = (ConceptKind.JURISDICTION, ConceptKind.TOPIC, ConceptKind.ACTION)
         plain = {c for c in found if c.kind in acts} or {c for c in found if c.kind is ConceptKind.STAGE}
-        return tuple(sorted(plain))
+        return tuple(sorted(plain | {concept for concept, role in senses if role is Role.KEYWORD}))
 
     def phrases(self, concept: Concept) -> tuple[tuple[str, str], ...]:
         """The phrases of a concept as (language, phrase), as written in the lexicon; traps left out."""
@@ -292,7 +301,8 @@ class Lexicon:
         """The concepts in `text`, read as `lang`, in order of place; spans are of `text` itself."""
         folded = fold(text)
         notes = []
-        for start, back, sense, _ in settle(self._hits(folded, text, lang), self._claims):
+        hits = [hit for hit in self._hits(folded, text, lang) if self._senses[hit[2]][1] is not Role.KEYWORD]
+        for start, back, sense, _ in settle(hits, self._claims):
             concept, role = self._senses[sense]
             begin, end = folded.origin(start, -back) if folded.uneven else (start, -back)
             notes.append(Annotation(concept, begin, end, role))
@@ -401,7 +411,7 @@ def _read_section(
             for role, phrase in _read_phrases(kind, entry, problems):
                 concept = Concept(kind, str(name))
                 text = str(phrase.value)
-                key = (concept, lang, ("trap " if role is Role.TRAP else "") + fold(text).text, _capitals(text))
+                key = (concept, lang, (f"{role} " if role in _UNSPOKEN else "") + fold(text).text, _capitals(text))
                 if key in seen:
                     what = f"{phrase.value!r} is given twice for {concept} in {lang}"
                     problems.append(Problem(where=phrase.where, what=what, hint=f"first at {seen[key]}"))

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from babel import Locale
 
+from service.domain.condition import ABOUT_ANOTHER, ACROSS
 from service.domain.document import Node, unknown_keys
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Problem, Stage, Topic
 from service.domain.rivals import Claim, Hit, settle
@@ -216,7 +217,7 @@ def _capitals(text: str) -> int:
 class Lexicon:
     """Immutable: build once, read from any thread."""
 
-    __slots__ = ("_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
+    __slots__ = ("_about", "_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
 
     def __init__(self, phrases: Iterable[_Phrase]) -> None:
         ordered = sorted(set(phrases), key=lambda p: (p.concept, p.lang, p.role, p.text))
@@ -231,6 +232,9 @@ class Lexicon:
         numbers = {concept: number for number, concept in enumerate(sorted({concept for concept, _ in self._senses}))}
         kinds = list(ConceptKind)
         self._claims = tuple(Claim(numbers[c], kinds.index(c.kind), role is Role.TRAP) for c, role in self._senses)
+        about = {Concept(ConceptKind.ACTION, action) for action in ABOUT_ANOTHER}
+        about |= {Concept(ConceptKind.TOPIC, topic) for topic in ACROSS}
+        self._about = frozenset(number for number, (concept, _) in enumerate(self._senses) if concept in about)
         table: dict[Phrase, list[_Pattern]] = {}
         for sought, pattern in _patterns(ordered, self._senses):
             table.setdefault(sought, []).append(pattern)
@@ -300,13 +304,31 @@ class Lexicon:
     def annotate(self, text: str, lang: str) -> tuple[Annotation, ...]:
         """The concepts in `text`, read as `lang`, in order of place; spans are of `text` itself."""
         folded = fold(text)
+        return self._shown(settle(self._said(folded, text, lang), self._claims), folded)
+
+    def mentions(self, text: str, lang: str) -> tuple[Annotation, ...]:
+        """The concepts in `text`, those included that a longer phrase is about: the ban in "lifts the ban"."""
+        folded = fold(text)
+        hits = self._said(folded, text, lang)
+        stand = settle(hits, self._claims)
+        covers = [(*hit[:2], self._claims[hit[2]].kind) for hit in stand if hit[2] in self._about]
+        inside = [
+            (start, back, sense, parts)
+            for start, back, sense, parts in hits if covers and sense not in self._about
+            if any(a <= start and b <= back and kind == self._claims[sense].kind for a, b, kind in covers)
+        ]  # fmt: skip
+        return self._shown(sorted({*stand, *settle(inside, self._claims)}) if inside else stand, folded)
+
+    def _shown(self, hits: Iterable[Hit], folded: Folded) -> tuple[Annotation, ...]:
         notes = []
-        hits = [hit for hit in self._hits(folded, text, lang) if self._senses[hit[2]][1] is not Role.KEYWORD]
-        for start, back, sense, _ in settle(hits, self._claims):
+        for start, back, sense, _ in hits:
             concept, role = self._senses[sense]
             begin, end = folded.origin(start, -back) if folded.uneven else (start, -back)
             notes.append(Annotation(concept, begin, end, role))
         return tuple(notes)
+
+    def _said(self, folded: Folded, text: str, lang: str) -> list[Hit]:
+        return [hit for hit in self._hits(folded, text, lang) if self._senses[hit[2]][1] is not Role.KEYWORD]
 
     def _hits(self, folded: Folded, text: str, lang: str | None) -> list[Hit]:
         """All hits in the folded text before any rivalry between them is settled; without a language, in any case."""

@@ -66,7 +66,7 @@ class Lexicon(Meanings, Protocol):
 
     @property
     def version(self) -> str: ...
-    def annotate(self, text: str, lang: str) -> Iterable[Annotated]: ...
+    def mentions(self, text: str, lang: str) -> Iterable[Annotated]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class Facts:
         found: dict[Concept, list[Evidence]] = {}
         for text in self.texts:
             whole = _HALVES.sub("\ufffd", text.original)  # a lexicon reads text that UTF-8 can hold
-            for note in self.lexicon.annotate(whole, self.reading.lang):
+            for note in self.lexicon.mentions(whole, self.reading.lang):
                 span = text.original[note.start : note.end]
                 evidence = Evidence(field=text.field, start=note.start, end=note.end, text=span)
                 found.setdefault(note.concept, []).append(evidence)

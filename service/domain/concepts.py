@@ -228,7 +228,9 @@ class Lexicon:
         self.names: tuple[Concept, ...] = tuple(self._by_concept)
         content = "\n".join(f"{p.concept}\t{p.lang}\t{p.role}\t{p.text}" for p in ordered)
         self.version: str = hashlib.sha256(content.encode()).hexdigest()[:16]
-        self._senses = tuple(sorted({(phrase.concept, phrase.role) for phrase in ordered}))
+        one = {concept: concept for concept in self.names}  # so that looking one up is told by identity
+        senses = sorted({(phrase.concept, phrase.role) for phrase in ordered})
+        self._senses = tuple((one.get(concept, concept), role) for concept, role in senses)
         numbers = {concept: number for number, concept in enumerate(sorted({concept for concept, _ in self._senses}))}
         kinds = list(ConceptKind)
         self._claims = tuple(Claim(numbers[c], kinds.index(c.kind), role is Role.TRAP) for c, role in self._senses)

@@ -16,7 +16,6 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from service.domain.condition import (
-    ABOUT_ANOTHER,
     ACROSS,
     NEW_STAGES,
     All,
@@ -28,6 +27,7 @@ from service.domain.condition import (
     Unit,
     Within,
     excludes,
+    may_be_about,
     show,
     wanted,
 )
@@ -290,7 +290,8 @@ class Trial:
             return None
         if concept in concepts_of(self.development) or self.shares(concept):
             return self.facts.stated(concept, self.development) if self.rule.apart else ()
-        if concept.kind is ConceptKind.ACTION and not exact and self.development.action in ABOUT_ANOTHER:
+        about = concept.kind is ConceptKind.ACTION and may_be_about(self.development.action, concept.name)
+        if about and not exact:
             return self.facts.stated(concept, self.development) or None
         if concept.kind is ConceptKind.TOPIC and not exact and self.development.topic in ACROSS:
             return self.facts.named(concept, self.development) or None

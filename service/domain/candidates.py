@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import product
+from operator import or_
 from typing import NamedTuple, TypeVar
 
 from service.domain.condition import (
@@ -114,15 +116,15 @@ class _Asked(NamedTuple):
 
 
 class _Filed(NamedTuple):
-    """A rule as it is filed under concepts that are there: what else it needs, as numbers of concepts.
+    """A rule as it is filed under concepts that are there: what else it needs, as sets of concepts in bits.
 
     `terms` are the concepts whose places are its evidence; None if there is more to the rule than concepts.
     """
 
     at: int
-    all: tuple[int, ...]
-    some: tuple[tuple[int, ...], ...]
-    none: tuple[int, ...]
+    all: int
+    some: tuple[int, ...]
+    none: int
     terms: tuple[int, ...] | None
 
 
@@ -144,39 +146,45 @@ class _MentionIndex:
             pairs = zip(first, first, strict=True) if first is second else product(first, second)
             filed = self._filed(at, asked[at], {first, second})
             for a, b in pairs:
-                self._pairs.setdefault(self._number(a), {}).setdefault(self._number(b), []).append(filed)
+                low, high = sorted((self._number(a), self._number(b)))
+                self._pairs.setdefault(low, {}).setdefault(high, []).append(filed)
 
     def _number(self, concept: Concept) -> int:
         return self.numbers.setdefault(concept, len(self.numbers))
 
+    def _bits(self, concepts: Iterable[Concept]) -> int:
+        return reduce(or_, (1 << self._number(concept) for concept in concepts), 0)
+
     def _filed(self, at: int, asked: _Asked, met: set[frozenset[Concept]]) -> _Filed:
-        rest = [tuple(map(self._number, among)) for among in asked.all if among not in met]
+        rest = [among for among in asked.all if among not in met]
         return _Filed(
             at=at,
-            all=tuple(among[0] for among in rest if len(among) == 1),
-            some=tuple(among for among in rest if len(among) > 1),
-            none=tuple(map(self._number, asked.none)) if asked.only else (),
+            all=self._bits(concept for among in rest if len(among) == 1 for concept in among),
+            some=tuple(self._bits(among) for among in rest if len(among) > 1),
+            none=self._bits(asked.none) if asked.only else 0,
             terms=tuple(self._number(c) for among in asked.all for c in among) if asked.only else None,
         )
 
     def find(self, places: Mapping[Concept, Sequence[Place]]) -> tuple[dict[int, Sequence[Place]], set[int]]:
         """The rules that these mentions make fire, and those of which they meet what is filed."""
         found = {number: at for c, at in places.items() if (number := self.numbers.get(c)) is not None}
-        there = set(found)
+        there = reduce(or_, (1 << number for number in found), 0)
         decided: dict[int, Sequence[Place]] = {}
         seen: set[int] = set()
-        for first in self._pairs.keys() & there:
-            under = self._pairs[first]
-            for second in under.keys() & there:
-                for at, needed, some, none, terms in under[second]:
-                    if not (there.issuperset(needed) and there.isdisjoint(none)):
+        numbers = sorted(found)
+        for place, first in enumerate(numbers):
+            if (under := self._pairs.get(first)) is None:
+                continue
+            for second in numbers[place:]:
+                for at, needed, some, none, terms in under.get(second, ()):
+                    if there & needed != needed or there & none:
                         continue
-                    if some and any(there.isdisjoint(among) for among in some):
+                    if some and not all(there & among for among in some):
                         continue
                     if terms is None:
                         seen.add(at)
                     else:
-                        decided[at] = [place for term in terms if term in there for place in found[term]]
+                        decided[at] = [span for term in terms if term in found for span in found[term]]
         return decided, seen
 
 

@@ -102,7 +102,7 @@ class Facts:
         """Where in the entry the lexicon finds each concept, in order."""
         found: dict[Concept, list[Place]] = {}
         for number, field in enumerate(_FIELDS):
-            text = _HALVES.sub("\ufffd", getattr(self.entry, field))  # a lexicon reads text that UTF-8 can hold
+            text = _whole(getattr(self.entry, field))
             for note in self.lexicon.mentions(text, self.reading.lang) if text else ():
                 found.setdefault(note.concept, []).append((number, note.start, note.end))
         return found
@@ -154,6 +154,11 @@ class Facts:
         """The mentions of `concept` in the sentences that tell of `development`."""
         told = (*development.quotes, *development.evidence)
         return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in told))
+
+
+def _whole(text: str) -> str:
+    """The text without half letters: a lexicon reads what UTF-8 can hold."""
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)
 
 
 _Window = tuple[str, int, int]

@@ -10,9 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from itertools import product
-from operator import or_
 from typing import NamedTuple, TypeVar
 
 from service.domain.condition import (
@@ -116,15 +114,17 @@ class _Asked(NamedTuple):
 
 
 class _Filed(NamedTuple):
-    """A rule as it is filed under concepts that are there: what else it needs, as sets of concepts in bits.
+    """A rule as it is filed under two concepts that are there: what else it needs, as numbers of concepts.
 
+    Most need two more at most (`third`, `fourth`; _NONE if not), so that a look at two numbers turns a rule down.
     `terms` are the concepts whose places are its evidence; None if there is more to the rule than concepts.
     """
 
+    third: int
+    fourth: int
+    rest: tuple[frozenset[int], ...]
+    none: frozenset[int]
     at: int
-    all: int
-    some: tuple[int, ...]
-    none: int
     terms: tuple[int, ...] | None
 
 
@@ -152,34 +152,37 @@ class _MentionIndex:
     def _number(self, concept: Concept) -> int:
         return self.numbers.setdefault(concept, len(self.numbers))
 
-    def _bits(self, concepts: Iterable[Concept]) -> int:
-        return reduce(or_, (1 << self._number(concept) for concept in concepts), 0)
-
     def _filed(self, at: int, asked: _Asked, met: set[frozenset[Concept]]) -> _Filed:
-        rest = [among for among in asked.all if among not in met]
+        needed = [frozenset(map(self._number, among)) for among in asked.all if among not in met]
+        single = [number for among in needed if len(among) == 1 for number in among]
+        third, fourth, *more = (*single, _NONE, _NONE)
         return _Filed(
+            third=third,
+            fourth=fourth,
+            rest=tuple(frozenset({number}) for number in more if number != _NONE)
+            + tuple(among for among in needed if len(among) > 1),
+            none=frozenset(map(self._number, asked.none)) if asked.only else frozenset(),
             at=at,
-            all=self._bits(concept for among in rest if len(among) == 1 for concept in among),
-            some=tuple(self._bits(among) for among in rest if len(among) > 1),
-            none=self._bits(asked.none) if asked.only else 0,
             terms=tuple(self._number(c) for among in asked.all for c in among) if asked.only else None,
         )
 
     def find(self, places: Mapping[Concept, Sequence[Place]]) -> tuple[dict[int, Sequence[Place]], set[int]]:
         """The rules that these mentions make fire, and those of which they meet what is filed."""
         found = {number: at for c, at in places.items() if (number := self.numbers.get(c)) is not None}
-        there = reduce(or_, (1 << number for number in found), 0)
+        numbers = sorted(found)
+        there = {_NONE, *numbers}
         decided: dict[int, Sequence[Place]] = {}
         seen: set[int] = set()
-        numbers = sorted(found)
         for place, first in enumerate(numbers):
             if (under := self._pairs.get(first)) is None:
                 continue
             for second in numbers[place:]:
-                for at, needed, some, none, terms in under.get(second, ()):
-                    if there & needed != needed or there & none:
+                for filed in under.get(second, ()):
+                    # By place and not by name: this runs for hundreds of rules an entry.
+                    if filed[0] not in there or filed[1] not in there:
                         continue
-                    if some and not all(there & among for among in some):
+                    _, _, rest, none, at, terms = filed
+                    if not none.isdisjoint(there) or any(among.isdisjoint(there) for among in rest):
                         continue
                     if terms is None:
                         seen.add(at)
@@ -188,6 +191,8 @@ class _MentionIndex:
         return decided, seen
 
 
+_NONE = -1
+"""The number of no concept, which is always there."""
 _MAX_PAIRS = 64
 """Under how many pairs of concepts a rule is filed; one with more alternatives is filed under each of the fewest."""
 

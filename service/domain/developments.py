@@ -69,6 +69,8 @@ FIXED_STAGE = {
     Action.STATISTICS: Stage.NOT_APPLICABLE,
 }
 
+_MAY_BE_WEIGHED = frozenset({Action.APPROVAL, Action.ENFORCEMENT})
+
 FIXED_DIRECTION = {
     Action.BAN: Direction.TIGHTENING,
     Action.RESTRICTION: Direction.TIGHTENING,
@@ -505,13 +507,12 @@ def _without_foreign_bodies(named: list[tuple[Clause, Annotation]]) -> list[tupl
 
 def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation | None]:
     fixed = FIXED_STAGE.get(act.action)
-    if fixed is not None and act.action is not Action.APPROVAL:
+    if fixed is not None and act.action not in _MAY_BE_WEIGHED:
         return fixed, None, None
     if hearsay := _stage_words(_whole_sentence(article, act), Stage.RUMOURED):
         return Stage.RUMOURED, *hearsay[0]
     if fixed is not None:
-        weighed = _stage_words(act.clause, Stage.CONSIDERING)
-        return (Stage.CONSIDERING, *weighed[0]) if weighed else (fixed, None, None)
+        return _weighed(article, act) or (fixed, None, None)
     for clauses in ((act.clause,), article.title, *((c,) for c in article.lead[:2])):
         found = [(c, n) for c in clauses for n in c.of(ConceptKind.STAGE)]
         if found:
@@ -520,6 +521,14 @@ def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation
     if act.action is Action.LEGISLATION:
         return Stage.PROPOSED, None, None
     return Stage.IN_FORCE, None, None
+
+
+def _weighed(article: Article, act: Act) -> tuple[Stage, Clause, Annotation] | None:
+    """Whether an act that mostly is done when it is told is only weighed: "considers fines", "허용 검토"."""
+    for clause, note in _stage_words(act.clause, Stage.CONSIDERING):
+        if (note.start > act.word.start) is (article.lang in VERB_LAST):
+            return Stage.CONSIDERING, clause, note
+    return None
 
 
 def _stage_words(clause: Clause, stage: Stage) -> list[tuple[Clause, Annotation]]:

@@ -126,6 +126,7 @@ def test_background_in_the_lead_does_not_fire():
         ("Peru plans a ban on stablecoins, people familiar with the matter say", "", "rumoured", "tightening"),
         ("Peru withdraws its draft law on crypto exchanges", "", "withdrawn", "neutral"),
         ("Peru's regulator considers approving ETF on bitcoin", "", "considering", "easing"),
+        ("Peru's regulator considers fines for two crypto exchanges", "", "considering", "tightening"),
         ("Peru scraps bitcoin as legal tender", "", "withdrawn", "tightening"),
         ("Peru introduces fines for unlicensed crypto mining", "", "in-force", "tightening"),
         ("Peru opens consultation on stablecoin rules", "The central bank asked.", "consultation", "neutral"),

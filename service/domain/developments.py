@@ -154,7 +154,8 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     article = _article(entry, lexicon, lang, jurisdiction)
     if _is_no_report(article):
         return Reading(lang=lang)
-    acts = _merge(_acts(article))
+    acts = _acts(article)
+    acts = _merge((*acts, *_resting_on_privacy(article, acts)))
     return Reading(lang=lang, developments=_developments(article, acts))
 
 
@@ -427,6 +428,16 @@ def _besides(article: Article, acts: list[Act], lead: list[Clause]) -> Iterator[
         if act is not None and new and not _held_back(rest):
             settled |= set(new)
             yield replace(act, topics=new)
+
+
+def _resting_on_privacy(article: Article, acts: list[Act]) -> Iterator[Act]:
+    """What is done about an AI because of the data that it takes: its authority and its law are those of privacy."""
+    about_ai = [act for act in acts if Topic.AI in act.topics]
+    if not about_ai or any(Topic.PRIVACY in act.topics for act in acts):
+        return
+    words = [(c, n) for c, n in _topic_words(article, article.core[:3]) if n.concept.name == Topic.PRIVACY]
+    if words:
+        yield replace(about_ai[0], topics=(Topic.PRIVACY,), topic_words=tuple(words))
 
 
 def _merge(acts: Iterable[Act]) -> list[Act]:

@@ -501,16 +501,22 @@ def _subject(article: Article, act: Act, named: list[tuple[Clause, Annotation]])
 
 
 def _without_foreign_bodies(named: list[tuple[Clause, Annotation]]) -> list[tuple[Clause, Annotation]]:
-    """Without bodies whose owner stands right before them: "Nigeria's SEC" is not the American one."""
+    """Without bodies whose owner stands beside them: "Nigeria's SEC", "SEC Abuja" is not the American one."""
     kept: list[tuple[Clause, Annotation]] = []
-    last: tuple[Clause, Annotation] | None = None
-    for clause, note in named:
-        owner = last[1] if last is not None and last[0] is clause and last[1].role in (Role.NAME, Role.PEOPLE) else None
-        foreign = owner is not None and note.role in (Role.BODY, Role.OWN) and 0 <= note.start - owner.end <= 3
-        last = (clause, note)
-        if not foreign:
+    for at, (clause, note) in enumerate(named):
+        beside = [other for c, other in (*named[at - 1 : at], *named[at + 1 : at + 2]) if c is clause]
+        if note.role not in (Role.BODY, Role.OWN) or not any(_owns(other, note) for other in beside):
             kept.append((clause, note))
     return kept
+
+
+def _owns(owner: Annotation, body: Annotation) -> bool:
+    """Whether the country named right before a body, or the capital right after it, is another one than the body's."""
+    if owner.concept == body.concept:
+        return owner.role in (Role.NAME, Role.PEOPLE) and 0 <= body.start - owner.end <= 3
+    if owner.start < body.start:
+        return owner.role in (Role.NAME, Role.PEOPLE) and body.start - owner.end <= 3
+    return owner.role is Role.CAPITAL and owner.start - body.end == 1
 
 
 # --- how far along, which way -------------------------------------------------------------------------------------

@@ -100,7 +100,7 @@ def test_what_is_no_news(title, summary):
 
 def test_a_country_may_be_the_place_of_a_private_act_and_another_story_of_the_same_title():
     assert acts("Developer in Hong Kong buys bitcoin mining machines", "") == set()
-    assert acts("Fund manager sells bitcoin ETF holdings as US raises tariffs", "") == {("US", "trade", "tax-change")}
+    assert acts("Fund manager sells bitcoin ETF holdings as US raises tariffs", "") == {("US", "trade", "restriction")}
 
 
 def test_what_stands_apart_is_never_read():

@@ -19,7 +19,7 @@ from service.domain.document import Node, Scalar, bounded
 from service.domain.model import Invalid, Problem
 
 MAX_BYTES = 1024 * 1024
-MAX_DEPTH = 20
+MAX_DEPTH = 30
 MAX_DIGITS = 30
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import date
 from enum import StrEnum
@@ -101,7 +102,9 @@ class Fields:
 
 def read_date(text: str) -> date | None:
     """An ISO 8601 calendar date such as 2027-06-30; None for anything else."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):  # a week or a day of the year is a date in ISO 8601 too
+        return None
     try:
-        return date.fromisoformat(text) if len(text) == 10 else None
+        return date.fromisoformat(text)
     except ValueError:
         return None

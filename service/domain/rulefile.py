@@ -19,6 +19,7 @@ from service.domain.condition import (
     Has,
     IsNew,
     Not,
+    Unit,
     Within,
     asks_nothing,
     both,
@@ -72,9 +73,9 @@ KEYS = (
     "escalate", "throttle", "expect", "tests",
 )  # fmt: skip
 SCOPE_KEYS = ("jurisdictions", "topics", "actions", "stage", "direction")
-_PACK_KEYS = ("id", "title", "description", "version")
-_TEXT_KEYS = ("text", "title", "summary", "content")
-_ENTRY_KEYS = ("lang", "source", "link", "tier", "feed")
+PACK_KEYS = ("id", "title", "description", "version")
+TEXT_KEYS = ("text", "title", "summary", "content")
+ENTRY_KEYS = ("lang", "source", "link", "tier", "feed")
 _BETWEEN = re.compile(r"[\s+|()]+")
 _A_SHORTHAND = "write a shorthand such as China + stablecoin + ban"
 _NO_TEXT = "put the text in quotes if it begins with #, [ or {"
@@ -133,10 +134,10 @@ class _Reader(Fields):
         if node is None:
             return
         if node.mapping is None:
-            self.complain(node, f"pack should be a mapping, not {node.kind}", f"known here: {', '.join(_PACK_KEYS)}")
+            self.complain(node, f"pack should be a mapping, not {node.kind}", f"known here: {', '.join(PACK_KEYS)}")
             return
-        self.known_keys(node, _PACK_KEYS)
-        for key in _PACK_KEYS:
+        self.known_keys(node, PACK_KEYS)
+        for key in PACK_KEYS:
             self.text(node, key)
 
     def rule(self, node: Node) -> Rule | None:
@@ -258,7 +259,8 @@ class _Reader(Fields):
         if child is None:
             return ()
         if not child.items:
-            self.complain(child, f"{key} should be a list, not {child.kind}", "begin each one with a -")
+            what = f"{key} is empty" if child.items is not None else f"{key} should be a list, not {child.kind}"
+            self.complain(child, what, "begin each one with a -")
         found = (one(item) for item in child.items or ())
         return tuple(item for item in found if item is not None)
 
@@ -293,9 +295,9 @@ class _Reader(Fields):
     def example(self, node: Node) -> Example | None:
         """An inline test. What must not fire says why, so that it fails for its own reason and no other."""
         self.tests += 1
-        if not self.mapping(node, "a test", (*_TEXT_KEYS, *_ENTRY_KEYS, "expect")):
+        if not self.mapping(node, "a test", (*TEXT_KEYS, *ENTRY_KEYS, "expect")):
             return None
-        texts = {key: self.text(node, key) for key in _TEXT_KEYS if node.get(key) is not None}
+        texts = {key: self.text(node, key) for key in TEXT_KEYS if node.get(key) is not None}
         if not texts or ("text" in texts and "title" in texts):
             self.complain(node, "a test has a `text`, or a `title` with `summary` and `content`", "write what to read")
             return None
@@ -360,7 +362,7 @@ class _Reader(Fields):
                 return None
             return self.shorthand(node)
         self.known_keys(node, ("all", "any", "none", "within"))
-        if not node.mapping:
+        if node.mapping.keys() <= {"within"}:
             self.complain(node, "`when` is empty", "write {all: […], any: […], none: […]}")
         found: list[Condition] = []
         for key, child in node.mapping.items():
@@ -375,7 +377,7 @@ class _Reader(Fields):
         if node is None:
             return group
         window = read_window(node.text or "")
-        if window is None:
+        if window is None or (window[0] is not Unit.WORDS and node.text != window[0]):
             self.complain(node, f"within cannot be {node.kind}", "sentence, paragraph or, for example, 12 words")
             return group
         return Within(group, *window)

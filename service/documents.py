@@ -70,7 +70,8 @@ def _without_faults(node: Node) -> Node:
     return node
 
 
-_NO_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+# What YAML calls printable, without three line ends that libyaml counts and no editor shows (U+0085, U+2028, U+2029).
+_NO_TEXT = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def _decoded(raw: bytes, shown: str) -> str:

@@ -39,7 +39,8 @@ class Fields:
         """Whether `node` is a mapping that is not empty; its unknown keys are faults but do not hide the others."""
         known = tuple(known)
         if not node.mapping:
-            self.complain(node, f"{what} should be a mapping, not {node.kind}", f"known here: {', '.join(known)}")
+            wrong = f"{what} is empty" if node.mapping is not None else f"{what} should be a mapping, not {node.kind}"
+            self.complain(node, wrong, f"known here: {', '.join(known)}")
             return False
         self.known_keys(node, known)
         return True

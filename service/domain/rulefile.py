@@ -62,7 +62,7 @@ from service.domain.words import Literal, Phrase, Run, Text
 T = TypeVar("T")
 
 MAX_ID = 100
-MAX_FILE_WORDS = 50_000  # to look for, in all rules of a file together
+MAX_FILE_WORDS = 30_000  # to look for, in all rules of a file together
 MAX_FILE_TESTS = 1_000
 
 # --- reading a document -------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from service.domain.rulefile import KEYS, parse_rules
 from service.domain.schema import file_schema
 from tests.domain.lexicon import shipped
 from tests.fuzz import grammar
+from tests.fuzz.writer import strict
 
 ROOT = Path(__file__).parent.parent.parent
 SCHEMA: Any = file_schema()
@@ -107,7 +108,7 @@ UNSEEN = re.compile(
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(grammar.rules())
 def test_schema_and_reader_agree(rule: object) -> None:
-    document = parse_document(json.dumps([rule], ensure_ascii=False).encode(), shown="rules.yaml")
+    document = parse_document(strict([rule]), shown="rules.yaml")
     _, problems = parse_rules(document, shipped(), groups())
     refused = faults(document.plain())
     if not problems:

@@ -25,6 +25,7 @@ from service.domain.condition import (
     both,
     count_terms,
     dead,
+    excludes,
     show,
     wanted,
 )
@@ -63,7 +64,9 @@ T = TypeVar("T")
 
 MAX_ID = 100
 MAX_FILE_WORDS = 30_000  # to look for, in all rules of a file together
+MAX_FILE_RULES = 10_000
 MAX_FILE_TESTS = 1_000
+MAX_WINDOW_TERMS = 30  # each is looked for anew in every sentence, paragraph or stretch of a text
 
 # --- reading a document -------------------------------------------------------------------------------------------
 
@@ -91,7 +94,10 @@ def parse_rules(
     rules: dict[str, Rule] = {}
     for node in reader.rule_nodes(document):
         if reader.has_read_enough():
-            what = f"more than {MAX_FILE_WORDS:,} words or {MAX_FILE_TESTS:,} tests above: from here on nothing is read"
+            what = (
+                f"more than {MAX_FILE_RULES:,} rules, {MAX_FILE_WORDS:,} words or {MAX_FILE_TESTS:,} tests above: "
+                "from here on nothing is read"
+            )
             reader.complain(node, what, "split the file")
             break
         rule = reader.rule(node)
@@ -111,12 +117,13 @@ class _Reader(Fields):
     def __init__(self, lexicon: Vocabulary) -> None:
         super().__init__()
         self.lexicon = lexicon
+        self.rules = 0
         self.words = 0
         self.tests = 0
 
     def has_read_enough(self) -> bool:
         """Whether reading on may take longer than a person waits for a file."""
-        return self.words > MAX_FILE_WORDS or self.tests > MAX_FILE_TESTS
+        return self.rules > MAX_FILE_RULES or self.words > MAX_FILE_WORDS or self.tests > MAX_FILE_TESTS
 
     def rule_nodes(self, document: Node) -> tuple[Node, ...]:
         listed: Node | None = document
@@ -142,6 +149,7 @@ class _Reader(Fields):
 
     def rule(self, node: Node) -> Rule | None:
         """The rule that `node` holds, or None when anything about it is wrong."""
+        self.rules += 1
         if node.faults and node.mapping is None:
             return None
         if node.text is None and node.mapping is None:
@@ -400,6 +408,9 @@ class _Reader(Fields):
             self.complain(node, "the rule says nothing to look for", hint)
         elif count_terms(terms) > MAX_TERMS:
             self.complain(node, f"the rule has more than {MAX_TERMS} terms", "make several rules of it")
+        elif _window_terms(terms) > MAX_WINDOW_TERMS:
+            what = f"more than {MAX_WINDOW_TERMS} terms are held together by `within` with something excluded"
+            self.complain(node, what, "exclude it outside of the within, or make several rules of it")
         elif rule.condition is not None and not named and asks_nothing(rule.condition):
             self.complain(node, "the rule matches everything that it does not exclude", "add what it should look for")
         elif rule.reach is Reach.REPORTED and (part := dead(terms)) is not None:
@@ -417,6 +428,19 @@ class _Sets(TypedDict):
     topics: tuple[Topic, ...]
     actions: tuple[Action, ...]
     stages: tuple[Stage, ...]
+
+
+def _window_terms(condition: Condition) -> int:
+    """How many terms stand in a `within` that also excludes: these are asked of one stretch of text after another."""
+    match condition:
+        case All(parts) | AnyOf(parts):
+            return sum(map(_window_terms, parts))
+        case Not(part):
+            return _window_terms(part)
+        case Within(part):
+            return count_terms(part) if excludes(part) else _window_terms(part)
+        case _:
+            return 0
 
 
 def read_confirm(text: str) -> Confirm | None:

@@ -13,6 +13,7 @@ import typer
 from service import __version__, logs
 from service.cli import entries, lists
 from service.cli.common import ConfigOption, JsonOption, err, out, plain, print_problems
+from service.cli.evaluate import evaluate_labels
 from service.cli.rules import rules
 from service.cli.show import show_rule
 from service.config import Rulebook, Settings, example, load, load_rulebook
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for command in (entries.annotate, entries.match, entries.stories, entries.parse, entries.extract):
     app.command()(command)
+app.command("evaluate")(evaluate_labels)
 rules.command("show")(show_rule)
 for name, group in (
     ("feeds", lists.feeds),

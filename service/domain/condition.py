@@ -80,6 +80,16 @@ NEW_STAGES = frozenset(
 # What they are about is in their evidence.
 ABOUT_ANOTHER = frozenset({Action.EASING, Action.LEGISLATION, Action.CONSULTATION, Action.DELAY, Action.COURT_RULING})
 
+# What a law threatens is not what it is about: its fines are no enforcement.
+_ONLY_THREATENED = frozenset({Action.ENFORCEMENT, Action.WARNING, Action.STATISTICS})
+
+
+def may_be_about(act: Action, other: str) -> bool:
+    """Whether an act of this kind can be about the other kind of act."""
+    measure = act in (Action.LEGISLATION, Action.CONSULTATION)
+    return act in ABOUT_ANOTHER and not (measure and other in _ONLY_THREATENED)
+
+
 # Topics that say what kind of duty it is, not what it falls upon: a tax on mining has the topic tax.
 ACROSS = frozenset(
     {

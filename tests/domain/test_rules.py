@@ -754,6 +754,17 @@ def test_the_words_of_an_analyst_mean_what_she_means(lexicon: Lexicon, shorthand
     assert bool(Ruleset.compile(rules, lexicon).match(entry, read(entry, lexicon))) is fires
 
 
+def test_the_fines_that_a_law_threatens_are_no_enforcement(lexicon: Lexicon) -> None:
+    rules, _ = parse_rules(parse_yaml(b"[stablecoin + enforcement, stablecoin + licensing]", shown="f"), lexicon)
+    entry = Entry(
+        id="1",
+        title="Peru's congress passes stablecoin law",
+        summary="The law creates a licence for issuers and fines those without one.",
+    )
+    found = Ruleset.compile(rules, lexicon).match(entry, read(entry, lexicon))
+    assert [match.rule_id for match in found] == ["stablecoin-licensing"]
+
+
 def test_a_mention_is_found_in_the_language_of_the_entry(lexicon: Lexicon) -> None:
     document = parse_yaml(b"- {id: a, scope: mention, match: China + stablecoin + ban}", shown="f")
     rules, _ = parse_rules(document, lexicon)

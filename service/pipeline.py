@@ -37,6 +37,7 @@ from service.domain.model import (
     ParsedFeed,
     ServiceError,
 )
+from service.domain.remembered import note
 from service.domain.routing import Polled
 from service.domain.text import html_to_text, sketch
 from service.feeds.extract import Page, extract
@@ -187,6 +188,8 @@ class Pipeline:
             claimed=claimed,
             entry=entry,
             reading=reading,
+            noted=note(entry, reading, rulebook.lexicon),
+            lexicon=rulebook.lexicon.version,
             matches=rulebook.ruleset.match(entry, reading),
             sketch=sketch(f"{entry.title}\n{entry.summary}\n{entry.content}"),
             judged_by=rulebook.version,

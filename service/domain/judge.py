@@ -350,16 +350,20 @@ _OPEN = {ConceptKind.STAGE: Stage.NOT_APPLICABLE, ConceptKind.DIRECTION: Directi
 
 def judge(rule: Rule, facts: Facts) -> Match | NearMiss:
     """Whether `rule` fires on the entry; if not, the first step that failed for what came nearest."""
-    if refused := _refused_at_once(rule, facts):
+    if refused := refused_at_once(rule, facts):
         return refused
-    trials = tuple(Trial(rule, facts, development) for development in facts.reading.developments)
-    if rule.reach is Reach.MENTION:
-        trials = (Trial(rule, facts, None),)
-    judged = tuple((trial, trial.all_gaps()) for trial in trials)
+    judged = tuple((trial, trial.all_gaps()) for trial in trials_of(rule, facts))
     fired = tuple(trial for trial, gaps in judged if not gaps)
     if not fired:
         return _near_miss(rule, judged)
     return matched(rule, facts, fired)
+
+
+def trials_of(rule: Rule, facts: Facts) -> tuple[Trial, ...]:
+    """What the rule is held against: each development that is reported, or the mentions as a whole."""
+    if rule.reach is Reach.MENTION:
+        return (Trial(rule, facts, None),)
+    return tuple(Trial(rule, facts, development) for development in facts.reading.developments)
 
 
 def matched(rule: Rule, facts: Facts, fired: Sequence[Trial]) -> Match:
@@ -392,7 +396,7 @@ def _escalates(escalation: Escalation, development: Development, entry: Entry) -
     return all(not wanted or is_ in wanted for wanted, is_ in asked)
 
 
-def _refused_at_once(rule: Rule, facts: Facts) -> NearMiss | None:
+def refused_at_once(rule: Rule, facts: Facts) -> NearMiss | None:
     """What keeps the rule from looking at the entry at all."""
     if rule.status is not Status.ACTIVE:
         return NearMiss(rule_id=rule.id, step=Step.STATUS, detail=f"the rule is {rule.status}")

@@ -380,6 +380,7 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
         developments=load_developments(developments),
         evidence=load_evidence(first.evidence if first else []),
         sources=tuple(_source(entry, feed) for entry, feed in entries),
+        unclear=tuple(sorted({name for match in matches for name in match.unclear})),
     )
 
 

@@ -23,7 +23,6 @@ from service.lookback import Backtest, Fired, backtest, difference, examples, re
 from service.storage.entries import Judged
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
-from service.storage.tables import StoryRow
 from tests.builders import LEASE, healthy
 from tests.conftest import NOON
 

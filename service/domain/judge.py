@@ -154,6 +154,23 @@ def concepts_of(development: Development) -> frozenset[Concept]:
     )
 
 
+def _is_of(concept: Concept, development: Development) -> bool:
+    """Whether `concept` is among `concepts_of(development)`, for a fifth of the price."""
+    match concept.kind:
+        case ConceptKind.JURISDICTION:
+            return concept.name == development.jurisdiction
+        case ConceptKind.TOPIC:
+            return concept.name == development.topic
+        case ConceptKind.ACTION:
+            return concept.name == development.action
+        case ConceptKind.STAGE:
+            return concept.name == development.stage
+        case ConceptKind.DIRECTION:
+            return concept.name == development.direction
+        case _:
+            return False
+
+
 def _is_same_act(a: Development, b: Development) -> bool:
     return (a.jurisdiction, a.action) == (b.jurisdiction, b.action)
 
@@ -266,7 +283,7 @@ class Trial:
             return self.in_window(self.facts.mentions.get(concept, ())) or None
         if self.window is not None and not self.has_evidence_here():
             return None
-        if concept in concepts_of(self.development) or self.shares(concept):
+        if _is_of(concept, self.development) or self.shares(concept):
             return self.facts.stated(concept, self.development) if self.rule.apart else ()
         if concept.kind is ConceptKind.ACTION and not exact and self.development.action in ABOUT_ANOTHER:
             return self.facts.stated(concept, self.development) or None
@@ -277,7 +294,7 @@ class Trial:
     def shares(self, concept: Concept) -> bool:
         """Whether the same act has this topic too, beside one that the rule asks for: a law on exchanges and miners."""
         own = self.development
-        if own is None or concept.kind is not ConceptKind.TOPIC:
+        if own is None or concept.kind is not ConceptKind.TOPIC or len(self.facts.reading.developments) < 2:
             return False
         others = (d for d in self.facts.reading.developments if d.topic == concept.name and _is_same_act(d, own))
         return any(others) and Concept(ConceptKind.TOPIC, own.topic) in self.rule.topics_wanted
@@ -415,6 +432,8 @@ def disbelieved(sources: Sources, entry: Entry) -> str:
     """Why these sources leave the entry out; empty when they do not."""
     if sources.tiers and entry.tier not in sources.tiers:
         return f"the source is {entry.tier}; the rule believes {', '.join(sources.tiers)}"
+    if not (sources.include or sources.exclude):
+        return ""
     names = [name for name in (entry.source.casefold(), urlsplit(entry.link).hostname or "") if name]
     if hit := _named(sources.exclude, names):
         return f"the source is excluded by {hit!r}"

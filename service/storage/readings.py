@@ -215,7 +215,7 @@ def _outline(entry_id: int, link: str, feed: tuple[str, Tier]) -> Entry:
     return Entry(id=str(entry_id), title="", source=source, link=link, tier=tier)
 
 
-@lru_cache(maxsize=10_000)
+@lru_cache(maxsize=100_000)
 def _act(jurisdiction: str, topic: str, action: str, direction: str, stage: str) -> Development:
     return Development(
         jurisdiction=jurisdiction,

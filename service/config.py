@@ -9,6 +9,7 @@ import difflib
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -124,6 +125,9 @@ class FeedsSettings(Section):
 
 class RulesSettings(Section):
     packs: tuple[str, ...] = Field(("*",), description="Shipped packs to switch on, by name or pattern.")
+    look_every: Duration = Field(
+        timedelta(seconds=5), description="How often a running service looks whether rule files have changed."
+    )
     off: tuple[str, ...] = Field((), description="Rules to switch off, by id or pattern such as mining-*.")
     paths: tuple[Path, ...] = Field((), description="Your own rule files and folders of rule files (*.yaml).")
     groups: Mapping[str, tuple[str, ...]] = Field(
@@ -316,6 +320,18 @@ class Rulebook:
     @property
     def version(self) -> str:
         return self.ruleset.version
+
+
+def rule_files_mark(settings: RulesSettings) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a rule file, a group or the lexicon changes, appears or goes: names, times and sizes."""
+    shipped = shipped_rules()
+    paths = [shipped / "groups.yaml", *(shipped / "lexicon").rglob("*.yaml"), *_rule_files(settings, [])]
+    marks = []
+    for path in paths:
+        with suppress(OSError):
+            stat = path.stat()
+            marks.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(sorted(marks))
 
 
 def shipped_rules() -> Path:

@@ -9,16 +9,18 @@ import hashlib
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
+from typing import NamedTuple
 
-from ahocorasick_rs import AhoCorasick, Implementation
 from babel import Locale
 
 from service.domain.document import Node, unknown_keys
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Problem, Stage, Topic
+from service.domain.rivals import Claim, Hit, settle
+from service.domain.scan import DENSE, Phrase, Scanner
 from service.domain.text import LANGUAGES, Folded, fold
 
 ANY = "any"
@@ -38,6 +40,7 @@ class Role(StrEnum):
     BODY = "body"
     OWN = "own"
     TRAP = "trap"
+    KEYWORD = "keyword"  # names the concept in a rule, not in a text: "enforcement", "bills", "fine"
 
 
 class Cue(StrEnum):
@@ -59,13 +62,20 @@ class Cue(StrEnum):
     AUTHORITY = "authority"
 
 
+_UNSPOKEN = frozenset({Role.TRAP, Role.KEYWORD})
+"""Roles whose phrases do not say the concept in a text."""
 _WORLD = frozenset({"EU", "INTL"})
 _NOT_PLACES = frozenset(("EZ", "UN", "XA", "XB", "QO", "ZZ", "AC", "TA", "CP", "DG", "EA", "IC", "CQ"))
 _ROLE_KEYS: Mapping[str, Role] = {
     "names": Role.NAME, "people": Role.PEOPLE, "capital": Role.CAPITAL, "parts": Role.PART, "leaders": Role.LEADER,
     "bodies": Role.BODY, "own": Role.OWN, "traps": Role.TRAP,
 }  # fmt: skip
-_PHRASE_KEYS: Mapping[str, Role] = {"phrases": Role.STRONG, "weak": Role.WEAK, "traps": Role.TRAP}
+_PHRASE_KEYS: Mapping[str, Role] = {
+    "phrases": Role.STRONG,
+    "weak": Role.WEAK,
+    "traps": Role.TRAP,
+    "keywords": Role.KEYWORD,
+}
 _SECTIONS: Mapping[str, tuple[ConceptKind, type[StrEnum] | None]] = {
     "jurisdictions": (ConceptKind.JURISDICTION, None),
     "topics": (ConceptKind.TOPIC, Topic),
@@ -80,8 +90,7 @@ _GAP_LETTERS, _GAP_SIGNS = 60, 20
 """How far apart the two sides of `...` may stand: in alphabetic scripts, and in Han, kana, Hangul, Thai."""
 
 
-@dataclass(frozen=True, slots=True)
-class Annotation:
+class Annotation(NamedTuple):
     """A concept found in a text: `text[start:end]` is what was read as it."""
 
     concept: Concept
@@ -115,12 +124,34 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """What a hit of the automaton may mean: the `number`th part of a phrase."""
+    """What a hit of the scanner may mean: the `number`th part of a phrase. `sense` numbers its concept and role."""
 
     phrase: _Phrase
     parts: tuple[_Part, ...]
     number: int
     endings: tuple[str, ...]
+    sense: int
+    capitals: int
+
+    @property
+    def part(self) -> _Part:
+        return self.parts[self.number]
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a hit needs no second look: the whole phrase, whole words, in any case."""
+        return len(self.parts) == 1 and not (self.part.open_end or self.endings or self.capitals)
+
+    def accepts(self, ending: str) -> bool:
+        """Whether its last word may end like this beyond the phrase."""
+        return (self.part.open_end and len(ending) <= _ENDING) or ending in self.endings
+
+
+class _Heard(NamedTuple):
+    """What a phrase means to readers of one language: outright, and where a closer look bears it out."""
+
+    senses: tuple[int, ...]
+    patterns: tuple[_Pattern, ...]
 
 
 _INFLECTED: Mapping[str, tuple[str, ...]] = {
@@ -134,11 +165,20 @@ _INFLECTED: Mapping[str, tuple[str, ...]] = {
 }
 """Case endings that a country's name may take where the sources give only the nominative."""
 
-_SCRIPTIO_CONTINUA = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0e5b]")
-_HANGUL = re.compile("[\uac00-\ud7a3]")
-_DENSE = re.compile("[\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0e5b\uac00-\ud7a3]")
-_ARABIC_PREFIX = re.compile(r"(?<!\w)(?:[وفبكل]|ال|وال|بال|فال|كال|لل|ولل)$")
 _STOP = re.compile(r"[.!?;](?=\s|$)|[。！？；\n]")
+
+
+def _patterns(
+    phrases: Iterable[_Phrase], senses: tuple[tuple[Concept, Role], ...]
+) -> Iterator[tuple[Phrase, _Pattern]]:
+    """Everything to look for, and what each hit may mean."""
+    numbers = {sense: number for number, sense in enumerate(senses)}
+    for phrase in phrases:
+        parts, endings = _split(phrase.text, phrase.lang, phrase.role)
+        sense = numbers[phrase.concept, phrase.role]
+        for number, part in enumerate(parts):
+            pattern = _Pattern(phrase, parts, number, endings, sense, part.capitals)
+            yield Phrase(part.text, part.open_end or bool(endings)), pattern
 
 
 def _split(text: str, lang: str, role: Role) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
@@ -176,34 +216,41 @@ def _capitals(text: str) -> int:
 class Lexicon:
     """Immutable: build once, read from any thread."""
 
-    __slots__ = ("_automaton", "_by_concept", "_patterns", "_views", "names", "version")
+    __slots__ = ("_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
 
     def __init__(self, phrases: Iterable[_Phrase]) -> None:
         ordered = sorted(set(phrases), key=lambda p: (p.concept, p.lang, p.role, p.text))
         spoken: dict[Concept, list[tuple[str, str]]] = defaultdict(list)
         for phrase in ordered:
-            spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role is not Role.TRAP))
+            spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role not in _UNSPOKEN))
         self._by_concept = {concept: tuple(found) for concept, found in spoken.items()}
         self.names: tuple[Concept, ...] = tuple(self._by_concept)
         content = "\n".join(f"{p.concept}\t{p.lang}\t{p.role}\t{p.text}" for p in ordered)
         self.version: str = hashlib.sha256(content.encode()).hexdigest()[:16]
-        table: dict[str, list[_Pattern]] = {}
-        for phrase in ordered:
-            parts, endings = _split(phrase.text, phrase.lang, phrase.role)
-            for number, part in enumerate(parts):
-                table.setdefault(part.text, []).append(_Pattern(phrase, parts, number, endings))
-        self._automaton = AhoCorasick(list(table), implementation=Implementation.ContiguousNFA)
+        self._senses = tuple(sorted({(phrase.concept, phrase.role) for phrase in ordered}))
+        numbers = {concept: number for number, concept in enumerate(sorted({concept for concept, _ in self._senses}))}
+        kinds = list(ConceptKind)
+        self._claims = tuple(Claim(numbers[c], kinds.index(c.kind), role is Role.TRAP) for c, role in self._senses)
+        table: dict[Phrase, list[_Pattern]] = {}
+        for sought, pattern in _patterns(ordered, self._senses):
+            table.setdefault(sought, []).append(pattern)
+        self._scanner = Scanner(table)
         self._patterns = tuple(tuple(found) for found in table.values())
-        self._views = {lang: self._view(lang) for lang in LANGUAGES}
+        self._heard: dict[str | None, tuple[_Heard | None, ...]] = {None: self._hear(None)}
 
-    def _view(self, lang: str) -> tuple[tuple[_Pattern, ...], ...]:
-        heard = _heard_in(lang)
-
-        def speaks(pattern: _Pattern) -> bool:
-            phrase = pattern.phrase
-            return phrase.lang == lang or (phrase.lang in heard and phrase.role is not Role.OWN)
-
-        return tuple(tuple(filter(speaks, found)) for found in self._patterns)
+    def _hear(self, lang: str | None) -> tuple[_Heard | None, ...]:
+        """What each phrase means in a text of `lang`, None for nothing; equal meanings are one object."""
+        once: dict[_Heard, _Heard] = {}
+        heard: list[_Heard | None] = []
+        speaks = _speaks(lang)
+        for found in self._patterns:
+            patterns = [pattern for pattern in found if speaks(pattern.phrase)]
+            meaning = _Heard(
+                tuple(dict.fromkeys(p.sense for p in patterns if p.is_plain)),
+                tuple(p for p in patterns if not p.is_plain),
+            )
+            heard.append(once.setdefault(meaning, meaning) if patterns else None)
+        return tuple(heard)
 
     @classmethod
     def build(cls, documents: Iterable[Node]) -> Lexicon:
@@ -234,18 +281,17 @@ class Lexicon:
     def lookup(self, phrase: str) -> tuple[Concept, ...]:
         """What a word or phrase means on its own, in any language and case; () when the lexicon does not know it.
 
-        Jurisdictions, topics and actions; a stage where it means none of these.
+        Jurisdictions, topics and actions; a stage where it means none of these; and whatever it is a keyword of.
         """
         phrase = phrase.strip()
-        wanted = fold(phrase)
-        found = {
-            hit.concept
-            for hit in self._scan(phrase, wanted, None)
-            if hit.start == 0 and hit.end == len(wanted.text) and hit.role not in (Role.TRAP, Role.OWN)
-        }
+        folded = fold(phrase)
+        whole = (0, -len(folded.text))
+        numbers = {sense for start, back, sense, _ in self._hits(folded, phrase, None) if (start, back) == whole}
+        senses = [self._senses[number] for number in numbers]
+        found = {concept for concept, role in senses if role not in (Role.TRAP, Role.OWN, Role.KEYWORD)}
         acts = (ConceptKind.JURISDICTION, ConceptKind.TOPIC, ConceptKind.ACTION)
         plain = {c for c in found if c.kind in acts} or {c for c in found if c.kind is ConceptKind.STAGE}
-        return tuple(sorted(plain))
+        return tuple(sorted(plain | {concept for concept, role in senses if role is Role.KEYWORD}))
 
     def phrases(self, concept: Concept) -> tuple[tuple[str, str], ...]:
         """The phrases of a concept as (language, phrase), as written in the lexicon; traps left out."""
@@ -254,43 +300,50 @@ class Lexicon:
     def annotate(self, text: str, lang: str) -> tuple[Annotation, ...]:
         """The concepts in `text`, read as `lang`, in order of place; spans are of `text` itself."""
         folded = fold(text)
-        hits = _settle(self._scan(text, folded, lang))
-        return tuple(Annotation(h.concept, *folded.origin(h.start, h.end), h.role) for h in hits)
+        notes = []
+        hits = [hit for hit in self._hits(folded, text, lang) if self._senses[hit[2]][1] is not Role.KEYWORD]
+        for start, back, sense, _ in settle(hits, self._claims):
+            concept, role = self._senses[sense]
+            begin, end = folded.origin(start, -back) if folded.uneven else (start, -back)
+            notes.append(Annotation(concept, begin, end, role))
+        return tuple(notes)
 
-    def _scan(self, text: str, folded: Folded, lang: str | None) -> list[_Hit]:
-        """All hits in the folded text before any rivalry between them is settled."""
-        haystack = folded.text
-        view = self._patterns if lang is None else self._views.get(lang, self._patterns)
-        hits: list[_Hit] = []
+    def _hits(self, folded: Folded, text: str, lang: str | None) -> list[Hit]:
+        """All hits in the folded text before any rivalry between them is settled; without a language, in any case."""
+        hits: list[Hit] = []
         pieces: dict[tuple[_Phrase, int], list[tuple[int, int]]] = defaultdict(list)
-        begun: dict[_Phrase, tuple[_Part, ...]] = {}
-        for index, start, end in self._automaton.find_matches_as_indexes(haystack, overlapping=True):
-            meanings = view[index]
-            if not meanings or not _starts_word(haystack, start, end):
-                continue
-            for pattern in meanings:
-                stop = _end_of_word(haystack, end, pattern)
-                capitals = pattern.parts[pattern.number].capitals if lang is not None else 0
-                if stop < 0 or (capitals and not _cased(text, folded, start, end, capitals)):
+        begun: dict[_Phrase, _Pattern] = {}
+        for heard, start, end, stop in self._scanner.find(
+            folded.text, self._heard_in(lang if lang in LANGUAGES else None)
+        ):
+            for sense in heard.senses:
+                hits.append((start, -stop, sense, ()))
+            for pattern in heard.patterns:
+                if stop > end and not pattern.accepts(folded.text[end:stop]):
+                    continue
+                if pattern.capitals and lang is not None and not _cased(text, folded, start, end, pattern.capitals):
                     continue
                 if len(pattern.parts) == 1:
-                    hits.append(_Hit(pattern.phrase.concept, start, stop, pattern.phrase.role, ((start, stop),)))
-                else:
-                    pieces[pattern.phrase, pattern.number].append((start, stop))
-                    if pattern.number == 0:
-                        begun[pattern.phrase] = pattern.parts
-        for phrase, parts in begun.items():
-            hits.extend(_chains(haystack, phrase, parts, pieces))
+                    hits.append((start, -stop, pattern.sense, ()))
+                    continue
+                pieces[pattern.phrase, pattern.number].append((start, stop))
+                if pattern.number == 0:
+                    begun[pattern.phrase] = pattern
+        for pattern in begun.values():
+            hits.extend(_chains(folded.text, pattern, pieces))
         return hits
 
+    def _heard_in(self, lang: str | None) -> tuple[_Heard | None, ...]:
+        heard = self._heard.get(lang)
+        if heard is None:
+            heard = self._heard[lang] = self._hear(lang)
+        return heard
 
-@dataclass(frozen=True, slots=True)
-class _Hit:
-    concept: Concept
-    start: int
-    end: int
-    role: Role
-    parts: tuple[tuple[int, int], ...]
+
+def _speaks(lang: str | None) -> Callable[[_Phrase], bool]:
+    """Whether a phrase may stand in a text of `lang`; in one of an unknown language any may."""
+    heard = _heard_in(lang) if lang is not None else frozenset()
+    return lambda phrase: lang is None or phrase.lang == lang or (phrase.lang in heard and phrase.role is not Role.OWN)
 
 
 def _heard_in(lang: str) -> frozenset[str]:
@@ -303,31 +356,6 @@ def _heard_in(lang: str) -> frozenset[str]:
     return frozenset(heard)
 
 
-def _starts_word(text: str, start: int, end: int) -> bool:
-    first = text[start]
-    if start == 0 or _SCRIPTIO_CONTINUA.match(first):
-        return True
-    before = text[start - 1]
-    if _HANGUL.match(first):
-        return end - start > 2 or not _HANGUL.match(before)
-    if not before.isalnum() or _DENSE.match(before) or not first.isalnum():
-        return True
-    return "\u0621" <= first <= "\u064a" and _ARABIC_PREFIX.search(text, max(0, start - 4), start) is not None
-
-
-def _end_of_word(text: str, end: int, pattern: _Pattern) -> int:
-    """Where the word ends that a hit ends in; -1 if the hit stops in the midst of a word it may not continue."""
-    last = text[end - 1]
-    if _DENSE.match(last) or not last.isalnum():
-        return end
-    stop = end
-    while stop < len(text) and stop - end <= _ENDING and text[stop].isalnum() and not _DENSE.match(text[stop]):
-        stop += 1
-    if stop == end or (stop - end <= _ENDING and pattern.parts[pattern.number].open_end):
-        return stop
-    return stop if text[end:stop] in pattern.endings else -1
-
-
 def _cased(text: str, folded: Folded, start: int, end: int, capitals: int) -> bool:
     begin, stop = folded.origin(start, end)
     if capitals == 2:
@@ -335,19 +363,17 @@ def _cased(text: str, folded: Folded, start: int, end: int, capitals: int) -> bo
     return not text[begin].islower()
 
 
-def _chains(
-    text: str, phrase: _Phrase, parts: tuple[_Part, ...], pieces: Mapping[tuple[_Phrase, int], list[tuple[int, int]]]
-) -> Iterator[_Hit]:
+def _chains(text: str, pattern: _Pattern, pieces: Mapping[tuple[_Phrase, int], list[tuple[int, int]]]) -> Iterator[Hit]:
     """Hits of a phrase of several parts: each part in its place after the one before, nearest first."""
-    for first in pieces[phrase, 0]:
+    for first in pieces[pattern.phrase, 0]:
         chain = [first]
-        for number in range(1, len(parts)):
-            follow = _next_piece(text, chain[-1][1], parts[number], pieces.get((phrase, number), []))
+        for number, part in enumerate(pattern.parts[1:], 1):
+            follow = _next_piece(text, chain[-1][1], part, pieces.get((pattern.phrase, number), []))
             if follow is None:
                 break
             chain.append(follow)
         else:
-            yield _Hit(phrase.concept, chain[0][0], chain[-1][1], phrase.role, tuple(chain))
+            yield chain[0][0], -chain[-1][1], pattern.sense, tuple(chain)
 
 
 def _next_piece(text: str, after: int, part: _Part, found: list[tuple[int, int]]) -> tuple[int, int] | None:
@@ -358,54 +384,8 @@ def _next_piece(text: str, after: int, part: _Part, found: list[tuple[int, int]]
     between = text[after : min(piece[0], after + _GAP_LETTERS + 1)]
     if not part.far:
         return piece if between == " " else None
-    reach = _GAP_SIGNS if _DENSE.search(between[:_GAP_SIGNS] or part.text) else _GAP_LETTERS
+    reach = _GAP_SIGNS if DENSE.search(between[:_GAP_SIGNS] or part.text) else _GAP_LETTERS
     return piece if len(between) <= reach and not _STOP.search(between) else None
-
-
-def _settle(hits: list[_Hit]) -> list[_Hit]:
-    """Hits without those that a trap covers and those that a longer hit of the same kind covers or reaches into."""
-    traps = _Cover()
-    for hit in hits:
-        if hit.role is Role.TRAP:
-            traps.add(hit.concept, hit.start, hit.end, 0)
-    rivals = {h for h in hits if h.role is not Role.TRAP and not traps.holds(h.concept, h.start, h.end, -1)}
-    cover = _Cover()
-    kept: list[_Hit] = []
-    for hit in sorted(rivals, key=lambda h: (-_weight(h), h.start, h.concept, h.role)):
-        weight = _weight(hit)
-        if all(cover.holds(hit.concept.kind, start, end, weight) for start, end in hit.parts):
-            continue
-        if cover.reaches_into(hit.concept.kind, hit.start, weight):  # "코인 발행" out of "스테이블코인 발행"
-            continue
-        for start, end in hit.parts:
-            cover.add(hit.concept.kind, start, end, weight)
-        kept.append(hit)
-    return sorted(kept, key=lambda h: (h.start, -h.end, h.concept, h.role))
-
-
-def _weight(hit: _Hit) -> int:
-    return sum(end - start for start, end in hit.parts)
-
-
-class _Cover:
-    """Stretches by owner, found again by place: which of them hold a given stretch?"""
-
-    def __init__(self) -> None:
-        self._buckets: dict[tuple[object, int], list[tuple[int, int, int]]] = defaultdict(list)
-
-    def add(self, owner: object, start: int, end: int, weight: int) -> None:
-        for bucket in range(start // 32, (end - 1) // 32 + 1):
-            self._buckets[owner, bucket].append((start, end, weight))
-
-    def reaches_into(self, owner: object, place: int, weight: int) -> bool:
-        """Whether a heavier stretch of this owner begins before `place` and ends after it."""
-        near = self._buckets.get((owner, place // 32), ())
-        return any(start < place < end and known > weight for start, end, known in near)
-
-    def holds(self, owner: object, start: int, end: int, weight: int) -> bool:
-        """Whether a heavier stretch of this owner holds all of [start, end)."""
-        near = self._buckets.get((owner, start // 32), ())
-        return any(s <= start and end <= e and w > weight for s, e, w in near)
 
 
 # --- reading the documents ----------------------------------------------------------------------------------------
@@ -431,7 +411,7 @@ def _read_section(
             for role, phrase in _read_phrases(kind, entry, problems):
                 concept = Concept(kind, str(name))
                 text = str(phrase.value)
-                key = (concept, lang, ("trap " if role is Role.TRAP else "") + fold(text).text, _capitals(text))
+                key = (concept, lang, (f"{role} " if role in _UNSPOKEN else "") + fold(text).text, _capitals(text))
                 if key in seen:
                     what = f"{phrase.value!r} is given twice for {concept} in {lang}"
                     problems.append(Problem(where=phrase.where, what=what, hint=f"first at {seen[key]}"))

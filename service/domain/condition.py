@@ -143,16 +143,21 @@ def show(condition: Condition) -> str:
 
 def wanted(condition: Condition) -> Iterator[Has | IsNew | Literal]:
     """The terms that the condition looks for, without those that it excludes."""
+    return (term for term, excluded in terms_of(condition) if not excluded)
+
+
+def terms_of(condition: Condition, *, excluded: bool = False) -> Iterator[tuple[Has | IsNew | Literal, bool]]:
+    """Every term, with whether it must not be there."""
     match condition:
         case All(parts) | AnyOf(parts):
             for part in parts:
-                yield from wanted(part)
+                yield from terms_of(part, excluded=excluded)
         case Within(part):
-            yield from wanted(part)
-        case Not():
-            return
+            yield from terms_of(part, excluded=excluded)
+        case Not(part):
+            yield from terms_of(part, excluded=not excluded)
         case _:
-            yield condition
+            yield condition, excluded
 
 
 def excludes(condition: Condition) -> bool:

@@ -90,7 +90,7 @@ class Facts:
 
     @cached_property
     def texts(self) -> tuple[Text, ...]:
-        return texts_of(self.entry)
+        return texts_of(self.entry, self.reading.lang)
 
     @cached_property
     def mentions(self) -> Mapping[Concept, tuple[Evidence, ...]]:

@@ -613,6 +613,8 @@ class RouteReason(StrEnum):
     ALREADY_TOLD = "already_told"
     NOT_WATCHED = "not_watched"
     BELOW_SEVERITY = "below_severity"
+    UNCONFIRMED = "unconfirmed"
+    THROTTLED = "throttled"
     INACTIVE = "inactive"
     NO_CHANNEL = "no_channel"
     NO_SUBSCRIPTION = "no_subscription"

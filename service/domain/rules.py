@@ -22,6 +22,7 @@ from service.domain.condition import (
     Within,
     shapes,
 )
+from service.domain.forms import all_keys
 from service.domain.judge import Facts, Lexicon, concepts_of, judge
 from service.domain.model import (
     Concept,
@@ -48,6 +49,7 @@ class Ruleset:
     """Rules ready to judge entries: immutable, and cheap however many there are, as an index names the candidates."""
 
     rules: tuple[Rule, ...]
+    by_id: Mapping[str, Rule]
     version: str
     _lexicon: Lexicon
     _active: tuple[Rule, ...]
@@ -69,6 +71,7 @@ class Ruleset:
         by_shape, by_key, always = _index(active)
         return cls(
             rules=rules,
+            by_id={rule.id: rule for rule in rules},
             version=digest.hexdigest()[:16],
             _lexicon=lexicon,
             _active=active,
@@ -172,19 +175,19 @@ def _needed(node: Condition, reach: Reach) -> Iterator[frozenset[_Key]]:
         case Within(part):
             yield from _needed(part, reach)
         case Phrase(words):
-            yield from (frozenset({_key_of(word.form, word.key)}) for word in words)
+            yield from (_keys_of(word.form, word.key) for word in words)
         case Run(key):
             yield frozenset({("letter", key[0])})
 
 
-def _key_of(form: Form, key: str) -> _Key:
+def _keys_of(form: Form, key: str) -> frozenset[_Key]:
     match form:
         case Form.FORMS:
-            return ("stem", key)
+            return frozenset(("stem", stem) for stem in all_keys(key))
         case Form.PREFIX:
-            return ("head", key[0])
+            return frozenset({("head", key[0])})
         case _:
-            return ("word", key)
+            return frozenset({("word", key)})
 
 
 def _word_keys(texts: Iterable[Text]) -> Iterator[_Key]:

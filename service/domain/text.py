@@ -10,7 +10,7 @@ import itertools
 import re
 import unicodedata
 import zlib
-from array import array
+from bisect import bisect_left
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -44,87 +44,127 @@ _ALIKE = {
 }
 _UNIFIED = {ord(c): target for target, chars in _ALIKE.items() for c in chars}
 _UNIFIED |= {c: chr(c - 0xFEE0) for c in range(0xFF01, 0xFF5F) if c not in _UNIFIED}  # full-width ASCII
-_UNIFIED |= {ord("…"): "…", ord("™"): " ", ord("®"): " "}
+_UNIFIED |= {ord("™"): " ", ord("®"): " "}
 _UNIFIED |= dict.fromkeys(range(0xD800, 0xE000), "\ufffd")  # halves of broken pairs: no encoding holds them
-_INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u064b-\u065f\u0640\u0670\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
-    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+_NOTHING = (
+    "\u00ad\u034f\u061c\u064b-\u065f\u0640\u0670\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff"
 )
+_INVISIBLE = re.compile(f"[{_NOTHING}]")
 """Characters that show nothing (soft hyphens, joiners, direction marks, Arabic vowel signs): they vanish in folding."""
 
-_PIECE = re.compile(r".{1,4096}(?=\s)|.{1,4096}", re.DOTALL)
+_SWAPS = {chr(c): target for c, target in _UNIFIED.items()}
+_SWAPPED_OR_UNEVEN = re.compile(f"[{re.escape(''.join(_SWAPS))}{_NOTHING}ß…]")
+"""Characters that another one stands for in folding, and some that are not one character afterwards."""
+
+_LONGEST_CLUSTER = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """A text made comparable, and the way back: `origin(start, end)` is the stretch of the original."""
+    """A text made comparable, and the way back: `origin(start, end)` is the stretch of the original.
+
+    `uneven` are the stretches that did not stay one character for one, in order: where each begins and ends in `text`,
+    then where it begins and ends in the original.
+    """
 
     text: str
-    starts: array[int] | None = None  # None: every character stands where it stood
-    ends: array[int] | None = None
+    uneven: tuple[tuple[int, int, int, int], ...] = ()
 
     def origin(self, start: int, end: int) -> tuple[int, int]:
         """The span in the original text that became `text[start:end]` (start <= end)."""
-        if self.starts is None or self.ends is None:
+        if not self.uneven:
             return start, end
-        if start >= end:
-            at = self.starts[start] if start < len(self.starts) else (self.ends[-1] if self.ends else 0)
-            return at, at
-        return self.starts[start], self.ends[end - 1]
+        if start < end:
+            return self._of(start)[0], self._of(end - 1)[1]
+        at = self._of(start)[0] if start < len(self.text) else self._of(start - 1)[1] if self.text else 0
+        return at, at
+
+    def _of(self, place: int) -> tuple[int, int]:
+        """The stretch of the original that became the character at `place`."""
+        before = bisect_left(self.uneven, (place + 1,)) - 1
+        if before < 0:
+            return place, place + 1
+        _, end, first, last = self.uneven[before]
+        return (first, last) if place < end else (last + place - end, last + place - end + 1)
 
 
 def fold(text: str) -> Folded:
     """NFKC, casefold, one form for look-alike punctuation, nothing invisible; with the way back to the original."""
     whole = _fold_in_place(text)
-    if whole is not None:
-        return Folded(whole)
-    pieces: list[str] = []
-    starts, ends = array("L"), array("L")
-    for match in _PIECE.finditer(text):
-        piece, base = match.group(), match.start()
-        same = _fold_in_place(piece)
-        if same is not None:
-            pieces.append(same)
-            starts.extend(range(base, base + len(same)))
-            ends.extend(range(base + 1, base + len(same) + 1))
-            continue
-        for start, end in _clusters(piece):
-            folded = _fold_cluster(piece[start:end])
-            pieces.append(folded)
-            starts.extend([base + start] * len(folded))
-            ends.extend([base + end] * len(folded))
-    return Folded("".join(pieces), starts, ends)
+    return Folded(whole) if whole is not None else _fold_by_clusters(text)
 
 
 def _fold_in_place(text: str) -> str | None:
     """The folded text if each character stays one character; None if offsets would move."""
     if text.isascii():
         return text.lower().replace("`", "'")
-    if _INVISIBLE.search(text):
+    try:
+        unified = _SWAPPED_OR_UNEVEN.sub(_swap, text)
+    except KeyError:
         return None
-    unified = text.translate(_UNIFIED)
     if not unicodedata.is_normalized("NFKC", unified):
         return None
     folded = unified.casefold()
-    return folded if len(folded) == len(text) and "ß" not in text else None
+    return folded if len(folded) == len(text) else None
 
 
-def _clusters(text: str) -> Iterator[tuple[int, int]]:
-    """Spans of a character with the marks (or Hangul jamo) that normalisation may join to it; marks are few."""
-    start = 0
-    for index in range(1, len(text) + 1):
-        if index < len(text) and index - start < 16:
-            char = text[index]
-            if char > "\u02ff" and (unicodedata.combining(char) or "\u1161" <= char <= "\u11ff"):
-                continue
-        yield start, index
-        start = index
+def _swap(match: re.Match[str]) -> str:
+    return _SWAPS[match[0]]
+
+
+def _fold_by_clusters(text: str) -> Folded:
+    """The folded text, piece by piece: what stays one for one as a stretch, and each cluster that may not by itself."""
+    pieces: list[str] = []
+    uneven: list[tuple[int, int, int, int]] = []
+    length = done = 0
+    for match in _odd().finditer(text):
+        start = match.start()
+        if start < done:
+            continue
+        if start > done and _joins(text[start]):
+            start -= 1
+        end = _end_of_cluster(text, start)
+        plain, folded = text[done:start].casefold(), _fold_cluster(text[start:end])
+        length += len(plain)
+        if len(folded) != 1 or end - start != 1:
+            uneven.append((length, length + len(folded), start, end))
+        pieces += (plain, folded)
+        length += len(folded)
+        done = end
+    pieces.append(text[done:].casefold())
+    return Folded("".join(pieces), tuple(uneven))
+
+
+def _end_of_cluster(text: str, start: int) -> int:
+    end = start + 1
+    while end < len(text) and end - start < _LONGEST_CLUSTER and _joins(text[end]):
+        end += 1
+    return end
+
+
+def _joins(char: str) -> bool:
+    """Whether normalisation may join it to the character before it: a mark, or a vowel or final jamo."""
+    return char > "\u02ff" and (unicodedata.combining(char) > 0 or "\u1161" <= char <= "\u11ff")
 
 
 @lru_cache(maxsize=20_000)
 def _fold_cluster(cluster: str) -> str:
     visible = _INVISIBLE.sub("", cluster).translate(_UNIFIED)
     return unicodedata.normalize("NFKC", visible).casefold().translate(_UNIFIED)
+
+
+@lru_cache(maxsize=1)
+def _odd() -> re.Pattern[str]:
+    """All characters that may not fold by casefold alone: it alters them otherwise, or they join the one before.
+
+    Worked out when a text first asks, in some milliseconds. Beyond the basic plane all count as odd.
+    """
+    odd = [*_SWAPS, "`"]
+    for block in itertools.chain(range(0x80, 0x3400, 64), range(0xA000, 0xAC00, 64), range(0xF900, 0x10000, 64)):
+        chars = "".join(map(chr, range(block, block + 64)))
+        odd += [c for c in chars if _joins(c) or _fold_in_place(c) != c.casefold()]
+    return re.compile(f"[{re.escape(''.join(odd))}\U00010000-\U0010ffff]")
 
 
 # --- addresses ----------------------------------------------------------------------------------------------------
@@ -190,6 +230,7 @@ _TRADITIONAL = frozenset(
     "該詢財貿質購貪責敗賬貴費賠賽贊轉輪輕較輯邊達遷運遠違連遲適選遞邏遺郵釋鐘鋼錢鐵鏈銷鎖錯鍵鎮閉聞際陸隊階隨隱難"
     "預領頻題額頒顏飛館馬驅驗驚魚鳥鮮麥黃點熱愛獨環執護報擔擬據損換"
 )
+
 _LATIN_LANGUAGES = ("en", "es", "pt", "fr", "de", "it", "tr", "vi", "id", "pl", "nl")
 
 
@@ -212,6 +253,8 @@ def detect_language(text: str, hint: str | None = None) -> str:
     if script in ("kana", "han") and counts["kana"] * 8 >= counts["han"]:
         return "ja"
     match script:
+        case "han" if _is_japanese(sample, hint):
+            return "ja"
         case "han":
             return _chinese(sample, hint)
         case "hangul":
@@ -235,6 +278,24 @@ def _known_language(tag: str | None) -> str | None:
     return parts[0] if parts[0] in LANGUAGES else None
 
 
+def _is_japanese(sample: str, hint: str | None) -> bool:
+    """Whether Han text without kana is Japanese: headlines of public bodies often are ("金融庁、規制改正案提出")."""
+    japanese = sum(_writes(c, "shift_jis") and not _writes(c, "gb2312") and not _writes(c, "big5") for c in sample)
+    chinese = sum(_writes(c, "gb2312") and not _writes(c, "shift_jis") for c in sample)
+    claimed = hint == "ja" or (japanese > 0 and hint is None)
+    return claimed and japanese >= chinese
+
+
+@lru_cache(maxsize=20_000)
+def _writes(sign: str, charset: str) -> bool:
+    """Whether a country writes this sign: its national character set has it."""
+    try:
+        sign.encode(charset)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _chinese(sample: str, hint: str | None) -> str:
     simplified = sum(c in _SIMPLIFIED and c not in _TRADITIONAL for c in sample)
     traditional = sum(c in _TRADITIONAL and c not in _SIMPLIFIED for c in sample)
@@ -250,7 +311,14 @@ def _latin_language(sample: str, hint: str | None) -> str:
         held = next(value for language, value in ranked if language == hint)
         if score - held < 12 or len(sample) < 25:  # log-probabilities: a short or mixed text leaves them close
             return hint
+    english = next(value for language, value in ranked if language == "en")
+    if best != hint and score - english < _DOUBT:  # "Malta licenses exchanges" is not French
+        return "en"
     return best
+
+
+_DOUBT = 5
+"""Log-probability by which another language must beat English, the language of most headlines without a hint."""
 
 
 @lru_cache(maxsize=1)

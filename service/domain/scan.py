@@ -1,0 +1,187 @@
+"""Where a folded text has phrases: all of them in one pass, as whole words, also within each other.
+
+Scripts that write words apart are searched in a copy of the text in which every sign is a blank, for phrases with
+blanks around them: so the automaton itself sees to the borders of words, and almost nothing is found in vain. The
+others (Han, kana, Thai, Hangul, and Arabic with its prefixes) are searched in the text as it stands, and only when it
+has one of their letters.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from enum import Enum, auto
+from functools import lru_cache
+from typing import NamedTuple, TypeVar
+
+from ahocorasick_rs import AhoCorasick, Implementation
+
+T = TypeVar("T")
+
+_UNSPACED = "\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u0e01-\u0e5b"
+_SYLLABLES = "\uac00-\ud7a3"
+_ARABIC = "\u0621-\u064a"
+_BEYOND = "\U00010000-\U0010ffff"  # what folding leaves there is rare Han and emoji: no word has a border in it
+
+DENSE = re.compile(f"[{_UNSPACED}{_SYLLABLES}]")
+"""A letter of a script whose words have no sure borders. Beside it, a word of any other script ends."""
+
+_UNSPACED_LETTER = re.compile(f"[{_UNSPACED}]")
+_HANGUL = re.compile(f"[{_SYLLABLES}]")
+_ARABIC_LETTER = re.compile(f"[{_ARABIC}]")
+_ARABIC_PREFIX = re.compile(r"(?<!\w)(?:[وفبكل]|ال|وال|بال|فال|كال|لل|ولل)$")
+_NO_BORDERS = re.compile(f"[{_UNSPACED}{_SYLLABLES}{_BEYOND}]")
+_READ_CLOSELY = re.compile(f"[{_UNSPACED}{_SYLLABLES}{_BEYOND}{_ARABIC}]")
+_HARMLESS = bytes(c for c in range(256) if c not in (0xD8, 0xD9, 0xE0, *range(0xE3, 0xF5)))
+"""Bytes of UTF-8 with which no letter begins that is read closely: what else there is, is seldom worth a search."""
+_ASCII_SIGNS = bytes(c if c >= 128 or chr(c).isalnum() else 32 for c in range(256))
+
+
+class Phrase(NamedTuple):
+    """What is looked for, folded. After an `open` one its last word may go on."""
+
+    text: str
+    open: bool = False
+
+
+class Scanner:
+    """Phrases ready to be looked for. Immutable: build once, use from any thread."""
+
+    __slots__ = ("_apart", "_apart_keys", "_closely", "_closely_keys", "_read_all_closely")
+
+    def __init__(self, phrases: Iterable[Phrase]) -> None:
+        """The phrases are known by their number in this order; none may be empty."""
+        apart: dict[str, list[_Apart]] = {}
+        closely: dict[str, list[_Closely]] = {}
+        for number, phrase in enumerate(phrases):
+            if _stands_apart(phrase.text):
+                text, key = _apart(number, phrase)
+                apart.setdefault(text, []).append(key)
+            else:
+                closely.setdefault(phrase.text, []).append(_closely(number, phrase))
+        self._apart, self._apart_keys = _automaton(apart), tuple(map(tuple, apart.values()))
+        self._closely, self._closely_keys = _automaton(closely), tuple(map(tuple, closely.values()))
+        self._read_all_closely = not all(map(_READ_CLOSELY.search, closely))
+
+    def find(self, text: str, heard: Sequence[T | None]) -> list[tuple[T, int, int, int]]:
+        """What is heard in the folded text, as (`heard[number]`, start, end, stop); None in `heard` is passed over.
+
+        `text[start:end]` is the phrase, `text[start:stop]` its words in full: they differ after open phrases alone.
+        """
+        encoded = text.encode()
+        words = _spaced(encoded)
+        found: list[tuple[T, int, int, int]] = []
+        for index, first, last in self._apart.find_matches_as_indexes(words, overlapping=True):
+            for number, before, after, is_open, literal in self._apart_keys[index]:
+                what = heard[number]
+                if what is None:
+                    continue
+                start, end = first - before, last - after
+                if literal is None or text[start:end] == literal:
+                    found.append((what, start, end, words.find(" ", last) - 1 if is_open else end))
+        if self._read_all_closely or (encoded.translate(None, _HARMLESS) and _READ_CLOSELY.search(text)):
+            found += self._find_closely(text, words, heard)
+        return found
+
+    def _find_closely(self, text: str, words: str, heard: Sequence[T | None]) -> Iterator[tuple[T, int, int, int]]:
+        for index, start, end in self._closely.find_matches_as_indexes(text, overlapping=True):
+            for number, border, ends_word, is_open in self._closely_keys[index]:
+                what = heard[number]
+                if what is None or not _begins(border, text, words, start):
+                    continue
+                stop = words.find(" ", end + 1) - 1 if ends_word else end
+                if is_open or stop == end:
+                    yield what, start, end, stop
+
+
+class _Apart(NamedTuple):
+    """A phrase as the automaton of spaced text knows it: how far its hits reach beyond it, what the text must have."""
+
+    number: int
+    before: int
+    after: int
+    open: bool
+    literal: str | None
+
+
+class _Border(Enum):
+    """What must stand before a phrase that is read closely."""
+
+    FREE = auto()
+    NO_HANGUL = auto()
+    WORD = auto()
+    ARABIC = auto()
+
+
+class _Closely(NamedTuple):
+    number: int
+    border: _Border
+    ends_word: bool
+    open: bool
+
+
+def _stands_apart(text: str) -> bool:
+    """Whether the borders of its words are signs: then it is looked for in spaced text."""
+    return not (_NO_BORDERS.search(text) or _ARABIC_LETTER.match(text)) and not spaced(text).isspace()
+
+
+def _apart(number: int, phrase: Phrase) -> tuple[str, _Apart]:
+    words = spaced(phrase.text)
+    begins, ends = words[1] != " ", words[-2] != " "
+    is_open = phrase.open and ends
+    text = words[0 if begins else 1 : -1 if is_open or not ends else None]
+    # A hit in spaced text lies one further on than in the text; the blank before a phrase makes up for that.
+    key = _Apart(number, 0 if begins else 1, 2 if ends and not is_open else 1, is_open, None)
+    return text, key if " " not in words[1:-1] else key._replace(literal=phrase.text)
+
+
+def _closely(number: int, phrase: Phrase) -> _Closely:
+    words, first = spaced(phrase.text), phrase.text[0]
+    border = _Border.FREE
+    if _HANGUL.match(first):
+        border = _Border.FREE if len(phrase.text) > 2 else _Border.NO_HANGUL
+    elif words[1] != " ":
+        border = _Border.ARABIC if _ARABIC_LETTER.match(first) else _Border.WORD
+    return _Closely(number, border, words[-2] != " ", phrase.open)
+
+
+def _begins(border: _Border, text: str, words: str, start: int) -> bool:
+    if border is _Border.FREE or start == 0:
+        return True
+    if border is _Border.NO_HANGUL:
+        return _HANGUL.match(text, start - 1) is None
+    if words[start] == " ":
+        return True
+    return border is _Border.ARABIC and _ARABIC_PREFIX.search(text, max(0, start - 4), start) is not None
+
+
+def _automaton(texts: Iterable[str]) -> AhoCorasick:
+    return AhoCorasick(list(texts), implementation=Implementation.ContiguousNFA)
+
+
+# --- text with its signs taken out --------------------------------------------------------------------------------
+
+
+def spaced(text: str) -> str:
+    """The text with a blank in place of every sign and of every dense letter, and one more before and behind it all."""
+    return _spaced(text.encode())
+
+
+def _spaced(encoded: bytes) -> str:
+    words = encoded.translate(_ASCII_SIGNS).decode()
+    return f" {words} " if words.isascii() else f" {_signs().sub(_blanks, words)} "
+
+
+def _blanks(match: re.Match[str]) -> str:
+    return " " * (match.end() - match.start())
+
+
+@lru_cache(maxsize=1)
+def _signs() -> re.Pattern[str]:
+    """Runs of signs and dense letters beyond ASCII; as ranges, since a set that spells them out is slow to compile."""
+    signs = [c for c in range(0x80, 0x10000) if not chr(c).isalnum()]
+    runs = ([c for _, c in run] for _, run in itertools.groupby(enumerate(signs), key=lambda pair: pair[1] - pair[0]))
+    ranges = "".join(f"{chr(run[0])}-{chr(run[-1])}" for run in runs)
+    one = f"[{ranges}{_UNSPACED}{_SYLLABLES}{_BEYOND}]"
+    return re.compile(f"{one}[ {one[1:]}*")  # not `+`: the search for a single first sign is four times as fast

@@ -61,9 +61,10 @@ def backtest(
     """
     rough = roughly(rule)
     found = {
-        int(recorded.entry.id): recorded.at
-        for recorded in store.readings.candidates(rough, since=since)
-        if fires(rough, recorded, lexicon)
+        entry_id: at
+        for alike in store.readings.candidates(rough, since=since)
+        if fires(rough, alike.recorded, lexicon)
+        for entry_id, at in alike.entries
     }
     texts = 0
     if reads_text(rule):

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
-from service.domain.condition import All, AnyOf, Condition, Not, Within, both
+from service.domain.condition import All, AnyOf, Condition, Has, IsNew, Not, Within, both
 from service.domain.judge import Facts, Lexicon, refused_at_once, trials_of
 from service.domain.model import Concept, ConceptKind, Development, Entry, Evidence, Reading
 from service.domain.rule import Rule
@@ -53,12 +52,8 @@ def _codes(concepts: Iterable[Concept]) -> Codes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """An entry as it is remembered: without its text, and its developments without their evidence.
+    """An entry as it is remembered: without its text, and its developments without their evidence."""
 
-    `at` is the time at which it counts as news.
-    """
-
-    at: datetime
     entry: Entry
     reading: Reading
     noted: Noted
@@ -106,6 +101,19 @@ def _rough(node: Condition, *, keep_exclusions: bool) -> Condition:
 
 
 _ANYTHING = All(())
+
+
+def asks_for(node: Condition, kind: ConceptKind) -> bool:
+    """Whether a concept of this kind has a say in `node`: developments that differ in no other are alike to it."""
+    match node:
+        case All(parts) | AnyOf(parts):
+            return any(asks_for(part, kind) for part in parts)
+        case Not(part) | Within(part):
+            return asks_for(part, kind)
+        case Has(concepts):
+            return any(concept.kind is kind for concept in concepts)
+        case _:
+            return isinstance(node, IsNew) and kind is ConceptKind.STAGE
 
 
 def fires(rule: Rule, recorded: Recorded, lexicon: Lexicon) -> bool:

@@ -7,16 +7,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, literal, null, or_, select, true
 from sqlmodel import Session
 
-from service.domain.condition import All, AnyOf, Condition, Has, Within, shapes
-from service.domain.model import Action, Development, Direction, Entry, EntryState, Reading, Stage, Tier, Topic
-from service.domain.remembered import Noted, Recorded, code
-from service.domain.rule import Reach, Rule
+from service.domain.condition import ABOUT_ANOTHER, ACROSS, All, AnyOf, Condition, Has, Within, shapes
+from service.domain.model import (
+    Action,
+    ConceptKind,
+    Development,
+    Direction,
+    Entry,
+    EntryState,
+    Reading,
+    Stage,
+    Tier,
+    Topic,
+)
+from service.domain.remembered import Noted, Recorded, asks_for, code
+from service.domain.rule import Reach, Rule, Sources
 from service.domain.text import html_to_text
 from service.storage.database import Database
 from service.storage.mapping import dump_developments, load_developments
@@ -38,6 +50,15 @@ class Standing:
     read_by_another: int
 
 
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Entries, by id and the time at which they count as news, of which the same is remembered as far as a rule asks:
+    it is tried on all of them at once."""
+
+    recorded: Recorded
+    entries: Sequence[tuple[int, datetime]]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whole:
     """A stored entry with its text as it was read, its reading with evidence, and the home of its feed."""
@@ -54,14 +75,12 @@ class Readings:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def candidates(self, rule: Rule, *, since: datetime | None = None) -> Iterator[Recorded]:
-        """The read entries that `rule` may fire on, and some more, as they are remembered, in id order."""
+    def candidates(self, rough: Rule, *, since: datetime | None = None) -> Iterator[Alike]:
+        """The read entries that a rule which `roughly` gave may fire on, and some more, as they are remembered."""
         with self._database.read() as session:
             feeds = _feeds(session)
-            if rule.reach is Reach.MENTION:
-                yield from _by_mentions(session, rule, since, feeds)
-            else:
-                yield from _by_developments(session, rule, since, feeds)
+            by_kind = _by_mentions if rough.reach is Reach.MENTION else _by_developments
+            yield from by_kind(session, rough, since, feeds)
 
     def standing(self, lexicon: str, *, since: datetime | None = None) -> Standing:
         """How many entries there are, how many were never read, and how many by another lexicon than `lexicon`.
@@ -150,12 +169,15 @@ def outlet(title: str, url: str) -> str:
     return title or urlsplit(url).hostname or ""
 
 
-def _by_mentions(session: Session, rule: Rule, since: datetime | None, feeds: _Feeds) -> Iterator[Recorded]:
-    columns = select(READING.entry_id, READING.at, READING.lang, READING.concepts, ENTRY.feed_id, ENTRY.link)
-    statement = columns.join(EntryRow, ENTRY.id == READING.entry_id).where(_mentions(rule.needs), *_when(rule, since))
-    for entry_id, at, lang, concepts, feed_id, link in session.execute(statement.order_by(READING.entry_id)):
-        entry = _outline(entry_id, link, feeds[feed_id])
-        yield Recorded(at=at, entry=entry, reading=Reading(lang=lang), noted=Noted(concepts=concepts))
+def _by_mentions(session: Session, rule: Rule, since: datetime | None, feeds: _Feeds) -> Iterator[Alike]:
+    columns = (READING.entry_id, READING.at, READING.lang, *_source(rule), READING.concepts)
+    statement = _from_readings(columns, rule, since).where(_mentions(rule.needs))
+    alike: dict[tuple[Any, ...], list[tuple[int, datetime]]] = {}
+    for entry_id, at, *known in session.connection().execute(statement.order_by(READING.entry_id)):
+        alike.setdefault(tuple(known), []).append((entry_id, at))
+    for (lang, feed_id, link, concepts), entries in alike.items():
+        entry = _outline(link, feeds.get(feed_id))
+        yield Alike(Recorded(entry=entry, reading=Reading(lang=lang), noted=Noted(concepts=concepts)), entries)
 
 
 def _mentions(node: Condition) -> ColumnElement[bool]:
@@ -173,29 +195,43 @@ def _mentions(node: Condition) -> ColumnElement[bool]:
             return true()
 
 
-def _by_developments(session: Session, rule: Rule, since: datetime | None, feeds: _Feeds) -> Iterator[Recorded]:
-    columns = select(
-        READING.entry_id, READING.at, READING.lang, ENTRY.feed_id, ENTRY.link,
-        DEVELOPMENT.jurisdiction, DEVELOPMENT.topic, DEVELOPMENT.action, DEVELOPMENT.direction, DEVELOPMENT.stage,
-        DEVELOPMENT.stated, DEVELOPMENT.named,
+def _by_developments(session: Session, rule: Rule, since: datetime | None, feeds: _Feeds) -> Iterator[Alike]:
+    whole = rule.whole
+    acts = (  # what the rule does not ask for is left out, so that more entries are alike
+        DEVELOPMENT.jurisdiction, DEVELOPMENT.topic, DEVELOPMENT.action,
+        DEVELOPMENT.direction if asks_for(whole, ConceptKind.DIRECTION) else literal(str(Direction.NEUTRAL)),
+        DEVELOPMENT.stage if asks_for(whole, ConceptKind.STAGE) else literal(str(Stage.NOT_APPLICABLE)),
+        # judging looks at these of such developments alone
+        case((DEVELOPMENT.action.in_(ABOUT_ANOTHER), DEVELOPMENT.stated), else_=""),
+        case((DEVELOPMENT.topic.in_(ACROSS), DEVELOPMENT.named), else_=""),
     )  # fmt: skip
-    statement = (
-        columns.join(EntryRow, ENTRY.id == READING.entry_id)
-        .join(DevelopmentRow, DEVELOPMENT.entry_id == READING.entry_id)
-        .where(*_when(rule, since))
-        .order_by(READING.entry_id, DEVELOPMENT.id)
-    )
+    columns = (READING.entry_id, READING.at, READING.lang, *_source(rule), *acts)
+    statement = _from_readings(columns, rule, since).join(DevelopmentRow, DEVELOPMENT.entry_id == READING.entry_id)
     if narrowing := _acts(rule):
         statement = statement.where(READING.entry_id.in_(select(DEVELOPMENT.entry_id).where(*narrowing)))
-    for _, group in groupby(session.execute(statement), key=lambda row: row[0]):
-        rows = list(group)
-        entry_id, at, lang, feed_id, link = rows[0][:5]
-        yield Recorded(
-            at=at,
-            entry=_outline(entry_id, link, feeds[feed_id]),
-            reading=Reading(lang=lang, developments=tuple(_act(*row[5:10]) for row in rows)),
-            noted=Noted(stated=tuple(row[10] or "" for row in rows), named=tuple(row[11] or "" for row in rows)),
-        )
+    alike: dict[tuple[Any, ...], list[tuple[int, datetime]]] = {}
+    rows = session.connection().execute(statement.order_by(READING.entry_id, DEVELOPMENT.id))
+    for _, group in groupby(rows, key=itemgetter(0)):
+        first, *others = group
+        known = (first[2:], *(row[5:] for row in others))
+        alike.setdefault(known, []).append((first[0], first[1]))
+    for ((lang, feed_id, link, *act), *rest), entries in alike.items():
+        told = (act, *rest)
+        reading = Reading(lang=lang, developments=tuple(_act(*one[:5]) for one in told))
+        noted = Noted(stated=tuple(one[5] or "" for one in told), named=tuple(one[6] or "" for one in told))
+        yield Alike(Recorded(entry=_outline(link, feeds.get(feed_id)), reading=reading, noted=noted), entries)
+
+
+def _source(rule: Rule) -> tuple[Any, Any]:
+    """Feed and address, for a rule that asks whose report it is: rows of entries are long, and read for no other."""
+    sources = rule.sources
+    named = bool(sources.include or sources.exclude)
+    return (ENTRY.feed_id if named or sources.tiers else null(), ENTRY.link if named else literal(""))
+
+
+def _from_readings(columns: tuple[Any, ...], rule: Rule, since: datetime | None) -> Select[Any]:
+    statement = select(*columns).select_from(ReadingRow).where(*_when(rule, since))
+    return statement.join(EntryRow, ENTRY.id == READING.entry_id) if rule.sources != Sources() else statement
 
 
 def _acts(rule: Rule) -> list[ColumnElement[bool]]:
@@ -210,9 +246,9 @@ def _when(rule: Rule, since: datetime | None) -> list[ColumnElement[bool]]:
     return [*narrowing, READING.at >= since] if since is not None else narrowing
 
 
-def _outline(entry_id: int, link: str, feed: tuple[str, Tier]) -> Entry:
-    source, tier = feed
-    return Entry(id=str(entry_id), title="", source=source, link=link, tier=tier)
+def _outline(link: str, feed: tuple[str, Tier] | None) -> Entry:
+    source, tier = feed or ("", Tier.UNKNOWN)
+    return Entry(id="", title="", source=source, link=link, tier=tier)
 
 
 @lru_cache(maxsize=100_000)

@@ -205,8 +205,3 @@ def _between(rule_id: str, old: Mapping[str, Fired], new: Mapping[str, Fired]) -
         before=len(old),
         after=len(new),
     )
-
-
-def alerts(backtests: Mapping[str, Backtest]) -> tuple[Fired, ...]:
-    """The alerts that these rules would have raised together: the first entry of each story, in order of time."""
-    return tuple(_together(backtests.values()).values())

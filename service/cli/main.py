@@ -13,6 +13,7 @@ import typer
 from service import __version__, logs
 from service.cli import entries, lists
 from service.cli.common import ConfigOption, JsonOption, err, out, plain, print_problems
+from service.cli.lookback import backtest_rule, diff_rules
 from service.cli.rules import rules
 from service.cli.show import show_rule
 from service.config import Rulebook, Settings, example, load, load_rulebook
@@ -29,6 +30,8 @@ app = typer.Typer(
 for command in (entries.annotate, entries.match, entries.stories, entries.parse, entries.extract):
     app.command()(command)
 rules.command("show")(show_rule)
+rules.command("backtest")(backtest_rule)
+rules.command("diff")(diff_rules)
 for name, group in (
     ("feeds", lists.feeds),
     ("keys", lists.keys),

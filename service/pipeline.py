@@ -39,6 +39,7 @@ from service.domain.model import (
     ParsedFeed,
     ServiceError,
 )
+from service.domain.remembered import note
 from service.domain.routing import Polled
 from service.domain.rule import Rule
 from service.domain.text import html_to_text, sketch
@@ -190,6 +191,8 @@ class Pipeline:
             claimed=claimed,
             entry=entry,
             reading=reading,
+            noted=note(entry, reading, rulebook.lexicon),
+            lexicon=rulebook.lexicon.version,
             matches=rulebook.ruleset.match(entry, reading),
             sketch=sketch(f"{entry.title}\n{entry.summary}\n{entry.content}"),
             judged_by=rulebook.version,

@@ -23,6 +23,7 @@ from service.domain.model import (
     Validators,
     Watch,
 )
+from service.domain.remembered import Noted
 from service.storage.entries import Judged
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -91,10 +92,13 @@ def received(store: Store, now: datetime, *entries: ParsedEntry, url: str = "htt
 
 
 def judged(claimed: ClaimedEntry, *developments: Development, matches: tuple[Match, ...] = ()) -> Judged:
+    reading = Reading(lang="en", developments=developments)
     return Judged(
         claimed=claimed,
         entry=claimed.entry,
-        reading=Reading(lang="en", developments=developments),
+        reading=reading,
+        noted=Noted(concepts="", stated=("",) * len(developments), named=("",) * len(developments)),
+        lexicon="l1",
         matches=matches,
         sketch=(),
         judged_by="v1",

@@ -75,6 +75,14 @@ def test_headline_words(changes, headline):
     assert rendered(ChannelKind.OTHER, alert).title == f"[LOW] {headline}"
 
 
+@pytest.mark.parametrize("kind", [ChannelKind.SLACK, ChannelKind.EMAIL])
+def test_what_the_text_leaves_open_is_said(kind):
+    message = rendered(kind, an_alert(unclear=("direction", "stage")))
+    assert "The text leaves the direction and the stage open." in message.body
+    assert "leaves" not in rendered(kind, an_alert()).body
+    assert kind is not ChannelKind.EMAIL or "direction and the stage open" in (message.html or "")
+
+
 def test_every_act_has_words():
     for action, topic, stage in product(Action, Topic, Stage):
         act = a_development(action=action, topic=topic, stage=stage)
@@ -202,6 +210,7 @@ def test_payload_of_an_alert():
                 }
             ],
             "sources_total": 1,
+            "unclear": [],
             "team": "compliance",
             "subscription": "asia desk",
         },

@@ -36,6 +36,7 @@ class _Common(TypedDict):
     developments: list[Development]
     evidence: list[Evidence]
     sources: list[Source]
+    unclear: list[str]
 
 
 def _common(alert: Alert) -> _Common:
@@ -49,6 +50,7 @@ def _common(alert: Alert) -> _Common:
         developments=list(alert.developments),
         evidence=list(alert.evidence),
         sources=list(alert.sources),
+        unclear=list(alert.unclear),
     )
 
 
@@ -64,6 +66,7 @@ class AlertOut(BaseModel):
     developments: list[Development]
     evidence: list[Evidence] = Field(description="What made the rules fire, word by word.")
     sources: list[Source] = Field(description="Every report of the story so far.")
+    unclear: list[str] = Field(description="What a rule asked for and the text leaves open: direction, stage.")
 
     @classmethod
     def of(cls, alert: Alert) -> AlertOut:
@@ -147,6 +150,7 @@ _EXAMPLE: Mapping[str, Any] = {
             "published": "2026-03-02T11:55:00Z",
         }
     ],
+    "unclear": [],
 }
 _DETAIL: Mapping[str, Any] = {
     **_EXAMPLE,

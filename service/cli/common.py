@@ -109,7 +109,12 @@ def print_json(rows: Iterable[object]) -> None:
 
 def add_row(table: Table, *cells: str) -> None:
     """A row of plain text: a stranger's title is no markup, and no control sequence for the terminal."""
-    table.add_row(*(Text("".join(sign for sign in cell if sign.isprintable())) for cell in cells))
+    table.add_row(*(Text(printable(cell)) for cell in cells))
+
+
+def printable(text: str) -> str:
+    """A stranger's text without what would steer a terminal."""
+    return "".join(sign for sign in text if sign.isprintable())
 
 
 def print_problems(problems: Iterable[Problem], *, style: str = "red") -> None:

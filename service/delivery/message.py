@@ -84,10 +84,17 @@ def _paragraphs(alert: Alert, delivery: Delivery, *, late: bool) -> Iterable[str
     told = acts(alert.developments)
     if len(told) > 1:
         yield "\n".join(["Developments:", *(f"• {act}" for act in told[:10]), *_more(len(told) - 10)])
+    if alert.unclear:
+        yield left_open(alert)
     if others:
         lines = [f"• {phrase(s.title, 140)}: {_source_line(s)}" for s in others[:5] if s]
         yield "\n".join(["Also reported:", *lines, *_more(len(others) - 5)])
     yield "\n".join(_footer(alert, delivery, late=late))
+
+
+def left_open(alert: Alert) -> str:
+    """What the rules asked for and the text does not say, as a sentence."""
+    return f"The text leaves the {' and the '.join(alert.unclear)} open." if alert.unclear else ""
 
 
 def _more(count: int) -> list[str]:
@@ -187,6 +194,7 @@ def _html(alert: Alert, delivery: Delivery, *, late: bool) -> str:
         headline(alert),
         f"<h2>{_rich(marked_title(alert))}</h2>{quoted}"
         + (f"<ul>{told}</ul>" if told else "")
+        + (f"<p>{html.escape(left_open(alert))}</p>" if alert.unclear else "")
         + (f"<p>Sources:</p><ul>{sources}</ul>" if sources else "")
         + f"<p><small>{footer}</small></p>",
     )

@@ -7,7 +7,7 @@ the entry mentions. Nothing here reads a file; judging never raises.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -127,18 +127,21 @@ class Facts:
         return tuple(map(self.at, sorted(set(places))[:_MAX_EVIDENCE]))
 
     def windows(self, unit: Unit, count: int, starts: Iterable[Evidence]) -> Iterator[_Window]:
-        """The stretches in which terms may stand together; of counted words, those that begin at one of `starts`."""
+        """The stretches in which terms may stand together: those that hold, or for counted words begin at, one of
+        `starts`; of a hostile text no more than a reader would look at.
+        """
         by_field: dict[str, set[int]] = {}
         for span in starts:
             by_field.setdefault(span.field, set()).add(span.start)
         for text in self.texts:
+            places = sorted(by_field.get(text.field, ()))[:_MAX_WINDOWS]
             match unit:
                 case Unit.SENTENCE:
-                    spans = text.sentences
+                    spans = _holding(text.sentences, places)
                 case Unit.PARAGRAPH:
-                    spans = text.paragraphs
+                    spans = _holding(text.paragraphs, places)
                 case Unit.WORDS:
-                    spans = tuple(text.stretch(start, count) for start in sorted(by_field.get(text.field, ())))
+                    spans = [text.stretch(start, count) for start in places]
             yield from ((text.field, start, end) for start, end in spans)
 
     def hits(self, term: Literal) -> tuple[Evidence, ...]:
@@ -154,6 +157,13 @@ class Facts:
         """The mentions of `concept` in the sentences that tell of `development`."""
         told = (*development.quotes, *development.evidence)
         return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in told))
+
+
+def _holding(stretches: Sequence[tuple[int, int]], places: Iterable[int]) -> list[tuple[int, int]]:
+    """Those of `stretches`, which are in order, that hold one of `places`."""
+    starts = [start for start, _ in stretches]
+    found = dict.fromkeys(bisect_right(starts, place) - 1 for place in places)
+    return [stretches[at] for at in found if at >= 0]
 
 
 def _whole(text: str) -> str:
@@ -179,6 +189,23 @@ def concepts_of(development: Development) -> frozenset[Concept]:
             Concept(ConceptKind.DIRECTION, development.direction),
         }
     )
+
+
+def _is_of(concept: Concept, development: Development) -> bool:
+    """Whether `concept` is among `concepts_of(development)`, for a fifth of the price."""
+    match concept.kind:
+        case ConceptKind.JURISDICTION:
+            return concept.name == development.jurisdiction
+        case ConceptKind.TOPIC:
+            return concept.name == development.topic
+        case ConceptKind.ACTION:
+            return concept.name == development.action
+        case ConceptKind.STAGE:
+            return concept.name == development.stage
+        case ConceptKind.DIRECTION:
+            return concept.name == development.direction
+        case _:
+            return False
 
 
 def _is_same_act(a: Development, b: Development) -> bool:
@@ -293,7 +320,7 @@ class Trial:
             return self.in_window(self.facts.mentions.get(concept, ())) or None
         if self.window is not None and not self.has_evidence_here():
             return None
-        if concept in concepts_of(self.development) or self.shares(concept):
+        if _is_of(concept, self.development) or self.shares(concept):
             return self.facts.stated(concept, self.development) if self.rule.apart else ()
         about = concept.kind is ConceptKind.ACTION and may_be_about(self.development.action, concept.name)
         if about and not exact:
@@ -305,7 +332,7 @@ class Trial:
     def shares(self, concept: Concept) -> bool:
         """Whether the same act has this topic too, beside one that the rule asks for: a law on exchanges and miners."""
         own = self.development
-        if own is None or concept.kind is not ConceptKind.TOPIC:
+        if own is None or concept.kind is not ConceptKind.TOPIC or len(self.facts.reading.developments) < 2:
             return False
         others = (d for d in self.facts.reading.developments if d.topic == concept.name and _is_same_act(d, own))
         return any(others) and Concept(ConceptKind.TOPIC, own.topic) in self.rule.topics_wanted
@@ -351,6 +378,7 @@ class Trial:
         return tuple(spans)
 
 
+_MAX_WINDOWS = 200
 _MAX_EVIDENCE = 50
 _NUMBER_OF = {field: number for number, field in enumerate(_FIELDS)}
 
@@ -443,6 +471,8 @@ def disbelieved(sources: Sources, entry: Entry) -> str:
     """Why these sources leave the entry out; empty when they do not."""
     if sources.tiers and entry.tier not in sources.tiers:
         return f"the source is {entry.tier}; the rule believes {', '.join(sources.tiers)}"
+    if not (sources.include or sources.exclude):
+        return ""
     names = [name for name in (entry.source.casefold(), urlsplit(entry.link).hostname or "") if name]
     if hit := _named(sources.exclude, names):
         return f"the source is excluded by {hit!r}"

@@ -535,7 +535,10 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """A story that some rule matched: raised once, and listing every rule that matched it."""
+    """A story that some rule matched: raised once, and listing every rule that matched it.
+
+    `unclear` names what a rule asked for and the text leaves open: "direction", "stage".
+    """
 
     id: int
     story_id: int
@@ -546,6 +549,7 @@ class Alert:
     developments: tuple[Development, ...]
     evidence: tuple[Evidence, ...]
     sources: tuple[Source, ...]
+    unclear: tuple[str, ...] = ()
 
 
 # --- who is told --------------------------------------------------------------------------------------------------

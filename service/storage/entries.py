@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlmodel import Session
 
 from service import failpoint
@@ -40,6 +40,7 @@ from service.domain.model import (
     Subscription,
     Tier,
 )
+from service.domain.remembered import Noted
 from service.domain.rule import Rule
 from service.domain.text import canonical_url
 from service.storage.database import Database
@@ -51,6 +52,7 @@ from service.storage.mapping import (
     load_evidence,
     message_id,
 )
+from service.storage.readings import ACT, DEVELOPMENT_FIELDS, keep_reading, outlet
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     ALERT,
@@ -83,6 +85,8 @@ class Judged:
     claimed: ClaimedEntry
     entry: Entry
     reading: Reading
+    noted: Noted
+    lexicon: str
     matches: tuple[Match, ...]
     sketch: tuple[int, ...]
     judged_by: str
@@ -369,26 +373,11 @@ class Placing:
 
     def _store_reading(self, judged: Judged, now: datetime) -> EntryRow:
         row = self._session.get_one(EntryRow, int(judged.entry.id))
-        row.lang = judged.reading.lang
         row.summary, row.content = judged.entry.summary, judged.entry.content
         row.sketch = list(judged.sketch)
         row.state, row.problem, row.lease_until = EntryState.DONE, None, None
         row.judged_by, row.judged_at = judged.judged_by, now
-        self._session.execute(delete(DevelopmentRow).where(DEVELOPMENT.entry_id == row.id))
-        for development, dumped in zip(
-            judged.reading.developments, dump_developments(judged.reading.developments), strict=True
-        ):
-            self._session.add(
-                DevelopmentRow(
-                    entry_id=int(judged.entry.id),
-                    jurisdiction=development.jurisdiction,
-                    topic=development.topic,
-                    action=development.action,
-                    direction=development.direction,
-                    stage=development.stage,
-                    evidence=dumped["evidence"],
-                )
-            )
+        keep_reading(self._session, row, judged.reading, judged.noted, lexicon=judged.lexicon)
         return row
 
     def _store_matches(self, judged: Judged, now: datetime) -> None:
@@ -409,13 +398,14 @@ class Placing:
             row.digest, row.severity = match.digest, match.severity
             row.developments = dump_developments(match.developments)
             row.evidence = dump_evidence(match.evidence)
+            row.unclear = list(match.unclear)
         self._session.flush()
 
     def _developments(self, entry_ids: Sequence[int | None]) -> dict[int, tuple[Development, ...]]:
         rows = self._session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(entry_ids))).scalars()
         grouped: dict[int, list[dict[str, Any]]] = {}
         for row in rows:
-            grouped.setdefault(row.entry_id, []).append(row.model_dump(exclude={"id", "entry_id"}))
+            grouped.setdefault(row.entry_id, []).append(row.model_dump(include=ACT))
         return {entry_id: load_developments(group) for entry_id, group in grouped.items()}
 
 
@@ -434,7 +424,7 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
     matches = session.execute(select(MatchRow).where(MATCH.entry_id.in_(ids)).order_by(MATCH.id)).scalars().all()
     first = matches[0] if matches else None
     read = session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(ids[:1]))).scalars()
-    developments = first.developments if first else [r.model_dump(exclude={"id", "entry_id"}) for r in read]
+    developments = first.developments if first else [r.model_dump(include=DEVELOPMENT_FIELDS) for r in read]
     return Alert(
         id=cast(int, row.id),
         story_id=row.story_id,
@@ -445,6 +435,7 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
         developments=load_developments(developments),
         evidence=load_evidence(first.evidence if first else []),
         sources=tuple(_source(entry, feed) for entry, feed in entries),
+        unclear=tuple(sorted({name for match in matches for name in match.unclear})),
     )
 
 
@@ -452,7 +443,7 @@ def _source(entry: EntryRow, feed: FeedRow) -> Source:
     return Source(
         entry_id=cast(int, entry.id),
         title=entry.title,
-        source=_outlet(feed),
+        source=outlet(feed.title, feed.url),
         link=entry.link,
         lang=entry.lang,
         published=entry.published,
@@ -472,12 +463,8 @@ def _load_match(row: MatchRow) -> Match:
         severity=Severity(row.severity),
         developments=load_developments(row.developments),
         evidence=load_evidence(row.evidence),
+        unclear=tuple(row.unclear),
     )
-
-
-def _outlet(feed: FeedRow) -> str:
-    """A feed's name for readers; its address may hold a password, so only the host stands in for a title."""
-    return feed.title or urlsplit(feed.url).hostname or ""
 
 
 def _feeds_of(rows: Sequence[EntryRow]) -> Any:
@@ -491,7 +478,7 @@ def _claimed(row: EntryRow, feed: FeedRow) -> ClaimedEntry:
             title=row.title,
             summary=row.summary,
             content=row.content,
-            source=_outlet(feed),
+            source=outlet(feed.title, feed.url),
             link=row.link,
             lang=feed.language,
             published=row.published,

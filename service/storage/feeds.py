@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, or_, select, update
+from sqlalchemy import CursorResult, delete, func, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
@@ -30,8 +30,10 @@ from service.storage.database import Database
 from service.storage.tables import (
     ENTRY,
     FEED,
+    READING,
     EntryRow,
     FeedRow,
+    ReadingRow,
 )
 
 
@@ -276,6 +278,7 @@ def _save_entry(
     for name, value in text.items():
         setattr(row, name, value)
     row.revision += 1
+    session.execute(delete(ReadingRow).where(READING.entry_id == row.id))  # it was of the old text
     # Whoever is reading the old text loses its claim: committing that would mark the new text as judged.
     row.lease_token, row.lease_until = row.lease_token + 1, None
     if row.state != EntryState.HISTORY:  # read it again; its story and who was told are remembered

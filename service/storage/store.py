@@ -14,6 +14,7 @@ from service.storage.entries import Entries
 from service.storage.feeds import Feeds
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
+from service.storage.readings import Readings
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     CHANNEL,
@@ -37,6 +38,7 @@ class Store:
         self.vault = Vault(keys)
         self.feeds = Feeds(self.database)
         self.entries = Entries(self.database)
+        self.readings = Readings(self.database)
         self.outbox = Outbox(self.database, self.vault)
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.alerts = Alerts(self.database)

@@ -161,7 +161,24 @@ class EntryRow(Row, table=True):
     placement: str | None = None
 
 
+class ReadingRow(Row, table=True):
+    """What is kept of an entry's reading, apart from its text, so that a rule can be tried on it without the text.
+
+    No row: the entry was never read, or its text changed since. `lexicon` is the version that read it; `at` the time
+    at which it counts as news; `concepts` the codes of `domain.remembered`.
+    """
+
+    __tablename__ = "reading"
+    entry_id: int = Field(sa_column=Column(ForeignKey("entry.id", ondelete="CASCADE"), primary_key=True))
+    lexicon: str
+    lang: str
+    at: datetime = _time(index=True)
+    concepts: str = _text()
+
+
 class DevelopmentRow(Row, table=True):
+    """`stated` and `named` are the concepts in its evidence and in its quotes; null where they were never noted."""
+
     __tablename__ = "development"
     __table_args__ = (Index("ix_development_act", "jurisdiction", "topic", "action"),)
     id: int | None = Field(default=None, primary_key=True)
@@ -172,6 +189,9 @@ class DevelopmentRow(Row, table=True):
     direction: str
     stage: str
     evidence: list[dict[str, Any]] = _json([])
+    quotes: list[dict[str, Any]] = _json([])
+    stated: str | None = None
+    named: str | None = None
 
 
 class MatchRow(Row, table=True):
@@ -184,6 +204,7 @@ class MatchRow(Row, table=True):
     severity: str
     developments: list[dict[str, Any]] = _json([])
     evidence: list[dict[str, Any]] = _json([])
+    unclear: list[str] = _json([])
     matched_at: datetime = _time()
 
 
@@ -305,6 +326,7 @@ KEY: Any = KeyRow
 FEED: Any = FeedRow
 STORY: Any = StoryRow
 ENTRY: Any = EntryRow
+READING: Any = ReadingRow
 DEVELOPMENT: Any = DevelopmentRow
 MATCH: Any = MatchRow
 ALERT: Any = AlertRow

@@ -1,0 +1,104 @@
+"""What a person asks of the past on the command line: backtests, differences, and why something was not heard of."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from service.config import RulesSettings, read_rulebook
+from service.domain.concepts import Lexicon
+from service.storage.store import Store
+from tests.conftest import TEST_KEY
+from tests.test_cli import policywatch
+from tests.test_lookback import articles, poll, process
+
+EVER = ("--since", "3650d")
+BEFORE = "rules:\n- {id: cn, match: China + stablecoin + ban}\n- {id: br, match: Brazil + crypto + tax}\n"
+AFTER = "rules:\n- {id: cn, match: crypto + ban}\n- {id: gone, match: crypto + tax, status: draft}\n"
+
+
+@pytest.fixture(scope="module")
+def lexicon() -> Lexicon:
+    return read_rulebook(RulesSettings(packs=())).lexicon
+
+
+@pytest.fixture
+def folder(store: Store, lexicon: Lexicon, database_url: str, tmp_path: Path) -> Path:
+    """A folder with a configuration whose store holds the articles of the demo."""
+    poll(store, *articles())
+    process(store, lexicon)
+    settings = {"storage": {"url": database_url}, "secrets": {"keys": [TEST_KEY.reveal()]}}
+    (tmp_path / "config.yaml").write_text(json.dumps(settings))
+    (tmp_path / "before.yaml").write_text(BEFORE)
+    (tmp_path / "after.yaml").write_text(AFTER)
+    return tmp_path
+
+
+def asked(folder: Path, *args: str) -> Any:
+    done = policywatch(*args, "--json", folder=folder)
+    assert (done.returncode, done.stderr) == (0, "")
+    return json.loads(done.stdout)
+
+
+class TestBacktest:
+    def test_a_shorthand_is_tried(self, folder: Path) -> None:
+        found = asked(folder, "rules", "backtest", "China + stablecoin + ban", *EVER)
+        (rule,) = found["rules"]
+        assert 0 < rule["stories"] <= rule["entries"] < found["entries"]
+        assert sum(week["entries"] for week in found["weeks"]) == rule["entries"]
+        assert len(found["newest"]) == min(rule["entries"], 10)
+        assert all(example["jurisdictions"] == ["CN"] and example["sentence"] for example in found["newest"])
+        assert (found["unread"], found["read_by_another"], rule["texts_read"]) == (0, 0, 0)
+
+    def test_a_rule_of_the_configuration_and_a_file_are_tried(self, folder: Path) -> None:
+        named = asked(folder, "rules", "backtest", "cn", "--rules", "before.yaml", *EVER)
+        assert [rule["rule"] for rule in named["rules"]] == ["cn"]
+        filed = asked(folder, "rules", "backtest", "after.yaml", *EVER)
+        assert [rule["rule"] for rule in filed["rules"]] == ["cn", "gone"], "a draft is tried before it is switched on"
+        assert all(rule["entries"] for rule in filed["rules"])
+
+    def test_a_person_reads_weeks_and_examples(self, folder: Path) -> None:
+        done = policywatch("rules", "backtest", '"central bank" + stablecoin', *EVER, folder=folder)
+        assert done.returncode == 0
+        assert "texts read for its words" in done.stdout
+        assert "week of" in done.stdout
+        assert "█" in done.stdout
+
+    def test_what_another_lexicon_read_is_said_and_read_again(self, store: Store, folder: Path) -> None:
+        with store.database.write() as session:
+            session.connection().exec_driver_sql("UPDATE reading SET lexicon = 'old'")
+        done = policywatch("rules", "backtest", "crypto + ban", *EVER, folder=folder)
+        assert (done.returncode, "another version of the lexicon" in done.stderr) == (0, True)
+        assert asked(folder, "rules", "backtest", "crypto + ban", "--reread", *EVER)["read_by_another"] == 0
+
+    def test_mistakes_are_told(self, folder: Path) -> None:
+        assert policywatch("rules", "backtest", "crypto", "--since", "soon", folder=folder).returncode == 2
+        nobody = policywatch("rules", "backtest", "no-such-rule", folder=folder)
+        assert (nobody.returncode, "no-such-rule" in nobody.stderr) == (1, True)
+
+
+class TestDiff:
+    def test_alerts_gained_and_lost_are_told_by_rule(self, folder: Path) -> None:
+        found = asked(folder, "rules", "diff", "before.yaml", "after.yaml", *EVER)
+        whole = found["alerts"]
+        assert whole["after"] - whole["before"] == len(whole["gained"]) - len(whole["lost"])
+        assert all(alert["title"] for alert in (*whole["gained"], *whole["lost"]))
+        by_rule = {rule["rule"]: rule for rule in found["rules"]}
+        assert set(by_rule) == {"cn", "br"}, "a draft raises no alert"
+        assert (by_rule["br"]["after"], by_rule["cn"]["lost"]) == (0, [])
+        assert sum(week["before"] for week in found["weeks"]) == whole["before"]
+        assert sum(week["after"] for week in found["weeks"]) == whole["after"]
+
+    def test_equal_rules_change_nothing(self, folder: Path) -> None:
+        found = asked(folder, "rules", "diff", "before.yaml", "before.yaml", *EVER)
+        assert (found["alerts"]["gained"], found["alerts"]["lost"], found["rules"]) == ([], [], [])
+
+    def test_a_person_reads_titles(self, folder: Path) -> None:
+        done = policywatch("rules", "diff", "before.yaml", "after.yaml", *EVER, folder=folder)
+        assert done.returncode == 0
+        assert "all rules together" in done.stdout
+        assert "gained: " in done.stdout
+        assert "lost: " in done.stdout

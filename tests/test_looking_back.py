@@ -118,3 +118,37 @@ class TestDiff:
         assert "all rules together" in done.stdout
         assert "gained: " in done.stdout
         assert "lost: " in done.stdout
+
+
+class TestWhyNot:
+    def test_a_text_of_ones_own_is_judged(self, folder: Path) -> None:
+        found = asked(folder, "why-not", "China bans stablecoins", "--rules", "before.yaml")
+        assert [match["rule_id"] for match in found["fired"]] == ["cn"]
+        (missed,) = found["missed"]
+        assert (missed["rule"], missed["step"], missed["missing"] > 0) == ("licences", "when", True)
+        assert {span["text"] for span in missed["near"]} >= {"stablecoins"}
+        assert (found["became"], found["fate"]) == (None, None)
+
+    def test_what_came_near_is_marked(self, folder: Path) -> None:
+        done = policywatch("why-not", "--rule", "China + mining + ban", folder=folder, stdin="China bans stablecoins\n")
+        assert done.returncode == 0
+        assert "missing: mining" in done.stdout
+        assert "**China** **bans**" in done.stdout
+        assert "\x1b" not in done.stdout
+
+    def test_an_entry_says_what_became_of_it(self, folder: Path) -> None:
+        found = asked(folder, "why-not", "1", "--rules", "before.yaml")
+        assert (found["entry"]["id"], found["fate"]["state"]) == ("1", "done")
+        assert found["became"] == ("rules_changed" if found["fired"] else "no_rule")
+        link = found["entry"]["link"]
+        assert asked(folder, "why-not", f"{link}?utm_source=x", "--rules", "before.yaml")["fate"] == found["fate"]
+        done = policywatch("why-not", "1", folder=folder)
+        assert (done.returncode, "entry 1, received" in done.stdout) == (0, True)
+
+    def test_what_cannot_be_had_is_told(self, folder: Path, tmp_path: Path) -> None:
+        assert "no entry 99999" in policywatch("why-not", "99999", folder=folder).stderr
+        private = policywatch("why-not", "http://127.0.0.1:9/", folder=folder, COLUMNS="500")
+        assert (private.returncode, "egress.allow" in private.stderr) == (1, True)
+        nothing = policywatch("why-not", "1", folder=tmp_path)
+        assert (nothing.returncode, "no database yet" in nothing.stderr) == (1, True)
+        assert list(tmp_path.iterdir()) == [], "asking makes no database"

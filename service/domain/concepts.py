@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from babel import Locale
 
+from service.domain.condition import ABOUT_ANOTHER, ACROSS
 from service.domain.document import Node, unknown_keys
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Problem, Stage, Topic
 from service.domain.rivals import Claim, Hit, settle
@@ -62,6 +63,8 @@ class Cue(StrEnum):
     AUTHORITY = "authority"
 
 
+_UNKNOWN = ""
+"""The language of a text in none that is known."""
 _UNSPOKEN = frozenset({Role.TRAP, Role.KEYWORD})
 """Roles whose phrases do not say the concept in a text."""
 _WORLD = frozenset({"EU", "INTL"})
@@ -216,7 +219,7 @@ def _capitals(text: str) -> int:
 class Lexicon:
     """Immutable: build once, read from any thread."""
 
-    __slots__ = ("_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
+    __slots__ = ("_about", "_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
 
     def __init__(self, phrases: Iterable[_Phrase]) -> None:
         ordered = sorted(set(phrases), key=lambda p: (p.concept, p.lang, p.role, p.text))
@@ -227,10 +230,15 @@ class Lexicon:
         self.names: tuple[Concept, ...] = tuple(self._by_concept)
         content = "\n".join(f"{p.concept}\t{p.lang}\t{p.role}\t{p.text}" for p in ordered)
         self.version: str = hashlib.sha256(content.encode()).hexdigest()[:16]
-        self._senses = tuple(sorted({(phrase.concept, phrase.role) for phrase in ordered}))
+        one = {concept: concept for concept in self.names}  # so that looking one up is told by identity
+        senses = sorted({(phrase.concept, phrase.role) for phrase in ordered})
+        self._senses = tuple((one.get(concept, concept), role) for concept, role in senses)
         numbers = {concept: number for number, concept in enumerate(sorted({concept for concept, _ in self._senses}))}
         kinds = list(ConceptKind)
         self._claims = tuple(Claim(numbers[c], kinds.index(c.kind), role is Role.TRAP) for c, role in self._senses)
+        about = {Concept(ConceptKind.ACTION, action) for action in ABOUT_ANOTHER}
+        about |= {Concept(ConceptKind.TOPIC, topic) for topic in ACROSS}
+        self._about = frozenset(number for number, (concept, _) in enumerate(self._senses) if concept in about)
         table: dict[Phrase, list[_Pattern]] = {}
         for sought, pattern in _patterns(ordered, self._senses):
             table.setdefault(sought, []).append(pattern)
@@ -239,7 +247,7 @@ class Lexicon:
         self._heard: dict[str | None, tuple[_Heard | None, ...]] = {None: self._hear(None)}
 
     def _hear(self, lang: str | None) -> tuple[_Heard | None, ...]:
-        """What each phrase means in a text of `lang`, None for nothing; equal meanings are one object."""
+        """What each phrase means in a text of `lang` (None: in a rule), None for nothing; equal meanings are one."""
         once: dict[_Heard, _Heard] = {}
         heard: list[_Heard | None] = []
         speaks = _speaks(lang)
@@ -300,22 +308,42 @@ class Lexicon:
     def annotate(self, text: str, lang: str) -> tuple[Annotation, ...]:
         """The concepts in `text`, read as `lang`, in order of place; spans are of `text` itself."""
         folded = fold(text)
+        return self._shown(settle(self._hits(folded, text, lang), self._claims), folded)
+
+    def mentions(self, text: str, lang: str) -> tuple[Annotation, ...]:
+        """The concepts in `text`, those included that a longer phrase is about: the ban in "lifts the ban"."""
+        folded = fold(text)
+        hits = self._hits(folded, text, lang)
+        stand = settle(hits, self._claims)
+        covers = [hit for hit in stand if hit[2] in self._about]
+        if covers and len(hits) > len(stand) and (inside := settle(self._inside(covers, hits), self._claims)):
+            stand = sorted({*stand, *inside})
+        return self._shown(stand, folded)
+
+    def _inside(self, covers: Iterable[Hit], hits: Iterable[Hit]) -> list[Hit]:
+        """What lies within what is about it: of its kind, and not itself about another thing."""
+        rest = [(hit, self._claims[hit[2]].kind) for hit in hits if hit[2] not in self._about]
+        found: list[Hit] = []
+        for start, back, sense, _ in covers:
+            kind = self._claims[sense].kind
+            found += [hit for hit, own in rest if start <= hit[0] and back <= hit[1] and own == kind]
+        return found
+
+    def _shown(self, hits: Iterable[Hit], folded: Folded) -> tuple[Annotation, ...]:
         notes = []
-        hits = [hit for hit in self._hits(folded, text, lang) if self._senses[hit[2]][1] is not Role.KEYWORD]
-        for start, back, sense, _ in settle(hits, self._claims):
+        for start, back, sense, _ in hits:
             concept, role = self._senses[sense]
             begin, end = folded.origin(start, -back) if folded.uneven else (start, -back)
             notes.append(Annotation(concept, begin, end, role))
         return tuple(notes)
 
     def _hits(self, folded: Folded, text: str, lang: str | None) -> list[Hit]:
-        """All hits in the folded text before any rivalry between them is settled; without a language, in any case."""
+        """All hits before any rivalry between them is settled; without a language, those of a rule's words."""
         hits: list[Hit] = []
         pieces: dict[tuple[_Phrase, int], list[tuple[int, int]]] = defaultdict(list)
         begun: dict[_Phrase, _Pattern] = {}
-        for heard, start, end, stop in self._scanner.find(
-            folded.text, self._heard_in(lang if lang in LANGUAGES else None)
-        ):
+        heard_in = self._heard_in(lang if lang is None or lang in LANGUAGES else _UNKNOWN)
+        for heard, start, end, stop in self._scanner.find(folded.text, heard_in):
             for sense in heard.senses:
                 hits.append((start, -stop, sense, ()))
             for pattern in heard.patterns:
@@ -341,9 +369,15 @@ class Lexicon:
 
 
 def _speaks(lang: str | None) -> Callable[[_Phrase], bool]:
-    """Whether a phrase may stand in a text of `lang`; in one of an unknown language any may."""
-    heard = _heard_in(lang) if lang is not None else frozenset()
-    return lambda phrase: lang is None or phrase.lang == lang or (phrase.lang in heard and phrase.role is not Role.OWN)
+    """Whether a phrase may stand in a text of `lang`: any in one of an unknown language; in a rule, keywords too."""
+    if lang is None:
+        return lambda phrase: True
+    if lang == _UNKNOWN:
+        return lambda phrase: phrase.role is not Role.KEYWORD
+    heard, no_guest = _heard_in(lang), (Role.OWN, Role.KEYWORD)
+    return lambda phrase: (
+        phrase.role is not Role.KEYWORD if phrase.lang == lang else phrase.lang in heard and phrase.role not in no_guest
+    )
 
 
 def _heard_in(lang: str) -> frozenset[str]:

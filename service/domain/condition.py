@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import product
 
 from service.domain.model import Action, Concept, ConceptKind, Stage, Topic
@@ -78,6 +79,16 @@ NEW_STAGES = frozenset(
 # Acts that are about another act: a law on licensing, a consultation on a tax, a ban that is lifted or put off.
 # What they are about is in their evidence.
 ABOUT_ANOTHER = frozenset({Action.EASING, Action.LEGISLATION, Action.CONSULTATION, Action.DELAY, Action.COURT_RULING})
+
+# What a law threatens is not what it is about: its fines are no enforcement.
+_ONLY_THREATENED = frozenset({Action.ENFORCEMENT, Action.WARNING, Action.STATISTICS})
+
+
+def may_be_about(act: Action, other: str) -> bool:
+    """Whether an act of this kind can be about the other kind of act."""
+    measure = act in (Action.LEGISLATION, Action.CONSULTATION)
+    return act in ABOUT_ANOTHER and not (measure and other in _ONLY_THREATENED)
+
 
 # Topics that say what kind of duty it is, not what it falls upon: a tax on mining has the topic tax.
 ACROSS = frozenset(
@@ -209,7 +220,7 @@ def shapes(condition: Condition) -> frozenset[Shape]:
     """Shapes one of which every development has that meets the condition; empty when none can."""
     match condition:
         case Has(concepts, exact=exact):
-            return _wide(frozenset(shape for concept in concepts for shape in _shapes_of(concept, exact=exact)))
+            return _shapes_of_term(concepts, exact=exact)
         case AnyOf(parts):
             return _wide(frozenset().union(*map(shapes, parts)))
         case All(parts):
@@ -236,6 +247,11 @@ def dead(condition: Condition) -> Condition | None:
             return dead(part)
         case _:
             return None
+
+
+@lru_cache(maxsize=4_096)
+def _shapes_of_term(concepts: tuple[Concept, ...], *, exact: bool) -> frozenset[Shape]:
+    return _wide(frozenset(shape for concept in concepts for shape in _shapes_of(concept, exact=exact)))
 
 
 def _shapes_of(concept: Concept, *, exact: bool) -> Iterator[Shape]:

@@ -150,6 +150,16 @@ def test_longer_hits_cover_shorter_ones_of_their_kind():
     assert "topic:crypto-general" not in dict(found("crypto exchange"))
 
 
+def test_what_is_about_another_thing_lets_it_be_mentioned():
+    def mentioned(text):
+        return {(str(n.concept), text[n.start : n.end]) for n in shipped().mentions(text, "en")}
+
+    assert {("action:easing", "lifts the ban"), ("action:ban", "ban")} <= mentioned("regulator lifts the ban")
+    assert "action:ban" not in dict(mentioned("lifts the transfer ban"))
+    assert {("topic:tax", "crypto tax"), ("topic:crypto-general", "crypto")} <= mentioned("a crypto tax")
+    assert "jurisdiction:KR" not in dict(mentioned("North Korea acts"))
+
+
 def test_roles_and_places():
     notes = shipped().annotate("\u200b“Beijing” and Chinese banks", "en")
     assert [(n.concept.name, n.role) for n in notes if n.concept.kind is ConceptKind.JURISDICTION] == [

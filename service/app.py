@@ -120,20 +120,14 @@ class Service:
     async def start(self) -> None:
         """Build what lives on the running loop, and begin to tick."""
         settings = self.settings
-        self._client = session(user_agent=_user_agent(settings), connections=settings.feeds.concurrency * 2)
+        self._client = session(user_agent=user_agent(settings), connections=settings.feeds.concurrency * 2)
         self._parsing = Sandbox(workers=2)
         self._sending = Sandbox(
             workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow
         )
-        limits = Limits(
-            deadline=settings.feeds.timeout.total_seconds(),
-            wire_bytes=settings.feeds.max_bytes,
-            inflated_bytes=settings.feeds.max_bytes * 3 // 2,
-            host_gap=settings.feeds.host_gap.total_seconds(),
-        )
         self.pipeline = Pipeline(
             store=self.store,
-            fetcher=Fetcher(self._client, limits=limits),
+            fetcher=Fetcher(self._client, limits=fetch_limits(settings)),
             sandbox=self._parsing,
             sender=Sender(self._client, self._sending, _sending_settings(settings)),
             rulebook=lambda: self.rulebook,
@@ -354,10 +348,21 @@ def _sending_settings(settings: Settings) -> DeliverySettings:
         if smtp.host
         else None,
         base_urls=delivery.base_urls,
-        user_agent=_user_agent(settings),
+        user_agent=user_agent(settings),
     )
 
 
-def _user_agent(settings: Settings) -> str:
+def user_agent(settings: Settings) -> str:
+    """Who asks, and whom to write to about it."""
     contact = settings.feeds.contact
     return f"policywatch/{__version__}" + (f" (+{contact})" if contact else " (self-hosted policy alerting)")
+
+
+def fetch_limits(settings: Settings) -> Limits:
+    """How long and how much a stranger's server may send."""
+    return Limits(
+        deadline=settings.feeds.timeout.total_seconds(),
+        wire_bytes=settings.feeds.max_bytes,
+        inflated_bytes=settings.feeds.max_bytes * 3 // 2,
+        host_gap=settings.feeds.host_gap.total_seconds(),
+    )

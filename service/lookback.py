@@ -12,7 +12,7 @@ from datetime import date, datetime, timedelta
 
 from service.domain.concepts import Lexicon
 from service.domain.developments import read
-from service.domain.judge import Facts, judge
+from service.domain.judge import Facts, match_of
 from service.domain.model import Match
 from service.domain.remembered import fires, note, reads_text, roughly
 from service.domain.rule import Rule
@@ -78,8 +78,7 @@ def backtest(
 
 def judged(rule: Rule, whole: Whole, lexicon: Lexicon) -> Match | None:
     """The match of a rule, as if it were active, on a stored entry with its text."""
-    verdict = judge(rule.activated(), Facts(whole.entry, whole.reading, lexicon))
-    return verdict if isinstance(verdict, Match) else None
+    return match_of(rule.activated(), Facts(whole.entry, whole.reading, lexicon))
 
 
 def reread(store: Store, lexicon: Lexicon, *, since: datetime | None = None, watch: Watch = unwatched) -> int:

@@ -16,7 +16,10 @@ from tests.test_cli import policywatch
 from tests.test_lookback import articles, poll, process
 
 EVER = ("--since", "3650d")
-BEFORE = "rules:\n- {id: cn, match: China + stablecoin + ban}\n- {id: br, match: Brazil + crypto + tax}\n"
+BEFORE = """rules:
+- {id: cn, match: China + stablecoin + ban}
+- {id: licences, match: (stablecoin | exchange | mining) + licensing}
+"""
 AFTER = "rules:\n- {id: cn, match: crypto + ban}\n- {id: gone, match: crypto + tax, status: draft}\n"
 
 
@@ -25,16 +28,36 @@ def lexicon() -> Lexicon:
     return read_rulebook(RulesSettings(packs=())).lexicon
 
 
-@pytest.fixture
-def folder(store: Store, lexicon: Lexicon, database_url: str, tmp_path: Path) -> Path:
+def furnish(store: Store, lexicon: Lexicon, folder: Path, url: str) -> Path:
     """A folder with a configuration whose store holds the articles of the demo."""
     poll(store, *articles())
     process(store, lexicon)
-    settings = {"storage": {"url": database_url}, "secrets": {"keys": [TEST_KEY.reveal()]}}
-    (tmp_path / "config.yaml").write_text(json.dumps(settings))
-    (tmp_path / "before.yaml").write_text(BEFORE)
-    (tmp_path / "after.yaml").write_text(AFTER)
-    return tmp_path
+    settings = {"storage": {"url": url}, "secrets": {"keys": [TEST_KEY.reveal()]}}
+    (folder / "config.yaml").write_text(json.dumps(settings))
+    (folder / "before.yaml").write_text(BEFORE)
+    (folder / "after.yaml").write_text(AFTER)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(lexicon: Lexicon, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Filled once: these commands change nothing but readings, and those to what they were."""
+    folder = tmp_path_factory.mktemp("looking-back")
+    url = f"sqlite:///{folder}/policywatch.db"
+    store = Store(url, keys=(TEST_KEY,))
+    furnish(store, lexicon, folder, url)
+    store.close()
+    return folder
+
+
+def test_a_backtest_on_each_database(store: Store, lexicon: Lexicon, database_url: str, tmp_path: Path) -> None:
+    furnish(store, lexicon, tmp_path, database_url)
+    with store.database.write() as session:
+        session.connection().exec_driver_sql("UPDATE reading SET lexicon = 'old'")
+    done = policywatch("rules", "backtest", "crypto + ban", *EVER, folder=tmp_path)
+    assert (done.returncode, "another version of the lexicon" in done.stderr) == (0, True)
+    found = asked(tmp_path, "rules", "backtest", "crypto + ban", "--reread", *EVER)
+    assert (found["read_by_another"], found["rules"][0]["entries"] > 0) == (0, True)
 
 
 def asked(folder: Path, *args: str) -> Any:
@@ -67,15 +90,8 @@ class TestBacktest:
         assert "week of" in done.stdout
         assert "█" in done.stdout
 
-    def test_what_another_lexicon_read_is_said_and_read_again(self, store: Store, folder: Path) -> None:
-        with store.database.write() as session:
-            session.connection().exec_driver_sql("UPDATE reading SET lexicon = 'old'")
-        done = policywatch("rules", "backtest", "crypto + ban", *EVER, folder=folder)
-        assert (done.returncode, "another version of the lexicon" in done.stderr) == (0, True)
-        assert asked(folder, "rules", "backtest", "crypto + ban", "--reread", *EVER)["read_by_another"] == 0
-
     def test_mistakes_are_told(self, folder: Path) -> None:
-        assert policywatch("rules", "backtest", "crypto", "--since", "soon", folder=folder).returncode == 2
+        assert policywatch("rules", "backtest", "crypto + ban", "--since", "soon", folder=folder).returncode == 2
         nobody = policywatch("rules", "backtest", "no-such-rule", folder=folder)
         assert (nobody.returncode, "no-such-rule" in nobody.stderr) == (1, True)
 
@@ -87,8 +103,8 @@ class TestDiff:
         assert whole["after"] - whole["before"] == len(whole["gained"]) - len(whole["lost"])
         assert all(alert["title"] for alert in (*whole["gained"], *whole["lost"]))
         by_rule = {rule["rule"]: rule for rule in found["rules"]}
-        assert set(by_rule) == {"cn", "br"}, "a draft raises no alert"
-        assert (by_rule["br"]["after"], by_rule["cn"]["lost"]) == (0, [])
+        assert set(by_rule) == {"cn", "licences"}, "a draft raises no alert"
+        assert (by_rule["licences"]["after"], by_rule["cn"]["lost"]) == (0, [])
         assert sum(week["before"] for week in found["weeks"]) == whole["before"]
         assert sum(week["after"] for week in found["weeks"]) == whole["after"]
 
@@ -102,3 +118,37 @@ class TestDiff:
         assert "all rules together" in done.stdout
         assert "gained: " in done.stdout
         assert "lost: " in done.stdout
+
+
+class TestWhyNot:
+    def test_a_text_of_ones_own_is_judged(self, folder: Path) -> None:
+        found = asked(folder, "why-not", "China bans stablecoins", "--rules", "before.yaml")
+        assert [match["rule_id"] for match in found["fired"]] == ["cn"]
+        (missed,) = found["missed"]
+        assert (missed["rule"], missed["step"], missed["missing"] > 0) == ("licences", "when", True)
+        assert {span["text"] for span in missed["near"]} >= {"stablecoins"}
+        assert (found["became"], found["fate"]) == (None, None)
+
+    def test_what_came_near_is_marked(self, folder: Path) -> None:
+        done = policywatch("why-not", "--rule", "China + mining + ban", folder=folder, stdin="China bans stablecoins\n")
+        assert done.returncode == 0
+        assert "missing: mining" in done.stdout
+        assert "**China** **bans**" in done.stdout
+        assert "\x1b" not in done.stdout
+
+    def test_an_entry_says_what_became_of_it(self, folder: Path) -> None:
+        found = asked(folder, "why-not", "1", "--rules", "before.yaml")
+        assert (found["entry"]["id"], found["fate"]["state"]) == ("1", "done")
+        assert found["became"] == ("rules_changed" if found["fired"] else "no_rule")
+        link = found["entry"]["link"]
+        assert asked(folder, "why-not", f"{link}?utm_source=x", "--rules", "before.yaml")["fate"] == found["fate"]
+        done = policywatch("why-not", "1", folder=folder)
+        assert (done.returncode, "entry 1, received" in done.stdout) == (0, True)
+
+    def test_what_cannot_be_had_is_told(self, folder: Path, tmp_path: Path) -> None:
+        assert "no entry 99999" in policywatch("why-not", "99999", folder=folder).stderr
+        private = policywatch("why-not", "http://127.0.0.1:9/", folder=folder, COLUMNS="500")
+        assert (private.returncode, "egress.allow" in private.stderr) == (1, True)
+        nothing = policywatch("why-not", "1", folder=tmp_path)
+        assert (nothing.returncode, "no database yet" in nothing.stderr) == (1, True)
+        assert list(tmp_path.iterdir()) == [], "asking makes no database"

@@ -15,6 +15,7 @@ from aiohttp import web
 from service.app import Service, declared_subscription
 from service.config import Rulebook, Settings, load_rulebook, read_rules
 from service.domain.model import DeliveryState, FeedState, FetchReason, FullText, RouteReason, Tier
+from service.domain.whynot import Became, became
 from service.storage.alerts import AlertFilter
 from service.storage.feeds import NewFeed
 from tests.conftest import NOON, TEST_KEY, Clock
@@ -108,6 +109,29 @@ async def test_from_feed_to_signed_webhook(line: Line) -> None:
     assert sentence in [e.text for e in alert.evidence]
     assert sentence in [e["text"] for d in payload["data"]["developments"] for e in d["evidence"]]
     assert line.store.outbox.counts()[DeliveryState.SENT] == 1
+
+
+async def test_what_became_of_an_entry_can_be_asked(line: Line) -> None:
+    line.add(line.web.feed("/a.xml", SPORT))
+    await line.run()
+    unheard = line.store.fates.get(1)
+    assert unheard is not None
+    assert became(unheard, fires_now=False) is Became.NO_RULE
+    line.add(line.web.feed("/b.xml", BAN))
+    await line.run()
+    nobody = line.store.fates.get(2)
+    assert nobody is not None
+    assert [decision.reason for decision in nobody.decisions] == [RouteReason.NO_SUBSCRIPTION]
+    assert became(nobody, fires_now=True) is Became.HELD_BACK
+    line.subscribe()
+    line.add(line.web.feed("/c.xml", BAN_ELSEWHERE))
+    await line.run()
+    told = line.store.fates.get(3)
+    assert told is not None
+    assert [(d.rule_id, d.team, d.subscription) for d in told.decisions] == [("cn-ban", "t", "desk")]
+    assert [delivery.state for delivery in told.deliveries] == [DeliveryState.SENT]
+    assert became(told, fires_now=True) is Became.TOLD
+    assert line.store.fates.get(4) is None
 
 
 async def test_one_event_in_two_feeds_is_one_message(line: Line) -> None:

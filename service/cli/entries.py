@@ -15,7 +15,18 @@ from pydantic import TypeAdapter
 from service.cli.common import EntriesArgument, entries_in, files_under, in_order, plain
 from service.config import Rulebook, load_lexicon, load_rulebook, read_rules
 from service.domain.developments import read
-from service.domain.model import Development, Entry, Failed, Invalid, ParsedFeed, Reading, ServiceError, Story, StoryKey
+from service.domain.model import (
+    Development,
+    Entry,
+    Failed,
+    Invalid,
+    NearMiss,
+    ParsedFeed,
+    Reading,
+    ServiceError,
+    Story,
+    StoryKey,
+)
 from service.domain.stories import WINDOW, place
 from service.domain.text import canonical_url, sketch
 from service.sandbox import Sandbox
@@ -35,11 +46,11 @@ def annotate(files: EntriesArgument = None) -> None:
 
 
 def _annotated(entry: Entry, reading: Reading, story: str | None) -> dict[str, Any]:
-    developments = [_shown(development) for development in reading.developments]
+    developments = [shown_development(development) for development in reading.developments]
     return {"id": entry.id, "lang": reading.lang, "developments": developments, "story": story}
 
 
-def _shown(development: Development) -> dict[str, Any]:
+def shown_development(development: Development) -> dict[str, Any]:
     """A development with one list of evidence: the sentences first, then the words in them."""
     shown = plain(development)
     quotes = shown.pop("quotes")
@@ -49,7 +60,9 @@ def _shown(development: Development) -> dict[str, Any]:
 def match(
     rules: Annotated[Path, typer.Option("--rules", help="A rule file or a folder of them.")],
     files: EntriesArgument = None,
-    why: Annotated[bool, typer.Option("--why", help="Also the first failing step of each rule.")] = False,
+    why: Annotated[
+        bool, typer.Option("--why", help="Also the first failing step of each rule, and what came near.")
+    ] = False,
 ) -> None:
     """Match JSONL entries against the rules under a path and no others."""
     rulebook = load_rulebook(read_rules(rules))
@@ -64,14 +77,18 @@ def _matched(entry: Entry, rulebook: Rulebook, *, why: bool) -> dict[str, Any]:
     reading = read(entry, rulebook.lexicon)
     matches = []
     for found in rulebook.ruleset.match(entry, reading):
-        developments = [_shown(development) for development in found.developments]
+        developments = [shown_development(development) for development in found.developments]
         evidence = plain(found)["evidence"]
         matches.append({"rule": found.rule_id, "developments": developments, "evidence": evidence})
     row = {"id": entry.id, "matches": matches}
     if why:
         misses = rulebook.ruleset.why_not(entry, reading)
-        row["why"] = [{"rule": m.rule_id, "step": m.step, "detail": m.detail} for m in misses]
+        row["why"] = [shown_miss(miss) for miss in misses]
     return row
+
+
+def shown_miss(miss: NearMiss) -> dict[str, Any]:
+    return {"rule": miss.rule_id, "step": miss.step, "detail": miss.detail, "near": plain(miss)["near"]}
 
 
 def stories(files: EntriesArgument = None) -> None:

@@ -17,6 +17,7 @@ from service.cli.evaluate import evaluate_labels
 from service.cli.lookback import backtest_rule, diff_rules
 from service.cli.rules import rules
 from service.cli.show import show_rule
+from service.cli.whynot import why_not
 from service.config import Rulebook, Settings, example, load, load_rulebook
 from service.domain.model import Invalid, Problem, ServiceError
 from service.domain.rule import overdue
@@ -31,6 +32,7 @@ app = typer.Typer(
 for command in (entries.annotate, entries.match, entries.stories, entries.parse, entries.extract):
     app.command()(command)
 app.command("evaluate")(evaluate_labels)
+app.command("why-not")(why_not)
 rules.command("show")(show_rule)
 rules.command("backtest")(backtest_rule)
 rules.command("diff")(diff_rules)

@@ -507,7 +507,8 @@ def _near_miss(rule: Rule, judged: tuple[tuple[Trial, tuple[Gap, ...]], ...]) ->
     shown = ", ".join(dict.fromkeys(gap.shown for gap in gaps if gap.step is step))
     what = _WHAT.get(step, "no development of")
     of = f" (nearest: {_said(trial.development)})" if trial.development is not None else ""
-    return NearMiss(rule_id=rule.id, step=step, detail=f"{what} {shown}{of}", near=_nearest(trial, gaps))
+    near, missing = _nearest(trial, gaps), sum(max(1, len(gap.terms)) for gap in gaps)
+    return NearMiss(rule_id=rule.id, step=step, detail=f"{what} {shown}{of}", near=near, missing=missing)
 
 
 _WHAT = {Step.WHEN: "missing:", Step.NONE: "removed by", Step.UNCLEAR: "the text leaves open:"}

@@ -472,13 +472,14 @@ class NearMiss:
     """A rule that did not fire: the first step that failed and what was missing there.
 
     `near` are the places in the entry that came nearest: the terms of the rule that it does say, and those that it
-    says elsewhere than where the rule needs them.
+    says elsewhere than where the rule needs them. `missing` counts what keeps the rule from firing.
     """
 
     rule_id: str
     step: Step
     detail: str
     near: tuple[Evidence, ...] = ()
+    missing: int = 1
 
 
 # --- what is remembered -------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, literal, null, or_, select, true
+from sqlalchemy import ColumnElement, Select, and_, case, delete, false, func, literal, null, or_, select, true
 from sqlmodel import Session
 
 from service.domain.condition import ABOUT_ANOTHER, ACROSS, All, AnyOf, Condition, Has, Within, shapes
@@ -237,6 +237,8 @@ def _from_readings(columns: tuple[Any, ...], rule: Rule, since: datetime | None)
 def _acts(rule: Rule) -> list[ColumnElement[bool]]:
     """What one development of the entry must be, each part for itself: coarser than the shapes, and quick."""
     found = list(zip(*shapes(rule.needs), strict=True))
+    if not found:
+        return [false()]
     columns = (DEVELOPMENT.jurisdiction, DEVELOPMENT.topic, DEVELOPMENT.action)
     return [column.in_(set(names)) for column, names in zip(columns, found, strict=True) if None not in names]
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from sqlalchemy import select
+from sqlalchemy import make_url, select
 
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
 from service.storage.database import Database
 from service.storage.entries import Entries
+from service.storage.fates import Fates
 from service.storage.feeds import Feeds
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
@@ -39,6 +40,7 @@ class Store:
         self.feeds = Feeds(self.database)
         self.entries = Entries(self.database)
         self.readings = Readings(self.database)
+        self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.alerts = Alerts(self.database)
@@ -58,3 +60,8 @@ def any_sealed(database: Database) -> bool:
     """Whether some secret is stored: then the key that sealed it must be there."""
     with database.read() as session:
         return session.execute(select(CHANNEL.id).limit(1)).first() is not None
+
+
+def is_there(url: str) -> bool:
+    """Whether opening the store at `url` would make no new one."""
+    return not url.startswith("sqlite:") or Path(make_url(url).database or "").is_file()

@@ -1,0 +1,279 @@
+"""`policywatch why-not`: what was read in a text, which rules fire, how near the others came, what became of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from textwrap import shorten
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+from rich.padding import Padding
+from rich.text import Text
+
+from service import egress
+from service.cli.common import ConfigOption, JsonOption, opened, out, plain, print_problems, printable
+from service.cli.entries import shown_development, shown_miss
+from service.cli.show import RulesOption, find
+from service.config import Settings, load, read_rulebook, read_rules
+from service.domain.developments import read
+from service.domain.judge import Facts
+from service.domain.model import (
+    Entry,
+    Evidence,
+    Failed,
+    Fetched,
+    Match,
+    NearMiss,
+    Reading,
+    RouteReason,
+    ServiceError,
+)
+from service.domain.rule import Rule, Status
+from service.domain.text import sentences
+from service.domain.whynot import Became, Decision, Fate, became, judged
+from service.sandbox import Sandbox
+from service.storage.store import Store, is_there
+
+NEAREST = 10
+PASSAGES = 3
+DETAIL = 200
+"""Rules and, for each, sentences and letters of its reason that a person is shown; JSON has all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Subject:
+    """What is asked about. `looked_up` says whether a store was asked what became of it."""
+
+    entry: Entry
+    jurisdiction: str | None = None
+    fate: Fate | None = None
+    looked_up: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    subject: _Subject
+    reading: Reading
+    fired: tuple[Match, ...]
+    missed: tuple[NearMiss, ...]
+
+    @property
+    def became(self) -> Became | None:
+        subject = self.subject
+        return became(subject.fate, fires_now=bool(self.fired)) if subject.looked_up else None
+
+
+def why_not(
+    what: Annotated[
+        str | None, typer.Argument(metavar="[WHAT]", help="An entry id, an address, or a text; standard input if none.")
+    ] = None,
+    rule: Annotated[
+        str | None, typer.Option("--rule", help="Only this rule: its id, or a shorthand in quotes.")
+    ] = None,
+    rules: RulesOption = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every rule, not only the nearest ten.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why something was not heard of: what was read in it, which rules fire, how near the others came."""
+    settings = load(config)
+    book = read_rulebook(read_rules(*rules) if rules else settings.rules)
+    print_problems(book.problems)
+    chosen: tuple[Rule, ...] = tuple(r for r in book.rules if r.status is not Status.RETIRED)
+    if rule is not None:
+        chosen = (find(rule, book),)
+    subject = _subject(what if what is not None else sys.stdin.read(), settings, config)
+    reading = read(subject.entry, book.lexicon, jurisdiction=subject.jurisdiction)
+    fired, missed = judged(chosen, Facts(subject.entry, reading, book.lexicon))
+    answer = _Answer(subject=subject, reading=reading, fired=fired, missed=missed)
+    if as_json:
+        print(json.dumps(_plain(answer), ensure_ascii=False))
+        return
+    _print(answer, shown=len(missed) if everything else NEAREST)
+
+
+def _plain(answer: _Answer) -> dict[str, Any]:
+    entry = plain(answer.subject.entry)
+    return {
+        "entry": {name: entry[name] for name in ("id", "title", "link", "published")} | {"lang": answer.reading.lang},
+        "became": answer.became,
+        "fate": plain(answer.subject.fate) if answer.subject.fate else None,
+        "developments": [shown_development(development) for development in answer.reading.developments],
+        "fired": [plain(match) for match in answer.fired],
+        "missed": [shown_miss(miss) | {"missing": miss.missing} for miss in answer.missed],
+    }
+
+
+# --- what is asked about ------------------------------------------------------------------------------------------
+
+
+def _subject(what: str, settings: Settings, config: Path | None) -> _Subject:
+    what = what.strip()
+    if what.isdecimal():
+        if not is_there(settings.storage.url):
+            raise ServiceError(f"no entry {what} is stored: there is no database yet")
+        with opened(config) as (_, store):
+            return _stored(store, int(what))
+    if not what.startswith(("http://", "https://")) or len(what.split()) != 1:
+        title, _, content = what.partition("\n")
+        return _Subject(entry=Entry(id="text", title=title, content=content.strip()))
+    looked_up = is_there(settings.storage.url)
+    if looked_up:
+        with opened(config) as (_, store):
+            if ids := store.fates.at(what):
+                return _stored(store, ids[0])
+    return _Subject(entry=asyncio.run(_page(what, settings)), looked_up=looked_up)
+
+
+def _stored(store: Store, entry_id: int) -> _Subject:
+    """An entry with the text as it was read, and what became of it."""
+    fate = store.fates.get(entry_id)
+    if fate is None:
+        raise ServiceError(f"no entry {entry_id} is stored")
+    (whole,) = store.readings.whole([entry_id])
+    return _Subject(entry=whole.entry, jurisdiction=whole.jurisdiction, fate=fate, looked_up=True)
+
+
+async def _page(url: str, settings: Settings) -> Entry:
+    """The main text of a page, fetched under the same guard and read in the same sandbox as by the service."""
+    from service.app import fetch_limits, user_agent  # noqa: PLC0415  (the web framework is only needed here)
+    from service.feeds.extract import extract  # noqa: PLC0415
+    from service.feeds.fetch import Fetcher, session  # noqa: PLC0415
+
+    egress.install(settings.egress.allow)
+    box = Sandbox(workers=1)
+    try:
+        async with session(user_agent=user_agent(settings)) as client:
+            fetched = await Fetcher(client, limits=fetch_limits(settings)).get(url, now=datetime.now(UTC))
+        if not isinstance(fetched, Fetched):
+            said = fetched.detail if isinstance(fetched, Failed) else f"the server answered {type(fetched).__name__}"
+            raise ServiceError(f"{url} cannot be fetched: {said}")
+        page = await box.run(extract, fetched.body, url=fetched.url, content_type=fetched.content_type)
+    finally:
+        box.close()
+    if page is None:
+        raise ServiceError(f"{url} has no main text; give the text itself instead of the address")
+    host = urlsplit(url).hostname or ""
+    return Entry(id=url, title=page.title, content=page.text, source=host, link=url, published=page.published)
+
+
+# --- for a person -------------------------------------------------------------------------------------------------
+
+_BECAME = {
+    Became.NOT_RECEIVED: "No feed brought it: no entry leads to this address. See policywatch feeds list.",
+    Became.HISTORY: "It was older than feeds.look_back when its feed was added: kept, but no news.",
+    Became.WAITING: "It waits to be processed.",
+    Became.FAILING: "It could not be processed yet, and is tried again.",
+    Became.NO_RULE: "It was read, and no rule fired.",
+    Became.RULES_CHANGED: "No rule fired when it was read; those of today would.",
+    Became.HELD_BACK: "A rule fired, and nobody was sent anything.",
+    Became.ON_ITS_WAY: "Its alert is being sent.",
+    Became.DEAD: "Its alert could not be delivered. Mend the cause, then policywatch deliveries retry ID.",
+    Became.TOLD: "Its story was told.",
+}
+_DECIDED = {
+    RouteReason.DELIVERED: "sent",
+    RouteReason.ALREADY_TOLD: "the same story had been told on its channels",
+    RouteReason.NOT_WATCHED: "the subscription does not watch this",
+    RouteReason.BELOW_SEVERITY: "below the severity that the subscription asks for",
+    RouteReason.UNCONFIRMED: "waits for the confirmation that the rule asks for",
+    RouteReason.THROTTLED: "the rule's throttle held it back",
+    RouteReason.INACTIVE: "the subscription is switched off",
+    RouteReason.NO_CHANNEL: "the subscription has no channel",
+    RouteReason.NO_SUBSCRIPTION: "nobody subscribes to anything",
+}
+
+
+def _print(answer: _Answer, *, shown: int) -> None:
+    entry = answer.subject.entry
+    out.print(Text(printable(entry.title), style="bold"))
+    if (said := answer.became) is not None:
+        out.print(Text(_BECAME[said]))
+        _print_fate(answer.subject.fate)
+    out.print("\nRead as:", style="bold")
+    for told in answer.reading.developments:
+        act = (told.jurisdiction, told.topic, told.action, told.direction, told.stage)
+        out.print(Text(f"  {' '.join(act)}"))
+        _print_passages(entry, (*told.quotes, *told.evidence))
+    if not answer.reading.developments:
+        out.print("  nothing that a government did")
+    if answer.fired:
+        out.print(f"\nRules that fire: {len(answer.fired)}", style="bold")
+        for match in answer.fired:
+            out.print(Text(f"  {match.rule_id}"))
+    if answer.missed:
+        out.print(f"\nRules that do not, the nearest of {len(answer.missed)} first:", style="bold")
+    for miss in answer.missed[:shown]:
+        out.print(Text(f"  {miss.rule_id}  {miss.step}: {shorten(printable(miss.detail), DETAIL)}"))
+        _print_passages(entry, miss.near)
+
+
+def _print_fate(fate: Fate | None) -> None:
+    if fate is None:
+        return
+    judged_by = f", read {fate.judged_at:%Y-%m-%d %H:%M} by rules {fate.judged_by}" if fate.judged_at else ""
+    story = f", story {fate.story_id}" if fate.story_id else ""
+    alert = f", alert {fate.alert_id}" if fate.alert_id else ""
+    out.print(Text(f"  entry {fate.entry_id}, received {fate.received_at:%Y-%m-%d %H:%M}{judged_by}{story}{alert}"))
+    if fate.problem:
+        out.print(Text(f"  {printable(fate.problem)}", style="yellow"))
+    for decision in fate.decisions:
+        out.print(Text(f"  {decision.rule_id}{_for(decision)}: {_DECIDED[decision.reason]}"))
+    for sent in fate.deliveries:
+        detail = f", {printable(sent.detail)}" if sent.detail else ""
+        said = f"{sent.state} after {sent.attempts} attempts{detail}"
+        out.print(Text(f"  delivery {sent.id} of {sent.subscription} to {sent.channel}: {said}"))
+
+
+def _for(decision: Decision) -> str:
+    return f" for {decision.team}/{decision.subscription}" if decision.subscription else ""
+
+
+def _print_passages(entry: Entry, near: Sequence[Evidence]) -> None:
+    for number, (text, spans) in enumerate(passages(entry, near)):
+        if number == PASSAGES:
+            break
+        out.print(Padding(marked(text, spans, coloured=out.is_terminal), (0, 0, 0, 6), expand=False))
+
+
+def passages(entry: Entry, near: Iterable[Evidence]) -> Iterator[tuple[str, list[tuple[int, int]]]]:
+    """The sentences in which something came near, in reading order, with the places in them that did."""
+    for field in ("title", "summary", "content"):
+        here = [(span.start, span.end) for span in near if span.field == field]
+        text = getattr(entry, field)
+        for start, end in sentences(text) if here else ():
+            inside = [(max(a, start) - start, min(b, end) - start) for a, b in here if a < end and start < b]
+            if inside:
+                yield text[start:end], _words_of(inside)
+
+
+def _words_of(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The innermost places, for a sentence says nothing beside the words in it; those that meet are one."""
+    found: list[tuple[int, int]] = []
+    every = sorted(set(spans))
+    for a, b in every:
+        if any((a, b) != (c, d) and a <= c and d <= b for c, d in every):
+            continue
+        if found and a <= found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], b))
+        else:
+            found.append((a, b))
+    return found
+
+
+def marked(text: str, spans: Iterable[tuple[int, int]], *, coloured: bool) -> Text:
+    """The text with these places underlined, or between asterisks where there is no terminal."""
+    shown, at = Text(), 0
+    for start, end in spans:
+        words = printable(text[start:end])
+        shown.append(printable(text[at:start]), style="dim")
+        shown.append(words if coloured else f"**{words}**", style="bold underline")
+        at = end
+    return shown.append(printable(text[at:]), style="dim")

@@ -1,0 +1,100 @@
+"""The way of one entry through the service, as its rows tell it."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import cast
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from service.domain.model import DeliveryState, EntryState, RouteReason
+from service.domain.text import canonical_url
+from service.domain.whynot import Decision, Fate, Sent
+from service.storage.database import Database
+from service.storage.tables import (
+    ALERT,
+    CHANNEL,
+    DELIVERY,
+    ENTRY,
+    MATCH,
+    ROUTE,
+    TEAM,
+    ChannelRow,
+    DeliveryRow,
+    EntryRow,
+    MatchRow,
+    RouteRow,
+    TeamRow,
+)
+
+
+class Fates:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def get(self, entry_id: int) -> Fate | None:
+        """What became of an entry so far; None when there is none with this id."""
+        with self._database.read() as session:
+            row = session.get(EntryRow, entry_id)
+            return _fate(session, row) if row is not None else None
+
+    def at(self, url: str) -> tuple[int, ...]:
+        """The entries that lead to this address, in whatever form it is written."""
+        key = hashlib.sha256(canonical_url(url).encode()).hexdigest()
+        with self._database.read() as session:
+            return tuple(session.execute(select(ENTRY.id).where(ENTRY.link_key == key).order_by(ENTRY.id)).scalars())
+
+
+def _fate(session: Session, row: EntryRow) -> Fate:
+    entry_id = cast(int, row.id)
+    matches = select(MATCH.rule_id).where(MATCH.entry_id == entry_id).order_by(MATCH.rule_id)
+    alert_id = session.execute(select(ALERT.id).where(ALERT.story_id == row.story_id)).scalar()
+    return Fate(
+        entry_id=entry_id,
+        received_at=row.received_at,
+        state=EntryState(row.state),
+        problem=row.problem or "",
+        judged_at=row.judged_at,
+        judged_by=row.judged_by or "",
+        story_id=row.story_id,
+        alert_id=alert_id,
+        fired=tuple(session.execute(matches).scalars()),
+        decisions=_decisions(session, entry_id),
+        deliveries=_deliveries(session, alert_id),
+    )
+
+
+def _decisions(session: Session, entry_id: int) -> tuple[Decision, ...]:
+    rows = session.execute(
+        select(MATCH.rule_id, TEAM.name, ROUTE.subscription, ROUTE.reason)
+        .select_from(RouteRow)
+        .join(MatchRow, MATCH.id == ROUTE.match_id)
+        .outerjoin(TeamRow, TEAM.id == ROUTE.team_id)
+        .where(MATCH.entry_id == entry_id)
+        .order_by(ROUTE.id)
+    )
+    return tuple(
+        Decision(rule_id=rule_id, team=team or "", subscription=subscription, reason=RouteReason(reason))
+        for rule_id, team, subscription, reason in rows
+    )
+
+
+def _deliveries(session: Session, alert_id: int | None) -> tuple[Sent, ...]:
+    rows = session.execute(
+        select(DeliveryRow, CHANNEL.shown)
+        .join(ChannelRow, CHANNEL.id == DELIVERY.channel_id)
+        .where(DELIVERY.alert_id == alert_id)
+        .order_by(DELIVERY.id)
+    )
+    return tuple(
+        Sent(
+            id=cast(int, row.id),
+            channel=channel,
+            subscription=row.subscription,
+            state=DeliveryState(row.state),
+            attempts=row.attempts,
+            detail=row.detail,
+        )
+        for row, channel in rows
+    )

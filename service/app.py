@@ -8,8 +8,9 @@ import secrets
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -19,12 +20,13 @@ from service import __version__, egress
 from service.api import channels as addresses
 from service.api.app import Deps, build
 from service.api.watches import watch_problems
-from service.config import Rulebook, Settings, load_rulebook
+from service.config import Rulebook, Settings, load_rulebook, rule_files_mark
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
+from service.domain.holding import blind_rules
 from service.domain.model import Invalid, Problem, ServiceError, Watch
 from service.feeds.fetch import Fetcher, Limits, session
 from service.pipeline import Pace, Pipeline
-from service.runner import Embedded
+from service.runner import Chore, Embedded
 from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -64,10 +66,56 @@ class Service:
         self.store.database.hold()
         if self.store.database.is_sqlite:
             self.store.release_leases()
-        self.problems = (*self.rulebook.problems, *self._apply_declared())
-        for problem in self.problems:
-            log.error("configuration problem", where=problem.where, what=problem.what, hint=problem.hint)
+        self._declared_problems = self._apply_declared()
+        self._rule_problems: Sequence[Problem] = self.rulebook.problems
+        self._rule_files = rule_files_mark(settings.rules)
+        self._reloading = threading.Lock()
+        _log_problems(self.problems)
         self.started_at = now()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong with the configuration and the rules as they were last read, and which rules seem blind."""
+        return (*self._rule_problems, *self._declared_problems, *self._blind_rules())
+
+    def use(self, rulebook: Rulebook) -> None:
+        """Judge by these rules from the next entry on: one step, no entry sees half of each."""
+        self.rulebook = rulebook
+
+    def reload_rules(self) -> Rulebook:
+        """Read the rule files again and use them. Invalid when anything is wrong: then the last good set stays.
+
+        The mark of the files is taken first, so that a change during the reading is seen at the next look.
+        """
+        with self._reloading:
+            self._rule_files = rule_files_mark(self.settings.rules)
+            try:
+                rulebook = load_rulebook(self.settings.rules)
+            except Invalid as exc:
+                rulebook = replace(self.rulebook, problems=exc.problems)
+            self._rule_problems = rulebook.problems
+            if rulebook.problems:
+                log.error("rules not reloaded, the last good set stays", problems=len(rulebook.problems))
+                _log_problems(rulebook.problems)
+                raise Invalid(rulebook.problems)
+            self.use(rulebook)
+        log.info("rules reloaded", rules=len(rulebook.ruleset.rules), version=rulebook.version)
+        return rulebook
+
+    def reload_changed_rules(self) -> None:
+        """Reload if a rule file has changed since it was last read; what is wrong is kept for `problems`."""
+        if rule_files_mark(self.settings.rules) != self._rule_files:
+            with suppress(Invalid):
+                self.reload_rules()
+
+    def _blind_rules(self) -> Iterator[Problem]:
+        now = self.now()
+        expecting = [rule for rule in self.rulebook.ruleset.rules if rule.expect is not None]
+        if not expecting:
+            return
+        since = self.store.alerts.watching_since()
+        fired = self.store.alerts.fired({rule.id: now - rule.expect.per for rule in expecting if rule.expect})
+        yield from blind_rules(expecting, fired, since, now)
 
     async def start(self) -> None:
         """Build what lives on the running loop, and begin to tick."""
@@ -88,7 +136,7 @@ class Service:
             fetcher=Fetcher(self._client, limits=limits),
             sandbox=self._parsing,
             sender=Sender(self._client, self._sending, _sending_settings(settings)),
-            rulebook=self.rulebook,
+            rulebook=lambda: self.rulebook,
             pace=Pace(lease=settings.runner.lease, look_back=settings.feeds.look_back),
             now=self.now,
             chance=self._chance,
@@ -99,6 +147,7 @@ class Service:
             tick=settings.runner.tick,
             polls=settings.feeds.concurrency,
             deliveries=settings.delivery.concurrency,
+            chores=(Chore("rules", settings.rules.look_every, self.reload_changed_rules),),
         )
 
     async def stop(self) -> None:
@@ -133,6 +182,11 @@ class Service:
                 problems.extend(exc.problems)
         self.store.subscriptions.apply(declared, now=self.now())
         return problems
+
+
+def _log_problems(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        log.error("configuration problem", where=problem.where, what=problem.what, hint=problem.hint)
 
 
 def declared_feeds(settings: Settings) -> list[NewFeed]:
@@ -196,6 +250,7 @@ class Server:
             random=secrets.token_bytes,
             ready=service.not_ready,
             problems=lambda: service.problems,
+            reload=service.reload_rules,
         )
         # asyncio's own loop: the egress guard does not see connections made by uvloop.
         self._uvicorn = _Quiet(

@@ -8,8 +8,8 @@ from __future__ import annotations
 import difflib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -31,10 +31,14 @@ from pydantic.networks import AnyHttpUrl
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from service.documents import read_yaml
-from service.domain.concepts import Lexicon
+from service.domain.concepts import Lexicon, jurisdictions
 from service.domain.document import Node
+from service.domain.examples import run_tests
+from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.model import Action, FullText, Invalid, Problem, Secret, Severity, Tier, Topic
-from service.domain.rules import Rule, Ruleset, parse_rules
+from service.domain.rule import Rule, read_duration, show_duration
+from service.domain.rulefile import parse_rules
+from service.domain.rules import Ruleset
 
 ENV_PREFIX = "POLICYWATCH_"
 DEFAULT_FILE = Path("config.yaml")
@@ -43,28 +47,14 @@ DEFAULT_SCHEMAS = (
 )  # fmt: skip
 """Hosted services whose address a channel cannot choose: a list of what may be, since schemas arrive every release."""
 
-LONGEST = timedelta(days=3660)
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
 
 def _duration(value: object) -> object:
-    if isinstance(value, str) and (found := re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smhd])", value)):
-        seconds = float(found[1]) * _UNITS[found[2]]
-        if seconds <= LONGEST.total_seconds():
-            return timedelta(seconds=seconds)
-        raise ValueError(f"no duration may exceed {LONGEST.days} days")
     if isinstance(value, timedelta):
         return value
-    raise ValueError("write a duration as a number and a unit: 30s, 15m, 48h, 3d")
-
-
-def show_duration(value: timedelta) -> str:
-    """The shortest form that `Duration` reads back: 90 seconds is 90s, two hours are 2h."""
-    seconds = value.total_seconds()
-    for unit in ("d", "h", "m"):
-        if seconds and seconds % _UNITS[unit] == 0:
-            return f"{int(seconds // _UNITS[unit])}{unit}"
-    return f"{seconds:g}s"
+    found = read_duration(value) if isinstance(value, str) else None
+    if found is None:
+        raise ValueError("write a duration as a number and a unit: 30s, 15m, 48h, 3d (ten years at most)")
+    return found
 
 
 def _secret(value: object) -> object:
@@ -135,7 +125,14 @@ class FeedsSettings(Section):
 
 class RulesSettings(Section):
     packs: tuple[str, ...] = Field(("*",), description="Shipped packs to switch on, by name or pattern.")
+    look_every: Duration = Field(
+        timedelta(seconds=5), description="How often a running service looks whether rule files have changed."
+    )
+    off: tuple[str, ...] = Field((), description="Rules to switch off, by id or pattern such as mining-*.")
     paths: tuple[Path, ...] = Field((), description="Your own rule files and folders of rule files (*.yaml).")
+    groups: Mapping[str, tuple[str, ...]] = Field(
+        {}, description="Your own groups of jurisdictions: a name and its codes, for rules to use like a country."
+    )
 
 
 class SmtpSettings(Section):
@@ -311,16 +308,30 @@ def _known_keys(path: Sequence[object]) -> list[str]:
 class Rulebook:
     """The lexicon and the rules compiled with it: swapped as one value, so no entry is judged by half of each.
 
-    `problems` are the faults of rules that were left out: a fault in one rule stops no other.
+    `problems` are the faults of rules that were left out: a fault in one rule stops no other. A rule of which an
+    inline test fails is left out too.
     """
 
     lexicon: Lexicon
     ruleset: Ruleset
+    groups: Groups = NO_GROUPS
     problems: tuple[Problem, ...] = ()
 
     @property
     def version(self) -> str:
         return self.ruleset.version
+
+
+def rule_files_mark(settings: RulesSettings) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a rule file, a group or the lexicon changes, appears or goes: names, times and sizes."""
+    shipped = shipped_rules()
+    paths = [shipped / "groups.yaml", *(shipped / "lexicon").rglob("*.yaml"), *_rule_files(settings, [])]
+    marks = []
+    for path in paths:
+        with suppress(OSError):
+            stat = path.stat()
+            marks.append((str(path), stat.st_mtime_ns, stat.st_size))
+    return tuple(sorted(marks))
 
 
 def shipped_rules() -> Path:
@@ -336,31 +347,76 @@ def load_lexicon() -> Lexicon:
     return Lexicon.build([read_yaml(path, shown=_shown(path)) for path in paths])
 
 
-def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Rulebook:
-    """Every rule that is switched on and sound, with the problems of those that are not, of all files at once."""
+def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:
+    """The shipped groups of jurisdictions and those of the configuration."""
+    path = shipped_rules() / "groups.yaml"
+    shipped, wrong = read_groups(read_yaml(path, shown=_shown(path)), jurisdictions())
+    own = {
+        name: Node(value=tuple(Node(value=code, where=f"rules.groups.{name}") for code in codes), where="rules.groups")
+        for name, codes in settings.groups.items()
+    }
+    groups, more = read_groups(Node(value=own, where="rules.groups"), jurisdictions(), shipped)
+    return groups, (*wrong, *more)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRules:
+    """Rules as they were read, before their tests were run, with the problems of those that could not be read."""
+
+    lexicon: Lexicon
+    groups: Groups
+    rules: tuple[Rule, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, only: str = "*") -> ReadRules:
+    """Every rule that is switched on and can be read, of all files at once; `only` is an id or a pattern."""
     lexicon = lexicon or load_lexicon()
-    problems: list[Problem] = []
-    rules: list[Rule] = []
+    groups, wrong_groups = load_groups(settings)
+    problems: list[Problem] = [*wrong_groups]
+    rules: dict[str, Rule] = {}
     for path in _rule_files(settings, problems):
         try:
-            found, wrong = parse_rules(read_yaml(path, shown=_shown(path)), lexicon)
+            found, wrong = parse_rules(read_yaml(path, shown=_shown(path)), lexicon, groups)
         except Invalid as exc:
             problems.extend(exc.problems)
             continue
-        known = {rule.id: rule.where for rule in rules}
+        problems.extend(wrong)
         for rule in found:
-            if rule.id in known:
-                hint = f"first at {known[rule.id]}; the first one stays"
+            if rule.id in rules:
+                hint = f"first at {rules[rule.id].where}; the first one stays"
                 problems.append(Problem(where=rule.where, what=f"rule id {rule.id!r} is taken", hint=hint))
             else:
-                rules.append(rule)
-        problems.extend(wrong)
-    return Rulebook(lexicon=lexicon, ruleset=Ruleset.compile(rules, lexicon), problems=tuple(problems))
+                rules[rule.id] = rule
+    wanted = _switched_on(tuple(rules.values()), settings.off, problems)
+    chosen = tuple(rule for rule in wanted if fnmatchcase(rule.id, only))
+    return ReadRules(lexicon, groups, chosen, tuple(problems))
 
 
-def read_rules(path: Path) -> RulesSettings:
-    """Settings that switch on the rules under `path` (a file or a folder) and no others."""
-    return RulesSettings(packs=(), paths=(path,))
+def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Rulebook:
+    """Every rule that is switched on and sound and passes its tests, with the problems of those that are not."""
+    book = read_rulebook(settings, lexicon)
+    failed = tuple(verdict for verdict in run_tests(book.rules, book.lexicon) if verdict.fault)
+    untrusted = {verdict.rule_id for verdict in failed}
+    sound = [rule for rule in book.rules if rule.id not in untrusted]
+    return Rulebook(
+        lexicon=book.lexicon,
+        ruleset=Ruleset.compile(sound, book.lexicon),
+        groups=book.groups,
+        problems=(*book.problems, *(verdict.problem for verdict in failed)),
+    )
+
+
+def _switched_on(rules: tuple[Rule, ...], off: Sequence[str], problems: list[Problem]) -> tuple[Rule, ...]:
+    for pattern in off:
+        if not any(fnmatchcase(rule.id, pattern) for rule in rules):
+            problems.append(Problem(where="rules.off", what=f"no rule is called {pattern!r}"))
+    return tuple(rule for rule in rules if not any(fnmatchcase(rule.id, pattern) for pattern in off))
+
+
+def read_rules(*paths: Path) -> RulesSettings:
+    """Settings that switch on the rules under `paths` (files or folders) and no others."""
+    return RulesSettings(packs=(), paths=paths)
 
 
 def _rule_files(settings: RulesSettings, problems: list[Problem]) -> list[Path]:

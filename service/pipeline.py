@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,6 +22,7 @@ from service.delivery.channels import Sender
 from service.delivery.message import render
 from service.domain import routing, stories
 from service.domain.developments import read
+from service.domain.holding import Background, Told
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -32,18 +33,20 @@ from service.domain.model import (
     Fetched,
     FetchReason,
     FullText,
+    Match,
     Outcome,
     OutcomeStatus,
     ParsedFeed,
     ServiceError,
 )
 from service.domain.routing import Polled
+from service.domain.rule import Rule
 from service.domain.text import html_to_text, sketch
 from service.feeds.extract import Page, extract
 from service.feeds.fetch import Fetcher
 from service.feeds.parse import parse_feed
 from service.sandbox import Sandbox
-from service.storage.entries import Judged
+from service.storage.entries import Judged, Placing
 from service.storage.feeds import PollSaved
 from service.storage.store import Store
 
@@ -62,7 +65,7 @@ class Pace:
 
 
 class Pipeline:
-    """The steps with everything they need. `rulebook` may be replaced at any time; an entry sees one of them."""
+    """The steps with everything they need. `rulebook` gives the one in force: an entry sees one and the same of it."""
 
     def __init__(
         self,
@@ -71,13 +74,13 @@ class Pipeline:
         fetcher: Fetcher,
         sandbox: Sandbox,
         sender: Sender,
-        rulebook: Rulebook,
+        rulebook: Callable[[], Rulebook],
         pace: Pace,
         now: Callable[[], datetime],
         chance: Callable[[], float],
     ) -> None:
         self.store = store
-        self.rulebook = rulebook
+        self._rulebook = rulebook
         self._fetcher = fetcher
         self._sandbox = sandbox
         self._sender = sender
@@ -181,7 +184,7 @@ class Pipeline:
         return replace(entry, content=page.text)
 
     def _judge(self, claimed: ClaimedEntry, entry: Entry) -> Judged:
-        rulebook = self.rulebook
+        rulebook = self._rulebook()
         reading = read(entry, rulebook.lexicon, jurisdiction=claimed.jurisdiction)
         return Judged(
             claimed=claimed,
@@ -190,6 +193,7 @@ class Pipeline:
             matches=rulebook.ruleset.match(entry, reading),
             sketch=sketch(f"{entry.title}\n{entry.summary}\n{entry.content}"),
             judged_by=rulebook.version,
+            rules=rulebook.ruleset.by_id,
         )
 
     def _commit(self, judged: Judged) -> Alert | None:
@@ -205,13 +209,14 @@ class Pipeline:
                 key, when, placing.stories_near(key, when, stories.WINDOW)
             )
             story_id = placing.record_story(judged, placement, now=now)
-            if not judged.matches:
+            if judged.matches:
+                severity = routing.loudest(judged.matches).severity
+                alert = placing.raise_alert(story_id, judged, severity=severity, now=now)
+            elif (earlier := placing.alert_of(story_id)) is not None:
+                alert = earlier
+            else:
                 return None
-            severity = routing.loudest(judged.matches).severity
-            alert = placing.raise_alert(story_id, judged, severity=severity, now=now)
-            subscriptions = placing.subscriptions(self.store.subscriptions)
-            routes = routing.route(judged.matches, subscriptions, placing.told(alert.id))
-            made = placing.record_routes(judged, alert, routes, subscriptions, now=now)
+            made = self._tell(placing, judged, alert, now)
         log.info(
             "entry matched",
             entry=judged.entry.id,
@@ -222,6 +227,24 @@ class Pipeline:
             deliveries=made,
         )
         return alert if made else None
+
+    def _tell(self, placing: Placing, judged: Judged, alert: Alert, now: datetime) -> int:
+        """Decide who is told of this entry's matches, and of those that its report may have confirmed."""
+        waiting = dict(placing.unconfirmed(alert.story_id))
+        groups = waiting | {int(judged.entry.id): judged.matches}
+        background = Background(
+            rules=judged.rules,
+            story_id=alert.story_id,
+            reports=placing.reports(alert.story_id),
+            told=_told_before(placing, judged.rules, groups.values(), now),
+            now=now,
+        )
+        subscriptions = placing.subscriptions(self.store.subscriptions)
+        made = 0
+        for entry_id, matches in groups.items():
+            routes = routing.route(matches, subscriptions, placing.told(alert.id), background)
+            made += placing.record_routes(entry_id, alert, routes, subscriptions, now=now)
+        return made
 
     # --- deliver -----------------------------------------------------------------------------------------------
 
@@ -265,6 +288,15 @@ class Pipeline:
 
     async def give_back_delivery(self, delivery: Delivery, problem: str) -> None:
         await self._settle(delivery, Outcome(status=OutcomeStatus.RETRY, detail=problem))
+
+
+def _told_before(
+    placing: Placing, rules: Mapping[str, Rule], groups: Iterable[tuple[Match, ...]], now: datetime
+) -> tuple[Told, ...]:
+    """What the rules with a throttle have told lately, as far back as the longest of them looks."""
+    found = [rules.get(match.rule_id) for matches in groups for match in matches]
+    spans = {rule.id: rule.throttle.every for rule in found if rule is not None and rule.throttle is not None}
+    return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
 
 
 def _parse_feed(body: bytes, content_type: str, url: str) -> ParsedFeed | Failed:

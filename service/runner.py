@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
@@ -107,12 +108,29 @@ class Lane(Generic[T]):
             await asyncio.gather(*late, return_exceptions=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Chore:
+    """Something small to look after now and then, in a thread; it must not raise for what it can foresee."""
+
+    name: str
+    every: timedelta
+    do: Callable[[], object]
+
+
 class Embedded:
     """All three steps in this process."""
 
     def __init__(
-        self, pipeline: Pipeline, *, now: Callable[[], datetime], tick: timedelta, polls: int, deliveries: int
+        self,
+        pipeline: Pipeline,
+        *,
+        now: Callable[[], datetime],
+        tick: timedelta,
+        polls: int,
+        deliveries: int,
+        chores: Sequence[Chore] = (),
     ) -> None:
+        self._chores = tuple(chores)
         self._tick = tick
         self._now = now
         self.last_tick: datetime | None = None
@@ -166,6 +184,17 @@ class Embedded:
                 max_instances=1,
                 misfire_grace_time=None,
             )
+        for chore in self._chores:
+            self._scheduler.add_job(
+                self._look_after,
+                "interval",
+                args=[chore],
+                seconds=chore.every.total_seconds(),
+                id=f"chore {chore.name}",
+                coalesce=True,
+                max_instances=1,
+                misfire_grace_time=None,
+            )
         self._scheduler.start()
         self._nudge(*self._lanes)
 
@@ -192,6 +221,12 @@ class Embedded:
     async def _on_time(self, lane: Lane[Any]) -> None:
         # The scheduler cancels what it runs when it is shut down, and a claim must not be cut off half-way.
         self._nudge(lane)
+
+    async def _look_after(self, chore: Chore) -> None:
+        try:
+            await asyncio.to_thread(chore.do)
+        except Exception:
+            log.exception("chore failed", chore=chore.name)
 
     def _nudge(self, *lanes: Lane[Any]) -> None:
         for lane in lanes:

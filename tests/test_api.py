@@ -29,6 +29,7 @@ from service.domain.model import (
     DeliveryState,
     FeedState,
     FetchReason,
+    Invalid,
     Outcome,
     OutcomeStatus,
     Problem,
@@ -112,6 +113,12 @@ def sqlite_store(tmp_path: Path, empty_database: Path) -> Iterator[Store]:
     store.close()
 
 
+def reloaded(rulebook: Rulebook, problems: list[Problem]) -> Rulebook:
+    if problems:
+        raise Invalid(tuple(problems))
+    return rulebook
+
+
 async def an_api(store: Store, clock: Clock, rulebook: Rulebook) -> AsyncIterator[Api]:
     problems: list[Problem] = []
     reasons: list[str] = []
@@ -121,6 +128,7 @@ async def an_api(store: Store, clock: Clock, rulebook: Rulebook) -> AsyncIterato
         settings=SETTINGS,
         now=clock,
         random=os.urandom,
+        reload=lambda: reloaded(rulebook, problems),
         ready=lambda: reasons,
         problems=lambda: problems,
     )
@@ -156,7 +164,7 @@ def raise_alerts(store: Store, *jurisdictions: str) -> None:
             alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
             everybody = placing.subscriptions(store.subscriptions)
             routes = routing.route(value.matches, everybody, placing.told(alert.id))
-            placing.record_routes(value, alert, routes, everybody, now=NOON)
+            placing.record_routes(int(value.entry.id), alert, routes, everybody, now=NOON)
 
 
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
@@ -240,7 +248,7 @@ def test_the_handbook_lists_every_problem_and_every_operation() -> None:
     text = DOCS.read_text()
     for kind in Kind:
         assert f"| `{kind.uri}` | {kind.status} |" in text, kind
-    app = build(Deps(store=None, rulebook=None, settings=SETTINGS, now=None, random=os.urandom))  # type: ignore[arg-type]
+    app = build(Deps(store=None, rulebook=None, settings=SETTINGS, now=None, random=os.urandom, reload=None))  # type: ignore[arg-type]
     for method, path, _ in operations(app.openapi()):
         assert f"`{method} {re.sub(r'[a-z]+_id', 'id', path)}`" in text, (method, path)
 
@@ -293,7 +301,7 @@ async def test_a_read_key_changes_nothing(api: Api) -> None:
         if path.startswith("/v1") and method != "GET":
             response = await api.client.request(method, filled(path), headers=key)
             assert response.status_code == 403, (method, path)
-            assert "scope write" in response.json()["detail"]
+            assert re.search("scope (write|admin)", response.json()["detail"])
 
 
 @pytest.mark.parametrize("scope", [Scope.WRITE, Scope.ADMIN])
@@ -521,6 +529,18 @@ async def test_rules_are_shown_as_they_are_in_force(api: Api, rulebook: Rulebook
     assert (rule["match"], rule["severity"], rule["status"]) == ("China + stablecoin + ban", "medium", "active")
     assert re.fullmatch(r"rules/packs/[\w-]+\.yaml:\d+", rule["where"])
     assert (await api.client.get("/v1/rules/no-such-rule", headers=key)).status_code == 404
+
+
+async def test_rules_are_reloaded_by_an_admin_and_faults_are_told(api: Api) -> None:
+    admin, writer = api.key("desk", Scope.ADMIN), api.key("desk", Scope.WRITE)
+    assert (await api.client.post("/v1/rules/reload", headers=writer)).status_code == 403
+    answer = await api.client.post("/v1/rules/reload", headers=admin)
+    assert answer.status_code == 200
+    assert answer.json()["rules"] > 0
+    api.problems.append(Problem(where="rules/own.yaml:7", what="unknown key 'sevrity'"))
+    answer = await api.client.post("/v1/rules/reload", headers=admin)
+    assert (answer.status_code, answer.json()["type"]) == (422, "/problems/invalid-rules")
+    assert answer.json()["errors"][0]["field"] == "rules/own.yaml:7"
 
 
 async def test_open_problems_are_listed_with_their_place(api: Api) -> None:
@@ -852,7 +872,9 @@ async def test_our_own_mistake_shows_nothing_of_the_inside(api: Api, clock: Cloc
     def broken() -> Rulebook:
         raise RuntimeError("hunter22 at /srv/inside")
 
-    deps = Deps(store=api.store, rulebook=broken, settings=SETTINGS, now=clock, random=lambda n: b"\x07" * n)
+    deps = Deps(
+        store=api.store, rulebook=broken, settings=SETTINGS, now=clock, random=lambda n: b"\x07" * n, reload=broken
+    )
     transport = httpx.ASGITransport(app=build(deps))
     async with Client(transport=transport, base_url="http://api.test") as client:
         with capture_logs() as logs:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from service.app import Service, declared_subscription
-from service.config import Rulebook, Settings, load_rulebook
-from service.domain.model import DeliveryState, FeedState, FetchReason, RouteReason
+from service.config import Rulebook, Settings, load_rulebook, read_rules
+from service.domain.model import DeliveryState, FeedState, FetchReason, FullText, RouteReason, Tier
 from service.storage.alerts import AlertFilter
 from service.storage.feeds import NewFeed
 from tests.conftest import NOON, TEST_KEY, Clock
@@ -281,7 +282,7 @@ class BrokenRuleset:
     version = "broken"
 
     def __init__(self, ruleset) -> None:
-        self.rules = ruleset.rules
+        self.rules, self.by_id = ruleset.rules, ruleset.by_id
         self._ruleset = ruleset
 
     def match(self, entry, reading):
@@ -292,14 +293,158 @@ class BrokenRuleset:
 
 async def test_a_defect_on_one_entry_costs_no_other_and_loses_nothing(line: Line, rulebook: Rulebook) -> None:
     line.subscribe()
-    line.service.pipeline.rulebook = replace(rulebook, ruleset=BrokenRuleset(rulebook.ruleset))
+    line.service.use(replace(rulebook, ruleset=BrokenRuleset(rulebook.ruleset)))
     poison = BAN.replace("<title>", "<title>boom: ").replace(">ban<", ">poison<")
     line.add(line.web.feed("/a.xml", poison, BAN_ELSEWHERE))
     await line.run()
     assert len(line.web.received) == 1
     assert line.store.entries.waiting() == 1
-    line.service.pipeline.rulebook = rulebook
+    line.service.use(rulebook)
     await line.run(after=DAY)
     assert line.store.entries.waiting() == 0
     (alert,) = line.alerts()
     assert len(alert.sources) == 2
+
+
+# --- held back: not confirmed yet, or the rule has had its say -------------------------------------------------------
+
+RUMOUR = item(
+    "rumour",
+    "China to ban stablecoins, sources say",
+    text="China's central bank will ban stablecoins, people familiar with the matter said.",
+    link="https://one.example/a",
+    published="Mon, 02 Mar 2026 10:00:00 GMT",
+)
+SECOND = item(
+    "second",
+    "Beijing plans stablecoin ban",
+    text="The People's Bank of China is about to prohibit stablecoins, according to two officials.",
+    link="https://two.example/b",
+    published="Mon, 02 Mar 2026 10:30:00 GMT",
+)
+
+
+@pytest.fixture
+def use(line: Line, tmp_path: Path) -> Callable[[str], None]:
+    """Put rules in force as a reload would."""
+
+    def using(text: str) -> None:
+        path = tmp_path / "held.yaml"
+        path.write_text(text, encoding="utf-8")
+        line.service.use(load_rulebook(read_rules(path), line.service.rulebook.lexicon))
+
+    return using
+
+
+def a_feed(line: Line, path: str, *items: str, tier: Tier = Tier.UNKNOWN) -> None:
+    new = NewFeed(url=line.web.feed(path, *items), tier=tier, full_text=FullText.NEVER)
+    assert line.store.feeds.add(new, now=line.clock()) is not None
+
+
+def reasons(line: Line) -> list[str]:
+    (alert,) = line.alerts()
+    return sorted(entry.reason for entry in line.store.alerts.ledger("t", alert.id))
+
+
+async def test_a_rumour_waits_for_a_second_source_and_is_then_told_once(line: Line, use: Callable[[str], None]) -> None:
+    use("- {id: cn-ban, match: China + stablecoin + ban, confirm: official or 2 independent}")
+    line.subscribe()
+    a_feed(line, "/a.xml", RUMOUR)
+    await line.run()
+    assert (line.web.received, reasons(line)) == ([], ["unconfirmed"])
+    a_feed(line, "/copy.xml", RUMOUR.replace("one.example", "copy.example"))
+    await line.run()
+    assert (line.web.received, reasons(line)) == ([], ["unconfirmed", "unconfirmed"])
+    a_feed(line, "/b.xml", SECOND)
+    await line.run()
+    assert len(line.web.received) == 1
+    assert reasons(line) == ["already_told", "already_told", "delivered"]
+    await line.run(after=DAY)
+    assert len(line.web.received) == 1
+
+
+async def test_an_official_source_confirms_even_if_no_rule_fires_on_it(line: Line, use: Callable[[str], None]) -> None:
+    use("- {id: cn-ban, match: China + stablecoin + ban, confirm: official, sources: {exclude: [two.example]}}")
+    line.subscribe()
+    a_feed(line, "/a.xml", RUMOUR)
+    await line.run()
+    assert line.web.received == []
+    a_feed(line, "/b.xml", SECOND, tier=Tier.OFFICIAL)
+    await line.run()
+    assert len(line.web.received) == 1
+    assert reasons(line) == ["delivered"]
+
+
+async def test_a_throttled_rule_is_silent_for_its_time(line: Line, use: Callable[[str], None]) -> None:
+    use("- {id: bans, match: stablecoin + ban, throttle: {per: jurisdiction, every: 60d, except: [stage-change]}}")
+    line.subscribe()
+
+    async def told(number: int, title: str, after: timedelta) -> str:
+        line.clock.advance(after)
+        when = format_datetime(line.clock())
+        a_feed(line, f"/{number}.xml", item(str(number), title, published=when))
+        await line.run()
+        newest = max(line.alerts(), key=lambda alert: alert.id)
+        (entry,) = line.store.alerts.ledger("t", newest.id)
+        return entry.reason
+
+    assert await told(1, "Bolivia bans stablecoins", DAY) == "delivered"
+    assert await told(2, "Kuwait bans stablecoins", DAY) == "delivered"
+    assert await told(3, "Bolivia bans stablecoin cards", DAY * 20) == "throttled"
+    assert await told(4, "Bolivia's central bank proposes to ban stablecoin salaries", DAY * 20) == "delivered"
+    assert await told(5, "Bolivia bans stablecoin machines", DAY * 45) == "delivered"
+    assert len(line.web.received) == 4
+
+
+# --- rules that change while the service runs ------------------------------------------------------------------------
+
+
+async def test_rule_files_are_read_again_when_they_change_and_a_fault_leaves_the_last_good_set(
+    tmp_path: Path, rulebook: Rulebook, clock: Clock
+) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text("- {id: one, match: ban}", encoding="utf-8")
+    settings = Settings.model_validate(
+        {
+            "storage": {"url": f"sqlite:///{tmp_path / 'p.db'}"},
+            "secrets": {"keys": [TEST_KEY.reveal()]},
+            "rules": {"packs": [], "paths": [path]},
+        }
+    )
+    service = Service(settings, rulebook=load_rulebook(settings.rules, rulebook.lexicon), now=clock)
+
+    def ids() -> list[str]:
+        service.reload_changed_rules()
+        return [rule.id for rule in service.rulebook.ruleset.rules]
+
+    try:
+        before = service.rulebook
+        assert ids() == ["one"]
+        assert service.rulebook is before
+        path.write_text("- {id: one, match: ban}\n- {id: two, match: tax}", encoding="utf-8")
+        assert ids() == ["one", "two"]
+        path.write_text("- {id: one, match: ban}\n- {id: two, match: tax, tests: [{text: x, expect: {fire: true}}]}")
+        assert ids() == ["one", "two"]
+        (problem,) = service.problems
+        assert "a test of 'two' fails: it should fire and does not" in str(problem)
+        path.write_text("- {id: three, match: licensing}", encoding="utf-8")
+        assert (ids(), service.problems) == (["three"], ())
+    finally:
+        service.store.close()
+
+
+async def test_a_rule_that_stays_silent_for_longer_than_it_expects_is_reported(
+    line: Line, use: Callable[[str], None]
+) -> None:
+    use(
+        "- {id: bans, match: ban, expect: at least 1 per 30d}\n- {id: drones, match: drone*, expect: at least 1 per 30d}"
+    )
+    a_feed(line, "/a.xml", BAN)
+    await line.run()
+    assert line.service.problems == ()
+    line.clock.advance(timedelta(days=29))
+    a_feed(line, "/b.xml", item("later", "Bolivia bans stablecoins", published=format_datetime(line.clock())))
+    await line.run()
+    line.clock.advance(DAY * 2)
+    (problem,) = line.service.problems
+    assert problem.what == "rule 'drones' may be blind: it fired 0 times in 30d"

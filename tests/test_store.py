@@ -59,7 +59,7 @@ def commit_alert(store: Store, now=NOON) -> int:
             alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=now)
             subscriptions = placing.subscriptions(store.subscriptions)
             routes = routing.route(value.matches, subscriptions, placing.told(alert.id))
-            made += placing.record_routes(value, alert, routes, subscriptions, now=now)
+            made += placing.record_routes(int(value.entry.id), alert, routes, subscriptions, now=now)
     return made
 
 
@@ -197,7 +197,7 @@ class TestPlacing:
                 alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
                 subscriptions = placing.subscriptions(store.subscriptions)
                 routes = routing.route(value.matches, subscriptions, placing.told(alert.id))
-                made.append(placing.record_routes(value, alert, routes, subscriptions, now=NOON))
+                made.append(placing.record_routes(int(value.entry.id), alert, routes, subscriptions, now=NOON))
 
         threads = [threading.Thread(target=place, args=(claimed,)) for claimed in waiting]
         for thread in threads:

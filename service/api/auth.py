@@ -55,3 +55,4 @@ class _Needs:
 
 Reader = Annotated[Key, Depends(_Needs(Scope.READ))]
 Writer = Annotated[Key, Depends(_Needs(Scope.WRITE))]
+Admin = Annotated[Key, Depends(_Needs(Scope.ADMIN))]

@@ -24,13 +24,17 @@ def _none() -> Sequence[Problem]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deps:
-    """`rulebook` is the one in force; `ready` says why not; `problems` are faults of the configuration, left out."""
+    """`rulebook` is the one in force; `reload` reads its files again, and it stays if that raises Invalid.
+
+    `ready` says why not; `problems` are faults of the configuration, left out.
+    """
 
     store: Store
     rulebook: Callable[[], Rulebook]
     settings: Settings
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
+    reload: Callable[[], Rulebook]
     ready: Callable[[], list[str]] = _nothing
     problems: Callable[[], Sequence[Problem]] = _none
 

@@ -41,6 +41,7 @@ class Kind(StrEnum):
     INVALID_REQUEST = "invalid-request"
     INVALID_CHANNEL = "invalid-channel"
     ADDRESS_REFUSED = "address-refused"
+    INVALID_RULES = "invalid-rules"
     INTERNAL = "internal"
     NOT_READY = "not-ready"
 
@@ -74,6 +75,7 @@ _KINDS: Mapping[Kind, tuple[int, str]] = {
     Kind.INVALID_REQUEST: (422, "Some fields are not valid"),
     Kind.INVALID_CHANNEL: (422, "A channel is not valid"),
     Kind.ADDRESS_REFUSED: (422, "The address cannot be used"),
+    Kind.INVALID_RULES: (422, "The rule files have faults; the last good set stays"),
     Kind.INTERNAL: (500, "Something went wrong here"),
     Kind.NOT_READY: (503, "The service is not ready"),
 }

@@ -1,4 +1,4 @@
-"""/v1/rules: the rules in force, to read. They are written in YAML files and nowhere else."""
+"""/v1/rules: the rules in force. They are written in YAML files and nowhere else; here they are read and reloaded."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, Field
 
-from service.api.auth import Reader
+from service.api.auth import Admin, Reader
 from service.api.deps import Given
 from service.api.pages import Page, Paging, cut, place_of
-from service.api.problems import Kind, absent, shows
+from service.api.problems import Kind, Refusal, absent, shows
 from service.domain.condition import show
-from service.domain.model import Severity
-from service.domain.rules import Reach, Rule, Status
+from service.domain.model import Invalid, Severity
+from service.domain.rule import Reach, Rule, Status
 
 router = APIRouter(prefix="/rules", tags=["rules"])
 
@@ -30,7 +30,9 @@ class RuleOut(BaseModel):
     status: Status = Field(description="Only active rules fire.")
     scope: Reach = Field(description="Whether it looks at developments reported as news, or at every mention.")
     match: str = Field(description="What it looks for, as shorthand.")
-    references: list[str] = Field(description="Why the rule exists, as its author noted it.")
+    owner: str = Field(description="Who answers for it.")
+    reason: str = Field(description="Why the rule exists, as its author noted it.")
+    references: list[str] = Field(description="What it is based on, as its author noted it.")
     where: str = Field(description="File and line where it is written.")
 
     @classmethod
@@ -42,6 +44,8 @@ class RuleOut(BaseModel):
             status=rule.status,
             scope=rule.reach,
             match=" ".join((show(rule.whole), *(f"-{phrase.shown}" for phrase in rule.apart))),
+            owner=rule.owner,
+            reason=rule.reason,
             references=list(rule.references),
             where=rule.where,
         )
@@ -54,6 +58,8 @@ _EXAMPLE: Mapping[str, Any] = {
     "status": "active",
     "scope": "reported",
     "match": "China + stablecoin + ban",
+    "owner": "",
+    "reason": "Business with clients there may have to stop at short notice.",
     "references": [],
     "where": "rules/packs/digital-assets.yaml:10",
 }
@@ -70,6 +76,30 @@ def list_rules(
     rules = sorted((rule for rule in deps.rulebook().ruleset.rules if rule.id > after), key=lambda rule: rule.id)
     kept, following = cut(rules, paging=query, noun=NOUN, request=request, response=response, place=lambda r: r.id)
     return Page(items=[RuleOut.of(rule) for rule in kept], next=following)
+
+
+class Reloaded(BaseModel):
+    """The set of rules that is in force now."""
+
+    rules: int = Field(description="How many rules it has.")
+    version: str = Field(description="Changes with any word of a rule or of the lexicon.")
+
+
+@router.post(
+    "/reload",
+    summary="Read the rule files again",
+    responses=shows(200, {"rules": 71, "version": "5f0c9d1be2a34c77"}, Kind.INVALID_RULES),
+)
+def reload_rules(deps: Given, _: Admin) -> Reloaded:
+    """Put the rule files in force as they are now, in one step; on any fault the last good set stays.
+
+    A running service also looks by itself whether they have changed (`rules.look_every`).
+    """
+    try:
+        rulebook = deps.reload()
+    except Invalid as exc:
+        raise Refusal(Kind.INVALID_RULES, f"{len(exc.problems)} faults were found", exc.problems) from exc
+    return Reloaded(rules=len(rulebook.ruleset.rules), version=rulebook.version)
 
 
 @router.get("/{rule_id}", summary="Read a rule", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))

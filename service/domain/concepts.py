@@ -388,7 +388,7 @@ def _read_section(
     if node.mapping is None:
         problems.append(Problem(where=node.where, what=f"{section} should be a mapping, is {node.kind}"))
         return
-    known = tuple(names) if names is not None else _jurisdictions()
+    known = tuple(names) if names is not None else jurisdictions()
     problems.extend(unknown_keys(node, known))
     for name, languages in node.mapping.items():
         if name not in known:
@@ -439,7 +439,8 @@ def _read_phrases(kind: ConceptKind, node: Node, problems: list[Problem]) -> Ite
 
 
 @lru_cache(maxsize=1)
-def _jurisdictions() -> tuple[str, ...]:
+def jurisdictions() -> tuple[str, ...]:
+    """Every code that a jurisdiction may have: ISO 3166-1 alpha-2, EU and INTL."""
     codes = {c for c in map(str, Locale("en").territories) if len(c) == 2 and c.isalpha()} - _NOT_PLACES
     return tuple(sorted(codes | _WORLD))
 
@@ -450,7 +451,7 @@ def _country_names() -> tuple[_Phrase, ...]:
     phrases = []
     for lang in LANGUAGES:
         territories = Locale.parse(lang.replace("-", "_")).territories
-        for code in _jurisdictions():
+        for code in jurisdictions():
             name = re.sub(r"\s*[(（].*?[)）]", "", territories.get(code, "")).strip()
             if name and (len(name) > 1 or lang == "vi"):
                 phrases.append(_Phrase(Concept(ConceptKind.JURISDICTION, code), lang, Role.NAME, name))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
-from service.domain.model import Action, Concept, ConceptKind, Stage
+from service.domain.model import Action, Concept, ConceptKind, Stage, Topic
 from service.domain.words import Literal, Phrase, Run
 
 # --- the tree -----------------------------------------------------------------------------------------------------
@@ -17,7 +17,8 @@ from service.domain.words import Literal, Phrase, Run
 class Has:
     """The development has one of these concepts (a word with two meanings is met by either).
 
-    An action that is not `exact` is also met by an act about such an act: a ban that is lifted.
+    An action that is not `exact` is also met by an act about such an act: a ban that is lifted. A topic that is not
+    `exact` is also met by an act of a topic that cuts across others, if its sentence names it: a tax on stablecoins.
     """
 
     concepts: tuple[Concept, ...]
@@ -77,6 +78,46 @@ NEW_STAGES = frozenset(
 # Acts that are about another act: a law on licensing, a consultation on a tax, a ban that is lifted or put off.
 # What they are about is in their evidence.
 ABOUT_ANOTHER = frozenset({Action.EASING, Action.LEGISLATION, Action.CONSULTATION, Action.DELAY, Action.COURT_RULING})
+
+# Topics that say what kind of duty it is, not what it falls upon: a tax on mining has the topic tax.
+ACROSS = frozenset(
+    {
+        Topic.TAX,
+        Topic.AML,
+        Topic.ADVERTISING,
+        Topic.PAYMENTS,
+        Topic.BANKING,
+        Topic.SANCTIONS_GENERAL,
+        Topic.TRADE,
+        Topic.PRIVACY,
+        Topic.RESERVE,
+        Topic.FUND_ETF,
+    }
+)
+
+# What a word for the wider topic also stands for: an exchange ban is a crypto ban.
+NARROWER: Mapping[Topic, tuple[Topic, ...]] = {
+    Topic.CRYPTO_GENERAL: (
+        Topic.STABLECOIN,
+        Topic.EXCHANGE,
+        Topic.MINING,
+        Topic.TOKEN_OFFERING,
+        Topic.TOKENIZATION,
+        Topic.DEFI,
+        Topic.CUSTODY,
+        Topic.FUND_ETF,
+        Topic.RESERVE,
+    )
+}
+
+
+def with_narrower(concepts: Iterable[Concept]) -> tuple[Concept, ...]:
+    """`concepts` and, of topics, those that fall under them."""
+    found: list[Concept] = []
+    for concept in concepts:
+        narrower = NARROWER.get(Topic(concept.name), ()) if concept.kind is ConceptKind.TOPIC else ()
+        found += [concept, *(Concept(ConceptKind.TOPIC, topic) for topic in narrower)]
+    return tuple(dict.fromkeys(found))
 
 
 def both(parts: Iterable[Condition]) -> Condition:
@@ -197,7 +238,7 @@ def _shapes_of(concept: Concept, *, exact: bool) -> Iterator[Shape]:
         case ConceptKind.JURISDICTION:
             yield (concept.name, None, None)
         case ConceptKind.TOPIC:
-            yield (None, concept.name, None)
+            yield from ((None, name, None) for name in {concept.name, *(() if exact else map(str, ACROSS))})
         case ConceptKind.ACTION:
             yield from ((None, None, name) for name in {concept.name, *(() if exact else map(str, ABOUT_ANOTHER))})
         case _:
@@ -209,6 +250,7 @@ def _wide(found: frozenset[Shape]) -> frozenset[Shape]:
 
 
 def _merged(a: Shape, b: Shape) -> Shape | None:
-    if any(x is not None and y is not None and x != y for x, y in zip(a, b, strict=True)):
+    """Both as one; None if they exclude each other. Two topics do not: one act may have several."""
+    if any(a[n] is not None and b[n] is not None and a[n] != b[n] for n in (0, 2)):
         return None
     return (a[0] or b[0], a[1] or b[1], a[2] or b[2])

@@ -171,8 +171,14 @@ def _article(entry: Entry, lexicon: Lexicon, lang: str, hint: str | None) -> Art
         lead=tuple(c for c in clauses if c.zone is Zone.LEAD),
         body=tuple(c for c in clauses if c.zone in (Zone.BODY, Zone.BACKGROUND)),
     )
-    named = (n for c in article.core for n in c.of(ConceptKind.TOPIC) if n.role is Role.STRONG)
-    return replace(article, about_crypto=any(Topic(n.concept.name) in CRYPTO for n in named))
+    return replace(article, about_crypto=any(map(_names_crypto, article.core)))
+
+
+def _names_crypto(clause: Clause) -> bool:
+    """Whether a sentence is about crypto: by an outright word, or by two weak ones that say it together
+    ("exchanges and miners")."""
+    named = [n for n in clause.of(ConceptKind.TOPIC) if Topic(n.concept.name) in CRYPTO]
+    return any(n.role is Role.STRONG for n in named) or len({n.concept for n in named}) > 1
 
 
 def _openers(lexicon: Lexicon) -> frozenset[str]:

@@ -328,6 +328,7 @@ class Entry:
     link: str = ""
     lang: str | None = None
     published: datetime | None = None
+    tier: Tier = Tier.UNKNOWN
 
 
 class EntryState(StrEnum):
@@ -410,32 +411,54 @@ class Reading:
 
 
 class Step(StrEnum):
-    """The step at which a rule said no: the reason of a non-match."""
+    """The step at which a rule said no, in the order in which they are taken: named as the key of the rule at fault."""
 
     STATUS = "status"
+    LANGUAGES = "languages"
+    SOURCES = "sources"
     DEVELOPMENT = "no_development"
+    JURISDICTIONS = "jurisdictions"
+    TOPICS = "topics"
+    ACTIONS = "actions"
     WHEN = "when"
     NONE = "none"
+    STAGE = "stage"
+    DIRECTION = "direction"
+    UNCLEAR = "unclear"
+
+    @property
+    def rank(self) -> int:
+        return list(Step).index(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Match:
-    """A rule that fired on an entry, with what made it fire. `digest` is of the rule as it stood."""
+    """A rule that fired on an entry, with what made it fire. `digest` is of the rule as it stood.
+
+    `severity` is the rule's, or a louder one that its `escalate` gives for this entry. `unclear` names the keys of
+    the rule ("direction", "stage") that the entry left open and the rule lets pass.
+    """
 
     rule_id: str
     digest: str
     severity: Severity
     developments: tuple[Development, ...]
     evidence: tuple[Evidence, ...]
+    unclear: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NearMiss:
-    """A rule that did not fire: the first step that failed and what was missing there."""
+    """A rule that did not fire: the first step that failed and what was missing there.
+
+    `near` are the places in the entry that came nearest: the terms of the rule that it does say, and those that it
+    says elsewhere than where the rule needs them.
+    """
 
     rule_id: str
     step: Step
     detail: str
+    near: tuple[Evidence, ...] = ()
 
 
 # --- what is remembered -------------------------------------------------------------------------------------------
@@ -586,6 +609,8 @@ class RouteReason(StrEnum):
     ALREADY_TOLD = "already_told"
     NOT_WATCHED = "not_watched"
     BELOW_SEVERITY = "below_severity"
+    UNCONFIRMED = "unconfirmed"
+    THROTTLED = "throttled"
     INACTIVE = "inactive"
     NO_CHANNEL = "no_channel"
     NO_SUBSCRIPTION = "no_subscription"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from service.domain.holding import Background, held_back
 from service.domain.model import (
     DeliveryState,
     Development,
@@ -55,9 +56,14 @@ def _is_watched(watch: Watch, development: Development) -> bool:
 
 
 def route(
-    matches: Iterable[Match], subscriptions: Collection[Subscription], told: Collection[int]
+    matches: Iterable[Match],
+    subscriptions: Collection[Subscription],
+    told: Collection[int],
+    background: Background | None = None,
 ) -> tuple[Route, ...]:
     """One decision for each match and subscription; `told` are the channels that already have this alert.
+
+    Without a `background` nothing waits to be confirmed and nothing is throttled.
 
     A channel gets one message however many rules and subscriptions lead to it: the first route takes it, the others
     are `already_told`.
@@ -70,6 +76,8 @@ def route(
         for subscription in subscriptions:
             reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match)
             fresh = tuple(dict.fromkeys(c.id for c in subscription.channels if c.id not in told))
+            if reason is None and background is not None:
+                reason = held_back(match, subscription.id, background)
             if reason is None:
                 reason = _of_channels(subscription, fresh)
             fresh = fresh if reason is RouteReason.DELIVERED else ()

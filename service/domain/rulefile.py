@@ -8,10 +8,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from typing import TypedDict, TypeVar
 
 from service.domain.condition import (
     All,
@@ -29,7 +28,24 @@ from service.domain.condition import (
     wanted,
 )
 from service.domain.document import Node, unknown_keys
-from service.domain.model import Action, Concept, ConceptKind, Direction, Problem, Severity, Stage, Topic
+from service.domain.fields import Fields, read_date
+from service.domain.groups import Groups
+from service.domain.model import Action, ConceptKind, Direction, Entry, Problem, Severity, Stage, Step, Tier, Topic
+from service.domain.rule import (
+    Confirm,
+    Escalation,
+    Example,
+    Exempt,
+    Expectation,
+    Per,
+    Reach,
+    Rule,
+    Sources,
+    Status,
+    Throttle,
+    Unclear,
+    read_duration,
+)
 from service.domain.shorthand import (
     MAX_DEPTH,
     MAX_TERMS,
@@ -39,88 +55,32 @@ from service.domain.shorthand import (
     read_shorthand,
     read_window,
 )
+from service.domain.text import LANGUAGES
 from service.domain.words import Literal, Phrase, Run, Text
+
+T = TypeVar("T")
 
 MAX_ID = 100
 
-E = TypeVar("E", bound=StrEnum)
-
-
-class Status(StrEnum):
-    """Only active rules fire."""
-
-    DRAFT = "draft"
-    ACTIVE = "active"
-    RETIRED = "retired"
-
-
-class Reach(StrEnum):
-    """What a rule looks at: developments reported as news, or every mention of its terms."""
-
-    REPORTED = "reported"
-    MENTION = "mention"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
-    """A rule as it was written. Empty sets of jurisdictions, topics, actions, stages mean "any".
-
-    `condition` is None when the sets alone say what the rule wants. `apart` are excluded phrases that hold a term of
-    the rule themselves: they remove the hits that they cover and nothing else. `digest` changes with any word of it.
-    """
-
-    id: str
-    title: str
-    where: str
-    digest: str
-    condition: Condition | None
-    apart: tuple[Literal, ...] = ()
-    severity: Severity = Severity.MEDIUM
-    status: Status = Status.ACTIVE
-    reach: Reach = Reach.REPORTED
-    jurisdictions: tuple[str, ...] = ()
-    topics: tuple[Topic, ...] = ()
-    actions: tuple[Action, ...] = ()
-    stages: tuple[Stage, ...] = ()
-    direction: Direction | None = None
-    references: tuple[str, ...] = ()
-    reason: str = ""
-
-    @property
-    def scope(self) -> tuple[Has, ...]:
-        """The sets of jurisdictions, topics, actions, stages and the direction, each as a term."""
-        kinds: tuple[tuple[ConceptKind, Collection[str]], ...] = (
-            (ConceptKind.JURISDICTION, self.jurisdictions),
-            (ConceptKind.TOPIC, self.topics),
-            (ConceptKind.ACTION, self.actions),
-            (ConceptKind.STAGE, self.stages),
-            (ConceptKind.DIRECTION, (self.direction,) if self.direction else ()),
-        )
-        return tuple(
-            Has(tuple(Concept(kind, str(name)) for name in names), f"{kind} {' or '.join(names)}", exact=True)
-            for kind, names in kinds
-            if names
-        )
-
-    @property
-    def whole(self) -> Condition:
-        """Scope and condition as one."""
-        return both((*self.scope, *((self.condition,) if self.condition is not None else ())))
-
-
 # --- reading a document -------------------------------------------------------------------------------------------
 
-_KEYS = (
-    "id", "title", "severity", "status", "match", "when", "jurisdictions", "topics", "actions", "stage", "direction",
-    "scope", "references", "reason",
+KEYS = (
+    "id", "title", "status", "owner", "severity", "reason", "references", "review-by", "languages", "sources",
+    "jurisdictions", "topics", "actions", "match", "when", "scope", "stage", "direction", "unclear", "confirm",
+    "escalate", "throttle", "expect", "tests",
 )  # fmt: skip
+SCOPE_KEYS = ("jurisdictions", "topics", "actions", "stage", "direction")
 _PACK_KEYS = ("id", "title", "description", "version")
+_TEXT_KEYS = ("text", "title", "summary", "content")
+_ENTRY_KEYS = ("lang", "source", "link", "tier", "feed")
 _ID = re.compile(r"\w[\w.-]*")
 
 
-def parse_rules(document: Node, lexicon: Meanings) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
-    """The good rules of a document and everything that is wrong with the others."""
-    reader = _Reader(lexicon)
+def parse_rules(
+    document: Node, lexicon: Meanings, groups: Groups | None = None
+) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
+    """The good rules of a document and everything that is wrong with the others. Their inline tests are not run."""
+    reader = _Reader(Vocabulary(lexicon, groups))
     rules: dict[str, Rule] = {}
     for node in reader.rule_nodes(document):
         rule = reader.rule(node)
@@ -139,15 +99,12 @@ def _line(problem: Problem) -> int:
     return int(line) if line.isdecimal() else 0
 
 
-class _Reader:
+class _Reader(Fields):
     """Walks one document and collects its problems."""
 
-    def __init__(self, lexicon: Meanings) -> None:
-        self.lexicon = Vocabulary(lexicon)
-        self.problems: list[Problem] = []
-
-    def complain(self, node: Node, what: str, hint: str = "") -> None:
-        self.problems.append(Problem(where=node.where, what=what, hint=hint))
+    def __init__(self, lexicon: Vocabulary) -> None:
+        super().__init__()
+        self.lexicon = lexicon
 
     def rule_nodes(self, document: Node) -> tuple[Node, ...]:
         listed: Node | None = document
@@ -193,7 +150,7 @@ class _Reader:
         return Rule(id=slug(text), title=" ".join(text.split()), where=node.where, digest="", condition=condition)
 
     def full(self, node: Node) -> Rule:
-        self.problems.extend(unknown_keys(node, _KEYS))
+        self.problems.extend(unknown_keys(node, KEYS))
         match, when = node.get("match"), node.get("when")
         if match is not None and when is not None:
             self.complain(when, "a rule has either `match` or `when`", "put the match into `when: {all: […]}`")
@@ -209,13 +166,20 @@ class _Reader:
             severity=self.one(node, "severity", Severity) or Severity.MEDIUM,
             status=self.one(node, "status", Status) or Status.ACTIVE,
             reach=self.one(node, "scope", Reach) or Reach.REPORTED,
-            jurisdictions=self.names(node, "jurisdictions", ConceptKind.JURISDICTION),
-            topics=tuple(map(Topic, self.names(node, "topics", ConceptKind.TOPIC))),
-            actions=tuple(map(Action, self.names(node, "actions", ConceptKind.ACTION))),
-            stages=tuple(map(Stage, self.names(node, "stage", ConceptKind.STAGE))),
+            unclear=self.one(node, "unclear", Unclear) or Unclear.HOLD,
+            **self.scope(node),
             direction=self.direction(node),
+            languages=self.languages(node),
+            sources=self.sources(node.get("sources")),
+            confirm=self.read(node, "confirm", read_confirm, "official, 2 independent, or: official or 2 independent"),
+            escalate=self.listed_mappings(node, "escalate", self.escalation),
+            throttle=self.throttle(node.get("throttle")),
+            expect=self.read(node, "expect", read_expectation, "for example: at least 1 per 60d"),
+            owner=self.text(node, "owner"),
+            review_by=self.read(node, "review-by", read_date, "a date such as 2027-06-30"),
             references=self.texts(node, "references"),
             reason=self.text(node, "reason"),
+            tests=self.listed_mappings(node, "tests", self.example),
         )
 
     # -- parts of a rule
@@ -232,29 +196,13 @@ class _Reader:
             self.complain(node.at(["id"]), what, f"letters, digits, - _ and . only, at most {MAX_ID}")
         return written
 
-    def text(self, node: Node, key: str) -> str:
-        child = node.get(key)
-        if child is None:
-            return ""
-        if child.text is None or not child.text.strip():
-            self.complain(child, f"{key} should be a text, not {child.kind}", "put it in quotes")
-        return child.text or ""
-
-    def texts(self, node: Node, key: str) -> tuple[str, ...]:
-        """A text or a list of texts; what is none is complained about and left out."""
-        return tuple(child.text for child in self.items(node, key) if child.text is not None)
-
-    def items(self, node: Node, key: str) -> tuple[Node, ...]:
-        child = node.get(key)
-        if child is None:
-            return ()
-        found = child.items if child.items is not None else (child,)
-        if not found:
-            self.complain(child, f"{key} is empty", "leave it out for any")
-        for item in found:
-            if item.text is None or not item.text.strip():
-                self.complain(item, f"{key} should hold texts, not {item.kind}", "put it in quotes")
-        return tuple(item for item in found if item.text is not None and item.text.strip())
+    def scope(self, node: Node) -> _Sets:
+        return {
+            "jurisdictions": self.names(node, "jurisdictions", ConceptKind.JURISDICTION),
+            "topics": tuple(map(Topic, self.names(node, "topics", ConceptKind.TOPIC))),
+            "actions": tuple(map(Action, self.names(node, "actions", ConceptKind.ACTION))),
+            "stages": tuple(map(Stage, self.names(node, "stage", ConceptKind.STAGE))),
+        }
 
     def names(self, node: Node, key: str, kind: ConceptKind) -> tuple[str, ...]:
         known = self.lexicon.names(kind)
@@ -262,22 +210,111 @@ class _Reader:
         for item in self.items(node, key):
             if item.text in known:
                 good.append(item.text)
+            elif kind is ConceptKind.JURISDICTION and (members := self.lexicon.members(item.text or "")):
+                good.extend(members)
             else:
                 self.complain(item, f"unknown {kind} {item.text!r}", nearest(item.text or "", kind, self.lexicon))
         return tuple(dict.fromkeys(good))
 
-    def one(self, node: Node, key: str, known: type[E]) -> E | None:
-        child = node.get(key)
-        if child is None:
-            return None
-        if child.text is None or child.text not in tuple(known):
-            self.complain(child, f"{key} cannot be {child.kind}", f"one of {', '.join(known)}")
-            return None
-        return known(child.text)
-
     def direction(self, node: Node) -> Direction | None:
         child = node.get("direction")
         return None if child is not None and child.text == "any" else self.one(node, "direction", Direction)
+
+    def languages(self, node: Node) -> tuple[str, ...]:
+        good: list[str] = []
+        for item in self.items(node, "languages"):
+            found = [lang for lang in LANGUAGES if item.text in (lang, lang.partition("-")[0])]
+            if not found:
+                self.complain(item, f"unknown language {item.text!r}", f"one of zh, {', '.join(LANGUAGES)}")
+            good.extend(found)
+        return tuple(dict.fromkeys(good))
+
+    def sources(self, node: Node | None) -> Sources:
+        if node is None or not self.mapping(node, "sources", ("tiers", "include", "exclude")):
+            return Sources()
+        return Sources(
+            tiers=self.several(node, "tiers", Tier),
+            include=self.texts(node, "include"),
+            exclude=self.texts(node, "exclude"),
+        )
+
+    def listed_mappings(self, node: Node, key: str, one: Callable[[Node], T | None]) -> tuple[T, ...]:
+        child = node.get(key)
+        if child is None:
+            return ()
+        if not child.items:
+            self.complain(child, f"{key} should be a list, not {child.kind}", "begin each one with a -")
+        found = (one(item) for item in child.items or ())
+        return tuple(item for item in found if item is not None)
+
+    def escalation(self, node: Node) -> Escalation | None:
+        if not self.mapping(node, "an escalation", ("when", "severity")):
+            return None
+        severity, when = self.one(node, "severity", Severity), node.get("when")
+        if when is None or (severity is None and node.get("severity") is None):
+            self.complain(node, "an escalation has `when` and `severity`", "{when: {stage: in-force}, severity: high}")
+            return None
+        if not self.mapping(when, "when", (*SCOPE_KEYS, "tier")) or severity is None:
+            return None
+        return Escalation(
+            severity=severity,
+            **self.scope(when),
+            directions=self.several(when, "direction", Direction),
+            tiers=self.several(when, "tier", Tier),
+        )
+
+    def throttle(self, node: Node | None) -> Throttle | None:
+        if node is None or not self.mapping(node, "throttle", ("per", "every", "except")):
+            return None
+        every = self.read(node, "every", read_duration, "a number and a unit: 30m, 24h, 7d")
+        if node.get("every") is None:
+            self.complain(node, "a throttle has `every`", "{per: story, every: 24h}")
+        if every is None:
+            return None
+        return Throttle(
+            per=self.one(node, "per", Per) or Per.STORY, every=every, exempt=self.several(node, "except", Exempt)
+        )
+
+    def example(self, node: Node) -> Example | None:
+        """An inline test. What must not fire says why, so that it fails for its own reason and no other."""
+        if not self.mapping(node, "a test", (*_TEXT_KEYS, *_ENTRY_KEYS, "expect")):
+            return None
+        texts = {key: self.text(node, key) for key in _TEXT_KEYS if node.get(key) is not None}
+        if not texts or ("text" in texts and "title" in texts):
+            self.complain(node, "a test has a `text`, or a `title` with `summary` and `content`", "write what to read")
+            return None
+        expect = node.get("expect")
+        if expect is None or not self.mapping(expect, "expect", (*SCOPE_KEYS, "fire", "because", "severity")):
+            if expect is None:
+                self.complain(node, "a test says what it expects", "expect: {fire: true}")
+            return None
+        fire = expect.get("fire")
+        if fire is None or not isinstance(fire.value, bool):
+            self.complain(fire or expect, "expect says whether the rule must fire", "fire: true, or fire: false")
+            return None
+        because = self.one(expect, "because", Step)
+        if fire.value is (because is not None) or (fire.value and expect.get("because") is not None):
+            hint = f"because: one of {', '.join(Step)}"
+            self.complain(expect, "`because` is for tests that must not fire, and each of those has one", hint)
+            return None
+        return Example(
+            where=node.where,
+            entry=Entry(
+                id=node.where,
+                title=texts.get("text", texts.get("title", "")),
+                summary=texts.get("summary", ""),
+                content=texts.get("content", ""),
+                source=self.text(node, "source"),
+                link=self.text(node, "link"),
+                lang=self.text(node, "lang") or None,
+                tier=self.one(node, "tier", Tier) or Tier.UNKNOWN,
+            ),
+            feed=next(iter(self.names(node, "feed", ConceptKind.JURISDICTION)), None),
+            because=because,
+            **self.scope(expect),
+            directions=self.several(expect, "direction", Direction),
+            severity=self.one(expect, "severity", Severity),
+        )
 
     # -- conditions
 
@@ -350,6 +387,28 @@ class _Reader:
         ):
             hint = "leave out new, stage and direction, or scope: mention"
             self.complain(node, "new, stage and direction are of a development, not of a mention", hint)
+
+
+class _Sets(TypedDict):
+    jurisdictions: tuple[str, ...]
+    topics: tuple[Topic, ...]
+    actions: tuple[Action, ...]
+    stages: tuple[Stage, ...]
+
+
+def read_confirm(text: str) -> Confirm | None:
+    """`official`, `2 independent` or `official or 2 independent`; None for anything else."""
+    found = re.fullmatch(r"(official)?(?: or )?(?:([2-9]) independent)?", " ".join(text.split()))
+    if not found or not any(found.groups()) or ("or" in text.split()) != all(found.groups()):
+        return None
+    return Confirm(official=found[1] is not None, independent=int(found[2]) if found[2] else None)
+
+
+def read_expectation(text: str) -> Expectation | None:
+    """`at least 1 per 60d`; None for anything else."""
+    found = re.fullmatch(r"at least ([1-9]\d{0,5}) per (\S+)", " ".join(text.split()), re.ASCII)
+    per = read_duration(found[2]) if found else None
+    return Expectation(at_least=int(found[1]), per=per) if found and per else None
 
 
 def cut(text: str) -> str:

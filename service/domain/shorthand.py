@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
-from service.domain.condition import AnyOf, Condition, Has, IsNew, Not, Unit, Within, both
+from service.domain.condition import AnyOf, Condition, Has, IsNew, Not, Unit, Within, both, with_narrower
+from service.domain.groups import Groups
 from service.domain.model import Action, Concept, ConceptKind, Direction, Problem, Stage, Topic
 from service.domain.words import MIN_STEM, Form, Literal, Phrase, Word, literal
 
@@ -32,10 +33,11 @@ class Meanings(Protocol):
 
 
 class Vocabulary:
-    """The lexicon as the rules of one document ask it: each question once."""
+    """The lexicon and the groups as the rules of one document ask them: each question once."""
 
-    def __init__(self, lexicon: Meanings) -> None:
+    def __init__(self, lexicon: Meanings, groups: Groups | None = None) -> None:
         self._lexicon = lexicon
+        self._groups = groups or Groups()
         self._meanings: dict[str, tuple[Concept, ...]] = {}
         self._names: dict[ConceptKind, tuple[str, ...]] = {kind: tuple(names) for kind, names in _VOCABULARY.items()}
         self._names[ConceptKind.JURISDICTION] = tuple(
@@ -43,9 +45,17 @@ class Vocabulary:
         )
 
     def lookup(self, phrase: str) -> tuple[Concept, ...]:
+        """What a word or phrase means; the name of a group means each of its members."""
         if phrase not in self._meanings:
-            self._meanings[phrase] = self._lexicon.lookup(phrase)
+            members = self.members(phrase)
+            meant = tuple(Concept(ConceptKind.JURISDICTION, code) for code in members)
+            self._meanings[phrase] = meant or self._lexicon.lookup(phrase)
         return self._meanings[phrase]
+
+    def members(self, name: str) -> tuple[str, ...]:
+        """The codes of the group with this name; () when there is none."""
+        group = self._groups.get(name)
+        return group.members if group else ()
 
     def names(self, kind: ConceptKind) -> tuple[str, ...]:
         """The names that a concept of this kind may have: the vocabulary's, or the lexicon's for jurisdictions."""
@@ -368,7 +378,7 @@ def _known(phrase: str, lexicon: Vocabulary) -> tuple[Concept, ...]:
     concepts = (concept for concept in lexicon.lookup(phrase) if concept.kind is not ConceptKind.CUE)
     if _is_code(phrase):
         concepts = (concept for concept in concepts if concept.kind is not ConceptKind.JURISDICTION)
-    return tuple(dict.fromkeys(concepts))
+    return with_narrower(concepts)
 
 
 def _is_code(word: str) -> bool:

@@ -290,7 +290,14 @@ def _latin_language(sample: str, hint: str | None) -> str:
         held = next(value for language, value in ranked if language == hint)
         if score - held < 12 or len(sample) < 25:  # log-probabilities: a short or mixed text leaves them close
             return hint
+    english = next(value for language, value in ranked if language == "en")
+    if best != hint and score - english < _DOUBT:  # "Malta licenses exchanges" is not French
+        return "en"
     return best
+
+
+_DOUBT = 5
+"""Log-probability by which another language must beat English, the language of most headlines without a hint."""
 
 
 @lru_cache(maxsize=1)

@@ -1,13 +1,13 @@
-"""Alerts as a team reads them: those that were sent, or are being sent, to one of its channels."""
+"""Alerts as a team reads them: those that it wanted, whether they were sent, are being sent, or were held back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, func, select
 
 from service.domain.model import Alert, RouteReason, Severity
 from service.storage.database import Database
@@ -104,10 +104,30 @@ class Alerts:
                 for route, match in session.execute(statement)
             )
 
+    def watching_since(self) -> datetime | None:
+        """When the first entry came in; None if none has."""
+        with self._database.read() as session:
+            return session.execute(select(func.min(ENTRY.received_at))).scalar()
+
+    def fired(self, since: Mapping[str, datetime]) -> Mapping[str, int]:
+        """How often each rule has matched since its own time; rules that have not are left out."""
+        counts: dict[str, int] = {}
+        with self._database.read() as session:
+            for rule_id, when in since.items():
+                matched = select(func.count()).where(MATCH.rule_id == rule_id, MATCH.matched_at >= when)
+                counts[rule_id] = session.execute(matched).scalar_one()
+        return {rule_id: count for rule_id, count in counts.items() if count}
+
 
 def _visible(team: str) -> Select[Any]:
     """A team sees an alert when one of its subscriptions was considered for it and wanted it."""
-    wanted: Sequence[RouteReason] = (RouteReason.DELIVERED, RouteReason.ALREADY_TOLD, RouteReason.NO_CHANNEL)
+    wanted: Sequence[RouteReason] = (
+        RouteReason.DELIVERED,
+        RouteReason.ALREADY_TOLD,
+        RouteReason.NO_CHANNEL,
+        RouteReason.UNCONFIRMED,
+        RouteReason.THROTTLED,
+    )
     routed = (
         select(ROUTE.alert_id)
         .join(TeamRow, TEAM.id == ROUTE.team_id)

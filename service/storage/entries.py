@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from sqlalchemy import delete, or_, select, update
 from sqlmodel import Session
 
 from service import failpoint
+from service.domain.holding import Report, Told
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -39,6 +40,7 @@ from service.domain.model import (
     Subscription,
     Tier,
 )
+from service.domain.rule import Rule
 from service.domain.text import canonical_url
 from service.storage.database import Database
 from service.storage.mapping import (
@@ -84,6 +86,7 @@ class Judged:
     matches: tuple[Match, ...]
     sketch: tuple[int, ...]
     judged_by: str
+    rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
 
     @property
     def story_key(self) -> StoryKey:
@@ -251,9 +254,60 @@ class Placing:
         rows = self._session.execute(select(DELIVERY.channel_id).where(DELIVERY.alert_id == alert_id))
         return frozenset(rows.scalars())
 
+    def alert_of(self, story_id: int) -> Alert | None:
+        """The alert that the story has raised, if any."""
+        row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
+        return read_alert(self._session, row) if row is not None else None
+
+    def reports(self, story_id: int) -> tuple[Report, ...]:
+        """Every report of a story, in the order in which they came in."""
+        rows = self._session.execute(
+            select(EntryRow, FeedRow)
+            .join(FeedRow, FEED.id == ENTRY.feed_id)
+            .where(ENTRY.story_id == story_id)
+            .order_by(ENTRY.id)
+        )
+        return tuple(
+            Report(outlet=_site(entry, feed), tier=Tier(feed.tier), sketch=tuple(entry.sketch)) for entry, feed in rows
+        )
+
+    def told_before(self, rule_ids: Sequence[str], since: datetime) -> tuple[Told, ...]:
+        """What these rules have sent to whom since then."""
+        rows = self._session.execute(
+            select(MatchRow, ROUTE.subscription_id, ROUTE.decided_at, ALERT.story_id)
+            .join(RouteRow, ROUTE.match_id == MATCH.id)
+            .join(AlertRow, ALERT.id == ROUTE.alert_id)
+            .where(ROUTE.reason == RouteReason.DELIVERED, ROUTE.decided_at > since, MATCH.rule_id.in_(rule_ids))
+        )
+        return tuple(
+            Told(
+                rule_id=match.rule_id,
+                subscription_id=subscription_id,
+                story_id=story_id,
+                at=at,
+                severity=Severity(match.severity),
+                developments=load_developments(match.developments),
+            )
+            for match, subscription_id, at, story_id in rows
+        )
+
+    def unconfirmed(self, story_id: int) -> tuple[tuple[int, tuple[Match, ...]], ...]:
+        """The matches of a story that wait to be confirmed, by entry."""
+        waiting = select(ROUTE.match_id).where(ROUTE.reason == RouteReason.UNCONFIRMED)
+        rows = self._session.execute(
+            select(MatchRow)
+            .join(EntryRow, ENTRY.id == MATCH.entry_id)
+            .where(ENTRY.story_id == story_id, MATCH.id.in_(waiting))
+            .order_by(MATCH.id)
+        ).scalars()
+        found: dict[int, list[Match]] = {}
+        for row in rows:
+            found.setdefault(row.entry_id, []).append(_load_match(row))
+        return tuple((entry_id, tuple(matches)) for entry_id, matches in found.items())
+
     def record_routes(
         self,
-        judged: Judged,
+        entry_id: int,
         alert: Alert,
         routes: Sequence[Route],
         subscriptions: Sequence[Subscription],
@@ -262,22 +316,22 @@ class Placing:
     ) -> int:
         """The ledger rows and the outbox rows, in the transaction of the alert; gives the number of deliveries.
 
-        A match that was decided in an earlier revision of the entry keeps its row.
+        A match that was decided in an earlier revision of the entry keeps its row, unless it waited to be confirmed.
         """
-        matched = select(MATCH.rule_id, MATCH.id).where(MATCH.entry_id == int(judged.entry.id))
+        matched = select(MATCH.rule_id, MATCH.id).where(MATCH.entry_id == entry_id)
         match_ids = dict(self._session.execute(matched).all())
-        decided = set(
-            self._session.execute(
-                select(ROUTE.match_id, ROUTE.subscription_id).where(ROUTE.match_id.in_(match_ids.values()))
-            )
-        )
+        before = self._session.execute(select(RouteRow).where(ROUTE.match_id.in_(match_ids.values()))).scalars()
+        decided = {(row.match_id, row.subscription_id): row for row in before}
         by_id = {subscription.id: subscription for subscription in subscriptions}
         teams = dict(self._session.execute(select(TEAM.name, TEAM.id)).all())
         made = 0
         for route in routes:
             subscription = by_id.get(route.subscription_id or 0)
             place = (match_ids[route.rule_id], route.subscription_id or 0)
-            if place not in decided:
+            if (waited := decided.get(place)) is not None:
+                if waited.reason == RouteReason.UNCONFIRMED:
+                    waited.reason, waited.decided_at = route.reason, now
+            else:
                 self._session.add(
                     RouteRow(
                         match_id=place[0],
@@ -405,6 +459,22 @@ def _source(entry: EntryRow, feed: FeedRow) -> Source:
     )
 
 
+def _site(entry: EntryRow, feed: FeedRow) -> str:
+    """Whose report it is: the host of its page, or of the feed where it has none."""
+    host = urlsplit(entry.link).hostname or urlsplit(feed.url).hostname or feed.url
+    return host.removeprefix("www.")
+
+
+def _load_match(row: MatchRow) -> Match:
+    return Match(
+        rule_id=row.rule_id,
+        digest=row.digest,
+        severity=Severity(row.severity),
+        developments=load_developments(row.developments),
+        evidence=load_evidence(row.evidence),
+    )
+
+
 def _outlet(feed: FeedRow) -> str:
     """A feed's name for readers; its address may hold a password, so only the host stands in for a title."""
     return feed.title or urlsplit(feed.url).hostname or ""
@@ -425,6 +495,7 @@ def _claimed(row: EntryRow, feed: FeedRow) -> ClaimedEntry:
             link=row.link,
             lang=feed.language,
             published=row.published,
+            tier=Tier(feed.tier),
         ),
         feed_id=row.feed_id,
         tier=Tier(feed.tier),

@@ -14,6 +14,7 @@ from service.documents import parse_yaml, read_yaml
 from service.domain.concepts import Lexicon
 from service.domain.condition import show
 from service.domain.document import Node
+from service.domain.examples import run_tests
 from service.domain.model import (
     Action,
     Concept,
@@ -29,9 +30,12 @@ from service.domain.model import (
     Severity,
     Stage,
     Step,
+    Tier,
     Topic,
 )
-from service.domain.rules import Reach, Rule, Ruleset, Status, parse_rules, slug
+from service.domain.rule import Exempt, Per, Reach, Rule, Status, Unclear
+from service.domain.rulefile import parse_rules, slug
+from service.domain.rules import Ruleset
 
 BROKEN = Path(__file__).parent.parent / "data" / "rules"
 RULES = Path(__file__).parent.parent.parent / "rules"
@@ -487,7 +491,7 @@ def test_within_holds_a_development_to_its_evidence() -> None:
         pytest.param(
             "{id: it, match: ban, jurisdictions: [KZ, JP]}",
             ["CN ai ban"],
-            Step.DEVELOPMENT,
+            Step.JURISDICTIONS,
             "no development of jurisdiction KZ or JP (nearest: CN ai ban tightening in-force)",
             id="outside",
         ),
@@ -654,10 +658,16 @@ def test_any_document_gives_rules_or_problems(document: Node) -> None:
 # --- what the documentation says -----------------------------------------------------------------------------------
 
 
-def test_the_examples_in_the_documentation_are_rules() -> None:
+def test_the_examples_in_the_documentation_are_rules_and_pass_their_tests(lexicon: Lexicon) -> None:
     blocks = re.findall(r"```yaml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) == 2
-    assert [len(rules_of(block)) for block in blocks] == [2, 1]
+    documents = [parse_yaml(block.encode(), shown="docs") for block in blocks]
+    found = [parse_rules(document, lexicon) for document in documents if document.at(["rules"]).items]
+    assert [problems for _, problems in found] == [(), ()]
+    rules = [rule for rules, _ in found for rule in rules]
+    assert [rule.id for rule in rules] == ["china-stablecoin-ban", "new-licensing-regime", "apac-licensing"]
+    verdicts = list(run_tests(rules, lexicon))
+    assert len(verdicts) == 4
+    assert [verdict.fault for verdict in verdicts if verdict.fault] == []
 
 
 def test_every_key_of_a_rule_and_every_step_is_documented() -> None:
@@ -665,7 +675,11 @@ def test_every_key_of_a_rule_and_every_step_is_documented() -> None:
     _, problems = parse_rules(parse_yaml(b"- {qqq: 1}", shown="f"), LEXICON)
     keys = problems[0].hint.removeprefix("known here: ").split(", ")
     assert len(keys) >= 14
-    missing = [word for word in (*keys, *Step, *Severity, *Status, *Reach) if f"`{word}`" not in text]
+    missing = [
+        word
+        for word in (*keys, *Step, *Severity, *Status, *Reach, *Unclear, *Per, *Exempt, *Tier)
+        if f"`{word}`" not in text
+    ]
     assert missing == []
 
 

@@ -1,0 +1,115 @@
+"""The command line: `policywatch COMMAND`. Exit codes: 0 fine, 1 problems were found, 2 wrong usage."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from service import __version__, logs
+from service.cli import entries, lists
+from service.cli.common import ConfigOption, JsonOption, err, out, print_problems
+from service.cli.rules import rules
+from service.config import Rulebook, Settings, example, load, load_rulebook
+from service.domain.model import Invalid, Problem, ServiceError
+
+app = typer.Typer(
+    name="policywatch",
+    help="Reads news and regulator feeds, recognises what governments did, sends one alert per event.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+for command in (entries.annotate, entries.match, entries.stories, entries.parse, entries.extract):
+    app.command()(command)
+for name, group in (
+    ("feeds", lists.feeds),
+    ("keys", lists.keys),
+    ("deliveries", lists.deliveries),
+    ("rules", rules),
+):
+    app.add_typer(group, name=name)
+
+
+def main() -> None:
+    """Entry point: mistakes that a person can mend are told in words, not as a traceback."""
+    try:
+        app()
+    except Invalid as exc:
+        print_problems(exc.problems)
+        sys.exit(1)
+    except ServiceError as exc:
+        err.print(f"policywatch: {exc}", style="red", markup=False, highlight=False)
+        sys.exit(1)
+
+
+# --- the service --------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def serve(config: ConfigOption = None) -> None:
+    """Run the service: scheduler, delivery and API on one port, until Ctrl-C."""
+    settings = load(config)
+    logs.configure(settings.logging.level, settings.logging.format)
+    from service.app import serve as run  # noqa: PLC0415  (the web framework is only needed here)
+
+    run(settings, ready=lambda address: err.print(f"policywatch {__version__} is ready: {address}/docs", style="green"))
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the API (with --world: of the sites); 0 takes a free one.")] = 8080,
+    once: Annotated[bool, typer.Option("--once", help="End after the alerts instead of serving on.")] = False,
+    world: Annotated[
+        bool, typer.Option("--world", help="Only serve the example sites and a webhook receiver that prints alerts.")
+    ] = False,
+) -> None:
+    """The whole line on bundled example feeds, on this machine alone: no account, no network."""
+    from service.demo import show  # noqa: PLC0415  (the web framework is only needed here)
+
+    logs.configure("error", "console")
+    sys.exit(show.run_world(port=port, console=out) if world else show.run(port=port, once=once, console=out))
+
+
+@app.command()
+def check(
+    config: ConfigOption = None,
+    print_example: Annotated[bool, typer.Option("--print-example", help="Print config.example.yaml.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Check configuration, rules and channels: every problem with file and line."""
+    if print_example:
+        print(example(), end="")
+        return
+    problems: list[Problem] = []
+    count = 0
+    try:
+        settings = load(config)
+        rulebook = load_rulebook(settings.rules)
+        count = len(rulebook.ruleset.rules)
+        problems.extend(rulebook.problems)
+        problems.extend(_subscription_problems(settings, rulebook))
+    except Invalid as exc:
+        problems.extend(exc.problems)
+    if as_json:
+        rows = [{"where": p.where, "what": p.what, "hint": p.hint} for p in problems]
+        print(json.dumps({"ok": not problems, "rules": count, "problems": rows}, ensure_ascii=False))
+    elif problems:
+        print_problems(problems)
+    else:
+        out.print(f"All is well: {count} rules.", style="green")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _subscription_problems(settings: Settings, rulebook: Rulebook) -> Iterator[Problem]:
+    from service.app import declared_subscription  # noqa: PLC0415
+
+    for number in range(len(settings.subscriptions)):
+        try:
+            declared_subscription(settings, number, rulebook)
+        except Invalid as exc:
+            yield from exc.problems

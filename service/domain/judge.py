@@ -1,0 +1,466 @@
+"""One rule before one entry: does it fire, and if not, at which step and how near was it?
+
+A rule is tried against each development that the entry reports as news; with `scope: mention` against everything that
+the entry mentions. Nothing here reads a file; judging never raises.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from service.domain.condition import (
+    ABOUT_ANOTHER,
+    ACROSS,
+    NEW_STAGES,
+    All,
+    AnyOf,
+    Condition,
+    Has,
+    IsNew,
+    Not,
+    Unit,
+    Within,
+    excludes,
+    show,
+    wanted,
+)
+from service.domain.model import (
+    Concept,
+    ConceptKind,
+    Development,
+    Direction,
+    Entry,
+    Evidence,
+    Match,
+    NearMiss,
+    Reading,
+    Severity,
+    Stage,
+    Step,
+)
+from service.domain.rule import Escalation, Reach, Rule, Sources, Status, Unclear
+from service.domain.shorthand import Meanings
+from service.domain.words import Literal, Phrase, Run, Text, texts_of
+
+
+class Annotated(Protocol):
+    """A concept found in a text, with its span."""
+
+    @property
+    def concept(self) -> Concept: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+class Lexicon(Meanings, Protocol):
+    """What judging needs of the lexicon besides the meanings of words."""
+
+    @property
+    def version(self) -> str: ...
+    def annotate(self, text: str, lang: str) -> Iterable[Annotated]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """What keeps a rule from firing: at which step, as a person reads it, and the terms that it is made of."""
+
+    step: Step
+    shown: str
+    terms: tuple[Has | IsNew | Literal, ...] = ()
+
+
+_HALVES = re.compile("[\ud800-\udfff]")
+
+
+class Facts:
+    """What one entry says, worked out once and only as far as some rule asks."""
+
+    def __init__(self, entry: Entry, reading: Reading, lexicon: Lexicon) -> None:
+        self.entry, self.reading, self.lexicon = entry, reading, lexicon
+        self._hits: dict[Literal, tuple[Evidence, ...]] = {}
+
+    @cached_property
+    def texts(self) -> tuple[Text, ...]:
+        return texts_of(self.entry)
+
+    @cached_property
+    def mentions(self) -> Mapping[Concept, tuple[Evidence, ...]]:
+        """Every concept that the lexicon finds anywhere in the entry."""
+        found: dict[Concept, list[Evidence]] = {}
+        for text in self.texts:
+            whole = _HALVES.sub("\ufffd", text.original)  # a lexicon reads text that UTF-8 can hold
+            for note in self.lexicon.annotate(whole, self.reading.lang):
+                span = text.original[note.start : note.end]
+                evidence = Evidence(field=text.field, start=note.start, end=note.end, text=span)
+                found.setdefault(note.concept, []).append(evidence)
+        return {concept: tuple(spans) for concept, spans in found.items()}
+
+    def windows(self, unit: Unit, count: int, starts: Iterable[Evidence]) -> Iterator[_Window]:
+        """The stretches in which terms may stand together; of counted words, those that begin at one of `starts`."""
+        by_field: dict[str, set[int]] = {}
+        for span in starts:
+            by_field.setdefault(span.field, set()).add(span.start)
+        for text in self.texts:
+            match unit:
+                case Unit.SENTENCE:
+                    spans = text.sentences
+                case Unit.PARAGRAPH:
+                    spans = text.paragraphs
+                case Unit.WORDS:
+                    spans = tuple(text.stretch(start, count) for start in sorted(by_field.get(text.field, ())))
+            yield from ((text.field, start, end) for start, end in spans)
+
+    def hits(self, term: Literal) -> tuple[Evidence, ...]:
+        if term not in self._hits:
+            self._hits[term] = tuple(hit for text in self.texts for hit in text.hits(term))
+        return self._hits[term]
+
+    def stated(self, concept: Concept, development: Development) -> tuple[Evidence, ...]:
+        """The mentions of `concept` in the words that `development` was read from."""
+        return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in development.evidence))
+
+    def named(self, concept: Concept, development: Development) -> tuple[Evidence, ...]:
+        """The mentions of `concept` in the sentences that tell of `development`."""
+        told = (*development.quotes, *development.evidence)
+        return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in told))
+
+
+_Window = tuple[str, int, int]
+"""A field, and from where to where in it."""
+
+
+def _touch(a: Evidence, b: Evidence) -> bool:
+    return a.field == b.field and a.start < b.end and b.start < a.end
+
+
+def concepts_of(development: Development) -> frozenset[Concept]:
+    return frozenset(
+        {
+            Concept(ConceptKind.JURISDICTION, development.jurisdiction),
+            Concept(ConceptKind.TOPIC, development.topic),
+            Concept(ConceptKind.ACTION, development.action),
+            Concept(ConceptKind.STAGE, development.stage),
+            Concept(ConceptKind.DIRECTION, development.direction),
+        }
+    )
+
+
+def _is_same_act(a: Development, b: Development) -> bool:
+    return (a.jurisdiction, a.action) == (b.jurisdiction, b.action)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One rule before one development, or before the mentions of the entry when `development` is None."""
+
+    rule: Rule
+    facts: Facts
+    development: Development | None
+    window: _Window | None = None
+
+    def all_gaps(self) -> tuple[Gap, ...]:
+        """What keeps the whole rule from firing, in the order of the steps; () when it fires."""
+        gaps = [gap for term in self.rule.scope for gap in self.outside(term)]
+        if self.rule.condition is not None:
+            gaps += self.gaps(self.rule.condition)
+        return tuple(gaps)
+
+    def outside(self, term: Has) -> tuple[Gap, ...]:
+        """Whether one of the rule's sets keeps the development out."""
+        if not (missing := self.concept(term)):
+            return ()
+        kind = term.concepts[0].kind
+        if self.is_open(kind):
+            return () if self.rule.unclear is Unclear.PASS else (Gap(Step.UNCLEAR, term.shown),)
+        step = missing[0].step if missing[0].step is Step.NONE else _STEP_OF[kind]
+        return tuple(replace(gap, step=step) for gap in missing)
+
+    def is_open(self, kind: ConceptKind) -> bool:
+        """Whether the text leaves open what the rule asks of a development: the way it goes, or how far it is."""
+        development = self.development
+        if development is None or kind not in _OPEN:
+            return False
+        value = development.stage if kind is ConceptKind.STAGE else development.direction
+        return value == _OPEN[kind]
+
+    def unclear(self) -> tuple[str, ...]:
+        """The keys of the rule that the development leaves open; only asked of a trial that fired."""
+        kinds = (term.concepts[0].kind for term in self.rule.scope if self.concept(term))
+        return tuple(str(kind) for kind in kinds)
+
+    def gaps(self, node: Condition) -> tuple[Gap, ...]:
+        """What is missing for `node` to hold; () when it holds."""
+        match node:
+            case Has():
+                return self.concept(node)
+            case IsNew(shown):
+                is_new = self.development is not None and self.development.stage in NEW_STAGES
+                return () if is_new else (Gap(Step.WHEN, shown, (node,)),)
+            case All(parts):
+                return tuple(gap for part in parts for gap in self.gaps(part))
+            case AnyOf(parts):
+                return self.either(parts, show(node))
+            case Not(part):
+                return () if self.gaps(part) else (Gap(Step.NONE, show(node)),)
+            case Within():
+                return self.together(node)
+            case _:
+                return self.words(node)
+
+    def either(self, parts: Iterable[Condition], shown: str) -> tuple[Gap, ...]:
+        closest: tuple[Gap, ...] | None = None
+        for part in parts:
+            gaps = self.gaps(part)
+            if not gaps:
+                return ()
+            closest = gaps if closest is None or len(gaps) < len(closest) else closest
+        step = closest[0].step if closest else Step.WHEN
+        terms = tuple(term for gap in closest or () for term in gap.terms)
+        return (Gap(step, f"({shown})", terms),)
+
+    def together(self, node: Within) -> tuple[Gap, ...]:
+        if self.window is not None:  # the outer window holds for what is in it
+            return self.gaps(node.part)
+        gaps = self.gaps(node.part)
+        if gaps and not excludes(node.part):
+            return gaps
+        for window in self.facts.windows(node.unit, node.count, self.spans(node.part)):
+            if not replace(self, window=window).gaps(node.part):
+                return ()
+        return gaps or (Gap(Step.WHEN, node.shown, tuple(wanted(node.part))),)
+
+    def in_window(self, spans: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
+        """Those of `spans`, which are in order of field and place, that lie in the window."""
+        if self.window is None:
+            return spans
+        name, start, end = self.window
+        first = bisect_left(spans, (_FIELDS[name], start), key=_place)
+        last = bisect_left(spans, (_FIELDS[name], end), lo=first, key=_place)
+        return tuple(span for span in spans[first:last] if span.end <= end)
+
+    def concept(self, term: Has) -> tuple[Gap, ...]:
+        statements: list[Evidence] = []
+        for concept in term.concepts:
+            spans = self.statements(concept, exact=term.exact)
+            if spans is None:
+                continue
+            if not spans or any(not self.is_apart(span) for span in spans):
+                return ()
+            statements += spans
+        if statements:
+            return (Gap(Step.NONE, self.apart_at(statements[0])),)
+        return (Gap(Step.WHEN, term.shown, (term,)),)
+
+    def statements(self, concept: Concept, *, exact: bool) -> tuple[Evidence, ...] | None:
+        """Where the entry says `concept` of this development, as far as this rule must know; None if it does not."""
+        if self.development is None:
+            return self.in_window(self.facts.mentions.get(concept, ())) or None
+        if self.window is not None and not self.has_evidence_here():
+            return None
+        if concept in concepts_of(self.development) or self.shares(concept):
+            return self.facts.stated(concept, self.development) if self.rule.apart else ()
+        if concept.kind is ConceptKind.ACTION and not exact and self.development.action in ABOUT_ANOTHER:
+            return self.facts.stated(concept, self.development) or None
+        if concept.kind is ConceptKind.TOPIC and not exact and self.development.topic in ACROSS:
+            return self.facts.named(concept, self.development) or None
+        return None
+
+    def shares(self, concept: Concept) -> bool:
+        """Whether the same act has this topic too, beside one that the rule asks for: a law on exchanges and miners."""
+        own = self.development
+        if own is None or concept.kind is not ConceptKind.TOPIC:
+            return False
+        others = (d for d in self.facts.reading.developments if d.topic == concept.name and _is_same_act(d, own))
+        return any(others) and Concept(ConceptKind.TOPIC, own.topic) in self.rule.topics_wanted
+
+    def has_evidence_here(self) -> bool:
+        """Whether the window holds, or lies in, something that the development was read from."""
+        if self.window is None or self.development is None:
+            return True
+        name, start, end = self.window
+        return any(e.field == name and e.start < end and start < e.end for e in self.development.evidence)
+
+    def words(self, term: Literal) -> tuple[Gap, ...]:
+        hits = self.in_window(self.facts.hits(term))
+        if any(not self.is_apart(hit) for hit in hits):
+            return ()
+        return (Gap(Step.NONE, self.apart_at(hits[0])),) if hits else (Gap(Step.WHEN, term.shown, (term,)),)
+
+    def is_apart(self, span: Evidence) -> bool:
+        return bool(self.rule.apart) and bool(self.apart_at(span))
+
+    def apart_at(self, span: Evidence) -> str:
+        """The excluded phrase that covers `span`, as shown; empty when none does."""
+        for cover in self.rule.apart:
+            for hit in self.facts.hits(cover):
+                if hit.field == span.field and hit.start <= span.start and span.end <= hit.end:
+                    return f"-{cover.shown}"
+        return ""
+
+    def evidence(self) -> tuple[Evidence, ...]:
+        """What of the entry's text made the terms of the rule hold."""
+        return self.spans(self.rule.whole)
+
+    def spans(self, condition: Condition) -> tuple[Evidence, ...]:
+        """Where the entry has the terms of `condition`, and what the development was read from."""
+        told = self.development
+        spans: list[Evidence] = [*told.quotes, *told.evidence] if told is not None else []
+        for term in wanted(condition):
+            if isinstance(term, Phrase | Run):
+                spans += [hit for hit in self.facts.hits(term) if not self.is_apart(hit)]
+            elif isinstance(term, Has) and self.development is None:
+                found = (span for concept in term.concepts for span in self.facts.mentions.get(concept, ()))
+                spans += [span for span in found if not self.is_apart(span)]
+        return tuple(spans)
+
+
+_MAX_EVIDENCE = 50
+_FIELDS = {"title": 0, "summary": 1, "content": 2}
+
+
+def _place(span: Evidence) -> tuple[int, int]:
+    return (_FIELDS.get(span.field, len(_FIELDS)), span.start)
+
+
+def _in_order(spans: Iterable[Evidence]) -> tuple[Evidence, ...]:
+    return tuple(sorted(set(spans), key=lambda span: (*_place(span), span.end))[:_MAX_EVIDENCE])
+
+
+# --- the verdict --------------------------------------------------------------------------------------------------
+
+_STEP_OF = {
+    ConceptKind.JURISDICTION: Step.JURISDICTIONS,
+    ConceptKind.TOPIC: Step.TOPICS,
+    ConceptKind.ACTION: Step.ACTIONS,
+    ConceptKind.STAGE: Step.STAGE,
+    ConceptKind.DIRECTION: Step.DIRECTION,
+}
+_OPEN = {ConceptKind.STAGE: Stage.NOT_APPLICABLE, ConceptKind.DIRECTION: Direction.NEUTRAL}
+"""The value of a development that says: the text leaves this open."""
+
+
+def judge(rule: Rule, facts: Facts) -> Match | NearMiss:
+    """Whether `rule` fires on the entry; if not, the first step that failed for what came nearest."""
+    if refused := _refused_at_once(rule, facts):
+        return refused
+    trials = tuple(Trial(rule, facts, development) for development in facts.reading.developments)
+    if rule.reach is Reach.MENTION:
+        trials = (Trial(rule, facts, None),)
+    judged = tuple((trial, trial.all_gaps()) for trial in trials)
+    fired = tuple(trial for trial, gaps in judged if not gaps)
+    if not fired:
+        return _near_miss(rule, judged)
+    return matched(rule, facts, fired)
+
+
+def matched(rule: Rule, facts: Facts, fired: Sequence[Trial]) -> Match:
+    """The match of a rule that fired on these trials."""
+    developments = tuple(trial.development for trial in fired if trial.development is not None)
+    return Match(
+        rule_id=rule.id,
+        digest=rule.digest,
+        severity=_severity(rule, developments, facts.entry),
+        developments=developments,
+        evidence=_in_order(span for trial in fired for span in trial.evidence()),
+        unclear=tuple(dict.fromkeys(name for trial in fired for name in trial.unclear())),
+    )
+
+
+def _severity(rule: Rule, developments: Iterable[Development], entry: Entry) -> Severity:
+    raised = (e.severity for e in rule.escalate for d in developments if _escalates(e, d, entry))
+    return max((rule.severity, *raised), key=lambda severity: severity.rank)
+
+
+def _escalates(escalation: Escalation, development: Development, entry: Entry) -> bool:
+    asked = (
+        (escalation.jurisdictions, development.jurisdiction),
+        (escalation.topics, development.topic),
+        (escalation.actions, development.action),
+        (escalation.stages, development.stage),
+        (escalation.directions, development.direction),
+        (escalation.tiers, entry.tier),
+    )
+    return all(not wanted or is_ in wanted for wanted, is_ in asked)
+
+
+def _refused_at_once(rule: Rule, facts: Facts) -> NearMiss | None:
+    """What keeps the rule from looking at the entry at all."""
+    if rule.status is not Status.ACTIVE:
+        return NearMiss(rule_id=rule.id, step=Step.STATUS, detail=f"the rule is {rule.status}")
+    if rule.languages and facts.reading.lang not in rule.languages:
+        detail = f"the entry is in {facts.reading.lang}; the rule reads {', '.join(rule.languages)}"
+        return NearMiss(rule_id=rule.id, step=Step.LANGUAGES, detail=detail)
+    if detail := disbelieved(rule.sources, facts.entry):
+        return NearMiss(rule_id=rule.id, step=Step.SOURCES, detail=detail)
+    if rule.reach is Reach.REPORTED and not facts.reading.developments:
+        detail = "the entry reports no development as news; scope: mention would ask for the words alone"
+        return NearMiss(rule_id=rule.id, step=Step.DEVELOPMENT, detail=detail, near=_mentioned(rule, facts))
+    return None
+
+
+def disbelieved(sources: Sources, entry: Entry) -> str:
+    """Why these sources leave the entry out; empty when they do not."""
+    if sources.tiers and entry.tier not in sources.tiers:
+        return f"the source is {entry.tier}; the rule believes {', '.join(sources.tiers)}"
+    names = [name for name in (entry.source.casefold(), urlsplit(entry.link).hostname or "") if name]
+    if hit := _named(sources.exclude, names):
+        return f"the source is excluded by {hit!r}"
+    if sources.include and not _named(sources.include, names):
+        return f"the source is none of {', '.join(sources.include)}"
+    return ""
+
+
+def _named(patterns: Iterable[str], names: Iterable[str]) -> str:
+    """The first pattern that names one of these outlets or hosts; a host also names its sub-domains."""
+    for pattern in patterns:
+        plain = pattern.casefold()
+        if any(fnmatchcase(name, plain) or name.endswith(f".{plain}") for name in names):
+            return pattern
+    return ""
+
+
+def _near_miss(rule: Rule, judged: tuple[tuple[Trial, tuple[Gap, ...]], ...]) -> NearMiss:
+    def distance(pair: tuple[Trial, tuple[Gap, ...]]) -> tuple[int, int]:
+        return (sum(gap.step is not Step.NONE for gap in pair[1]), len(pair[1]))
+
+    trial, gaps = min(judged, key=distance)
+    step = min((gap.step for gap in gaps), key=lambda step: step.rank)
+    shown = ", ".join(dict.fromkeys(gap.shown for gap in gaps if gap.step is step))
+    what = _WHAT.get(step, "no development of")
+    of = f" (nearest: {_said(trial.development)})" if trial.development is not None else ""
+    return NearMiss(rule_id=rule.id, step=step, detail=f"{what} {shown}{of}", near=_nearest(trial, gaps))
+
+
+_WHAT = {Step.WHEN: "missing:", Step.NONE: "removed by", Step.UNCLEAR: "the text leaves open:"}
+
+
+def _said(development: Development) -> str:
+    names = (development.jurisdiction, development.topic, development.action, development.direction, development.stage)
+    return " ".join(names)
+
+
+def _nearest(trial: Trial, gaps: Iterable[Gap]) -> tuple[Evidence, ...]:
+    """What the rule did find, and where the entry says the missing terms though not as the rule needs them."""
+    missing = [term for gap in gaps for term in gap.terms]
+    return _in_order((*trial.evidence(), *_places(missing, trial.facts)))
+
+
+def _mentioned(rule: Rule, facts: Facts) -> tuple[Evidence, ...]:
+    return _in_order(_places(wanted(rule.whole), facts))
+
+
+def _places(terms: Iterable[Has | IsNew | Literal], facts: Facts) -> Iterator[Evidence]:
+    for term in terms:
+        if isinstance(term, Has):
+            yield from (span for concept in term.concepts for span in facts.mentions.get(concept, ()))
+        elif not isinstance(term, IsNew):
+            yield from facts.hits(term)

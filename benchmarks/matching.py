@@ -25,7 +25,9 @@ from benchmarks.world import Wanted, World, make_rules, make_world
 from service.documents import parse_yaml
 from service.domain.developments import read
 from service.domain.model import Entry, Reading
-from service.domain.rules import Rule, Ruleset, parse_rules
+from service.domain.rule import Rule
+from service.domain.rulefile import parse_rules
+from service.domain.rules import Ruleset
 
 ROUNDS = 5
 BARS = {10_000: (12.0, 5.0), 50_000: (20.0, 6.0)}

@@ -15,6 +15,11 @@ from service.domain.model import Concept, ConceptKind
 
 Hit = tuple[int, int, Concept]
 
+_ABOUT_ANOTHER = (
+    "easing", "legislation", "consultation", "delay", "court-ruling",
+    "tax", "aml", "advertising", "payments", "banking", "sanctions-general", "trade", "privacy", "reserve", "fund-etf",
+)  # fmt: skip
+"""Acts and topics that are about others: a lifted ban, a tax on mining."""
 _DENSE = "\u4e00-\u9fff\uac00-\ud7a3"
 _WORD = re.compile(rf"[^\W_{_DENSE}]+")
 _HANGUL = re.compile("[\uac00-\ud7a3]")
@@ -50,14 +55,22 @@ def expected_matches(world: World, rules: Sequence[Wanted]) -> set[tuple[str, st
 
 
 def _mentions(text: str, table: dict[str, list[tuple[Concept, bool]]]) -> set[Concept]:
-    """The concepts whose phrases stand in the text; of one kind, a phrase within a longer one does not count."""
+    """The concepts whose phrases stand in the text; of one kind, a phrase within a longer one does not count, unless
+    the longer one is about such a thing: "lifts the ban", "crypto tax"."""
     by_kind: dict[ConceptKind, set[Hit]] = defaultdict(set)
     lower = text.lower()
     for start, end in (*_stretches_of_words(lower), *_stretches_of_letters(lower)):
         for concept, capital in table.get(lower[start:end], ()):
             if not (capital and text[start].islower()):
                 by_kind[concept.kind].add((start, end, concept))
-    return {concept for hits in by_kind.values() for _, _, concept in _longest(hits)}
+    return {concept for hits in by_kind.values() for _, _, concept in _told(hits)}
+
+
+def _told(hits: set[Hit]) -> list[Hit]:
+    longest = _longest(hits)
+    about = [hit for hit in longest if hit[2].name in _ABOUT_ANOTHER]
+    inside = {hit for hit in hits - set(about) if any(s <= hit[0] and hit[1] <= e for s, e, _ in about)}
+    return longest + _longest({hit for hit in inside if hit[2].name not in _ABOUT_ANOTHER})
 
 
 def _stretches_of_words(lower: str) -> Iterator[tuple[int, int]]:

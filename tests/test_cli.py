@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -190,3 +191,65 @@ class TestStored:
         (tmp_path / "data" / "secret.key").unlink()
         done = policywatch("keys", "list", folder=tmp_path)
         assert (done.returncode, "restore the file" in done.stderr) == (1, True)
+
+
+RULES = """\
+- id: cn-ban
+  match: China + stablecoin + ban
+  review-by: "2020-01-01"
+  owner: team-a
+  tests:
+    - text: China bans stablecoins
+      expect: {fire: true, jurisdictions: [CN]}
+    - text: Japan bans stablecoins
+      expect: {fire: false, because: when}
+"""
+
+
+class TestRules:
+    @pytest.fixture
+    def folder(self, tmp_path: Path) -> Path:
+        (tmp_path / "own.yaml").write_text(RULES)
+        return tmp_path
+
+    def test_show_spells_a_rule_out_in_every_language(self, folder: Path) -> None:
+        done = policywatch("rules", "show", "cn-ban", "--rules", "own.yaml", folder=folder)
+        assert done.returncode == 0
+        for phrase in ("own.yaml:1", "中国", "стейблкоин", "금지", "owner: team-a"):
+            assert phrase in done.stdout
+        made = policywatch("rules", "show", 'GCC + "Project Falcon" -oil', "--json", folder=folder)
+        terms = {term["term"]: term for term in json.loads(made.stdout)["terms"]}
+        assert set(terms["GCC"]["concepts"]) == {
+            f"jurisdiction:{code}" for code in ("AE", "BH", "KW", "OM", "QA", "SA")
+        }
+        assert (terms["oil"]["excluded"], terms['"Project Falcon"']["note"]) == (True, "words: Project Falcon")
+
+    @pytest.mark.parametrize(("wanted", "said"), [("nothing", "there is no rule 'nothing'"), ("a + (b", "not closed")])
+    def test_show_says_what_is_wrong(self, folder: Path, wanted: str, said: str) -> None:
+        done = policywatch("rules", "show", wanted, folder=folder)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert said in done.stderr
+
+    def test_tests_pass_and_are_written_as_junit(self, folder: Path) -> None:
+        done = policywatch("rules", "test", "own.yaml", "--junit", "out.xml", folder=folder)
+        assert (done.returncode, done.stdout.strip()) == (0, "2 of 2 tests pass, 1 rules")
+        suite = ElementTree.parse(folder / "out.xml").getroot()
+        assert (suite.get("tests"), suite.get("failures")) == ("2", "0")
+
+    def test_a_failing_test_is_told_with_what_was_read_and_its_rule_is_not_used(self, folder: Path) -> None:
+        (folder / "own.yaml").write_text(RULES.replace("jurisdictions: [CN]", "jurisdictions: [KZ]"))
+        done = policywatch("rules", "test", "own.yaml", "--junit", "out.xml", folder=folder)
+        assert done.returncode == 1
+        assert "own.yaml:6: a test of 'cn-ban' fails: it fires on jurisdictions CN, not KZ" in done.stderr
+        assert "the text reads as: CN stablecoin ban tightening" in done.stderr
+        assert ElementTree.parse(folder / "out.xml").getroot().get("failures") == "1"
+        assert policywatch("rules", "check", "own.yaml", folder=folder).returncode == 1
+        matched = policywatch("match", "--rules", "own.yaml", folder=folder, stdin=json.dumps(ENTRY))
+        assert "a test of 'cn-ban' fails" in matched.stderr
+
+    def test_a_review_that_is_overdue_is_a_reminder_and_no_problem(self, folder: Path) -> None:
+        (folder / "config.yaml").write_text("rules: {packs: [], paths: [own.yaml]}")
+        done = policywatch("check", folder=folder)
+        assert done.returncode == 0
+        assert "own.yaml:1: rule 'cn-ban': team-a wanted to review it by 2020-01-01" in done.stderr
+        assert json.loads(policywatch("check", "--json", folder=folder).stdout)["reminders"][0]["where"] == "own.yaml:1"

@@ -436,9 +436,8 @@ async def test_rule_files_are_read_again_when_they_change_and_a_fault_leaves_the
 async def test_a_rule_that_stays_silent_for_longer_than_it_expects_is_reported(
     line: Line, use: Callable[[str], None]
 ) -> None:
-    use(
-        "- {id: bans, match: ban, expect: at least 1 per 30d}\n- {id: drones, match: drone*, expect: at least 1 per 30d}"
-    )
+    expect = "expect: at least 1 per 30d"
+    use(f"- {{id: bans, match: ban, {expect}}}\n- {{id: drones, match: drone*, {expect}}}")
     a_feed(line, "/a.xml", BAN)
     await line.run()
     assert line.service.problems == ()

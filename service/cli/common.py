@@ -112,6 +112,6 @@ def add_row(table: Table, *cells: str) -> None:
     table.add_row(*(Text("".join(sign for sign in cell if sign.isprintable())) for cell in cells))
 
 
-def print_problems(problems: Iterable[Problem]) -> None:
+def print_problems(problems: Iterable[Problem], *, style: str = "red") -> None:
     for problem in problems:
-        err.print(str(problem), style="red", markup=False, highlight=False, soft_wrap=True)
+        err.print(str(problem), style=style, markup=False, highlight=False, soft_wrap=True)

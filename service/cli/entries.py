@@ -26,7 +26,7 @@ T = TypeVar("T")
 def annotate(files: EntriesArgument = None) -> None:
     """Read JSONL entries: their developments with evidence, and the story each belongs to."""
     lexicon = load_lexicon()
-    placer = _Placer()
+    placer = Placer()
     with entries_in(files) as found:
         for entry, _ in in_order(found):
             reading = read(entry, lexicon)
@@ -77,7 +77,7 @@ def _matched(entry: Entry, rulebook: Rulebook, *, why: bool) -> dict[str, Any]:
 def stories(files: EntriesArgument = None) -> None:
     """Place JSONL entries, with or without developments, in stories, in published order."""
     lexicon = load_lexicon()
-    placer = _Placer()
+    placer = Placer()
     with entries_in(files) as found:
         for entry, given in in_order(found):
             reading = read(entry, lexicon)
@@ -147,7 +147,7 @@ def _sandboxed(
             box.close()
 
 
-class _Placer:
+class Placer:
     """Stories in memory, by the same pure decision as in the service."""
 
     def __init__(self) -> None:

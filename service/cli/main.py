@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from service import __version__, logs
 from service.cli import entries, lists
-from service.cli.common import ConfigOption, JsonOption, err, out, print_problems
+from service.cli.common import ConfigOption, JsonOption, err, out, plain, print_problems
+from service.cli.evaluate import evaluate_labels
 from service.cli.rules import rules
+from service.cli.show import show_rule
 from service.config import Rulebook, Settings, example, load, load_rulebook
 from service.domain.model import Invalid, Problem, ServiceError
+from service.domain.rule import overdue
 
 app = typer.Typer(
     name="policywatch",
@@ -25,6 +29,8 @@ app = typer.Typer(
 )
 for command in (entries.annotate, entries.match, entries.stories, entries.parse, entries.extract):
     app.command()(command)
+app.command("evaluate")(evaluate_labels)
+rules.command("show")(show_rule)
 for name, group in (
     ("feeds", lists.feeds),
     ("keys", lists.keys),
@@ -85,21 +91,25 @@ def check(
         print(example(), end="")
         return
     problems: list[Problem] = []
+    reminders: list[Problem] = []
     count = 0
     try:
         settings = load(config)
         rulebook = load_rulebook(settings.rules)
         count = len(rulebook.ruleset.rules)
         problems.extend(rulebook.problems)
+        reminders.extend(overdue(rulebook.ruleset.rules, datetime.now(UTC).date()))
         problems.extend(_subscription_problems(settings, rulebook))
     except Invalid as exc:
         problems.extend(exc.problems)
     if as_json:
-        rows = [{"where": p.where, "what": p.what, "hint": p.hint} for p in problems]
-        print(json.dumps({"ok": not problems, "rules": count, "problems": rows}, ensure_ascii=False))
-    elif problems:
-        print_problems(problems)
-    else:
+        rows, reminding = [plain(p) for p in problems], [plain(p) for p in reminders]
+        whole = {"ok": not problems, "rules": count, "problems": rows, "reminders": reminding}
+        print(json.dumps(whole, ensure_ascii=False))
+        raise typer.Exit(1 if problems else 0)
+    print_problems(problems)
+    print_problems(reminders, style="yellow")
+    if not problems:
         out.print(f"All is well: {count} rules.", style="green")
     if problems:
         raise typer.Exit(1)

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 from babel import Locale
 
+from service.domain.condition import ABOUT_ANOTHER, ACROSS
 from service.domain.document import Node, unknown_keys
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Problem, Stage, Topic
 from service.domain.rivals import Claim, Hit, settle
@@ -40,6 +41,7 @@ class Role(StrEnum):
     BODY = "body"
     OWN = "own"
     TRAP = "trap"
+    KEYWORD = "keyword"  # names the concept in a rule, not in a text: "enforcement", "bills", "fine"
 
 
 class Cue(StrEnum):
@@ -61,13 +63,22 @@ class Cue(StrEnum):
     AUTHORITY = "authority"
 
 
+_UNKNOWN = ""
+"""The language of a text in none that is known."""
+_UNSPOKEN = frozenset({Role.TRAP, Role.KEYWORD})
+"""Roles whose phrases do not say the concept in a text."""
 _WORLD = frozenset({"EU", "INTL"})
 _NOT_PLACES = frozenset(("EZ", "UN", "XA", "XB", "QO", "ZZ", "AC", "TA", "CP", "DG", "EA", "IC", "CQ"))
 _ROLE_KEYS: Mapping[str, Role] = {
     "names": Role.NAME, "people": Role.PEOPLE, "capital": Role.CAPITAL, "parts": Role.PART, "leaders": Role.LEADER,
     "bodies": Role.BODY, "own": Role.OWN, "traps": Role.TRAP,
 }  # fmt: skip
-_PHRASE_KEYS: Mapping[str, Role] = {"phrases": Role.STRONG, "weak": Role.WEAK, "traps": Role.TRAP}
+_PHRASE_KEYS: Mapping[str, Role] = {
+    "phrases": Role.STRONG,
+    "weak": Role.WEAK,
+    "traps": Role.TRAP,
+    "keywords": Role.KEYWORD,
+}
 _SECTIONS: Mapping[str, tuple[ConceptKind, type[StrEnum] | None]] = {
     "jurisdictions": (ConceptKind.JURISDICTION, None),
     "topics": (ConceptKind.TOPIC, Topic),
@@ -208,21 +219,26 @@ def _capitals(text: str) -> int:
 class Lexicon:
     """Immutable: build once, read from any thread."""
 
-    __slots__ = ("_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
+    __slots__ = ("_about", "_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
 
     def __init__(self, phrases: Iterable[_Phrase]) -> None:
         ordered = sorted(set(phrases), key=lambda p: (p.concept, p.lang, p.role, p.text))
         spoken: dict[Concept, list[tuple[str, str]]] = defaultdict(list)
         for phrase in ordered:
-            spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role is not Role.TRAP))
+            spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role not in _UNSPOKEN))
         self._by_concept = {concept: tuple(found) for concept, found in spoken.items()}
         self.names: tuple[Concept, ...] = tuple(self._by_concept)
         content = "\n".join(f"{p.concept}\t{p.lang}\t{p.role}\t{p.text}" for p in ordered)
         self.version: str = hashlib.sha256(content.encode()).hexdigest()[:16]
-        self._senses = tuple(sorted({(phrase.concept, phrase.role) for phrase in ordered}))
+        one = {concept: concept for concept in self.names}  # so that looking one up is told by identity
+        senses = sorted({(phrase.concept, phrase.role) for phrase in ordered})
+        self._senses = tuple((one.get(concept, concept), role) for concept, role in senses)
         numbers = {concept: number for number, concept in enumerate(sorted({concept for concept, _ in self._senses}))}
         kinds = list(ConceptKind)
         self._claims = tuple(Claim(numbers[c], kinds.index(c.kind), role is Role.TRAP) for c, role in self._senses)
+        about = {Concept(ConceptKind.ACTION, action) for action in ABOUT_ANOTHER}
+        about |= {Concept(ConceptKind.TOPIC, topic) for topic in ACROSS}
+        self._about = frozenset(number for number, (concept, _) in enumerate(self._senses) if concept in about)
         table: dict[Phrase, list[_Pattern]] = {}
         for sought, pattern in _patterns(ordered, self._senses):
             table.setdefault(sought, []).append(pattern)
@@ -231,7 +247,7 @@ class Lexicon:
         self._heard: dict[str | None, tuple[_Heard | None, ...]] = {None: self._hear(None)}
 
     def _hear(self, lang: str | None) -> tuple[_Heard | None, ...]:
-        """What each phrase means in a text of `lang`, None for nothing; equal meanings are one object."""
+        """What each phrase means in a text of `lang` (None: in a rule), None for nothing; equal meanings are one."""
         once: dict[_Heard, _Heard] = {}
         heard: list[_Heard | None] = []
         speaks = _speaks(lang)
@@ -273,16 +289,17 @@ class Lexicon:
     def lookup(self, phrase: str) -> tuple[Concept, ...]:
         """What a word or phrase means on its own, in any language and case; () when the lexicon does not know it.
 
-        Jurisdictions, topics and actions; a stage where it means none of these.
+        Jurisdictions, topics and actions; a stage where it means none of these; and whatever it is a keyword of.
         """
         phrase = phrase.strip()
         folded = fold(phrase)
         whole = (0, -len(folded.text))
-        senses = {sense for start, back, sense, _ in self._hits(folded, phrase, None) if (start, back) == whole}
-        found = {c for c, role in map(self._senses.__getitem__, senses) if role not in (Role.TRAP, Role.OWN)}
+        numbers = {sense for start, back, sense, _ in self._hits(folded, phrase, None) if (start, back) == whole}
+        senses = [self._senses[number] for number in numbers]
+        found = {concept for concept, role in senses if role not in (Role.TRAP, Role.OWN, Role.KEYWORD)}
         acts = (ConceptKind.JURISDICTION, ConceptKind.TOPIC, ConceptKind.ACTION)
         plain = {c for c in found if c.kind in acts} or {c for c in found if c.kind is ConceptKind.STAGE}
-        return tuple(sorted(plain))
+        return tuple(sorted(plain | {concept for concept, role in senses if role is Role.KEYWORD}))
 
     def phrases(self, concept: Concept) -> tuple[tuple[str, str], ...]:
         """The phrases of a concept as (language, phrase), as written in the lexicon; traps left out."""
@@ -291,21 +308,42 @@ class Lexicon:
     def annotate(self, text: str, lang: str) -> tuple[Annotation, ...]:
         """The concepts in `text`, read as `lang`, in order of place; spans are of `text` itself."""
         folded = fold(text)
+        return self._shown(settle(self._hits(folded, text, lang), self._claims), folded)
+
+    def mentions(self, text: str, lang: str) -> tuple[Annotation, ...]:
+        """The concepts in `text`, those included that a longer phrase is about: the ban in "lifts the ban"."""
+        folded = fold(text)
+        hits = self._hits(folded, text, lang)
+        stand = settle(hits, self._claims)
+        covers = [hit for hit in stand if hit[2] in self._about]
+        if covers and len(hits) > len(stand) and (inside := settle(self._inside(covers, hits), self._claims)):
+            stand = sorted({*stand, *inside})
+        return self._shown(stand, folded)
+
+    def _inside(self, covers: Iterable[Hit], hits: Iterable[Hit]) -> list[Hit]:
+        """What lies within what is about it: of its kind, and not itself about another thing."""
+        rest = [(hit, self._claims[hit[2]].kind) for hit in hits if hit[2] not in self._about]
+        found: list[Hit] = []
+        for start, back, sense, _ in covers:
+            kind = self._claims[sense].kind
+            found += [hit for hit, own in rest if start <= hit[0] and back <= hit[1] and own == kind]
+        return found
+
+    def _shown(self, hits: Iterable[Hit], folded: Folded) -> tuple[Annotation, ...]:
         notes = []
-        for start, back, sense, _ in settle(self._hits(folded, text, lang), self._claims):
+        for start, back, sense, _ in hits:
             concept, role = self._senses[sense]
             begin, end = folded.origin(start, -back) if folded.uneven else (start, -back)
             notes.append(Annotation(concept, begin, end, role))
         return tuple(notes)
 
     def _hits(self, folded: Folded, text: str, lang: str | None) -> list[Hit]:
-        """All hits in the folded text before any rivalry between them is settled; without a language, in any case."""
+        """All hits before any rivalry between them is settled; without a language, those of a rule's words."""
         hits: list[Hit] = []
         pieces: dict[tuple[_Phrase, int], list[tuple[int, int]]] = defaultdict(list)
         begun: dict[_Phrase, _Pattern] = {}
-        for heard, start, end, stop in self._scanner.find(
-            folded.text, self._heard_in(lang if lang in LANGUAGES else None)
-        ):
+        heard_in = self._heard_in(lang if lang is None or lang in LANGUAGES else _UNKNOWN)
+        for heard, start, end, stop in self._scanner.find(folded.text, heard_in):
             for sense in heard.senses:
                 hits.append((start, -stop, sense, ()))
             for pattern in heard.patterns:
@@ -331,9 +369,15 @@ class Lexicon:
 
 
 def _speaks(lang: str | None) -> Callable[[_Phrase], bool]:
-    """Whether a phrase may stand in a text of `lang`; in one of an unknown language any may."""
-    heard = _heard_in(lang) if lang is not None else frozenset()
-    return lambda phrase: lang is None or phrase.lang == lang or (phrase.lang in heard and phrase.role is not Role.OWN)
+    """Whether a phrase may stand in a text of `lang`: any in one of an unknown language; in a rule, keywords too."""
+    if lang is None:
+        return lambda phrase: True
+    if lang == _UNKNOWN:
+        return lambda phrase: phrase.role is not Role.KEYWORD
+    heard, no_guest = _heard_in(lang), (Role.OWN, Role.KEYWORD)
+    return lambda phrase: (
+        phrase.role is not Role.KEYWORD if phrase.lang == lang else phrase.lang in heard and phrase.role not in no_guest
+    )
 
 
 def _heard_in(lang: str) -> frozenset[str]:
@@ -401,7 +445,7 @@ def _read_section(
             for role, phrase in _read_phrases(kind, entry, problems):
                 concept = Concept(kind, str(name))
                 text = str(phrase.value)
-                key = (concept, lang, ("trap " if role is Role.TRAP else "") + fold(text).text, _capitals(text))
+                key = (concept, lang, (f"{role} " if role in _UNSPOKEN else "") + fold(text).text, _capitals(text))
                 if key in seen:
                     what = f"{phrase.value!r} is given twice for {concept} in {lang}"
                     problems.append(Problem(where=phrase.where, what=what, hint=f"first at {seen[key]}"))

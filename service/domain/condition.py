@@ -79,6 +79,16 @@ NEW_STAGES = frozenset(
 # What they are about is in their evidence.
 ABOUT_ANOTHER = frozenset({Action.EASING, Action.LEGISLATION, Action.CONSULTATION, Action.DELAY, Action.COURT_RULING})
 
+# What a law threatens is not what it is about: its fines are no enforcement.
+_ONLY_THREATENED = frozenset({Action.ENFORCEMENT, Action.WARNING, Action.STATISTICS})
+
+
+def may_be_about(act: Action, other: str) -> bool:
+    """Whether an act of this kind can be about the other kind of act."""
+    measure = act in (Action.LEGISLATION, Action.CONSULTATION)
+    return act in ABOUT_ANOTHER and not (measure and other in _ONLY_THREATENED)
+
+
 # Topics that say what kind of duty it is, not what it falls upon: a tax on mining has the topic tax.
 ACROSS = frozenset(
     {
@@ -143,16 +153,21 @@ def show(condition: Condition) -> str:
 
 def wanted(condition: Condition) -> Iterator[Has | IsNew | Literal]:
     """The terms that the condition looks for, without those that it excludes."""
+    return (term for term, excluded in terms_of(condition) if not excluded)
+
+
+def terms_of(condition: Condition, *, excluded: bool = False) -> Iterator[tuple[Has | IsNew | Literal, bool]]:
+    """Every term, with whether it must not be there."""
     match condition:
         case All(parts) | AnyOf(parts):
             for part in parts:
-                yield from wanted(part)
+                yield from terms_of(part, excluded=excluded)
         case Within(part):
-            yield from wanted(part)
-        case Not():
-            return
+            yield from terms_of(part, excluded=excluded)
+        case Not(part):
+            yield from terms_of(part, excluded=not excluded)
         case _:
-            yield condition
+            yield condition, excluded
 
 
 def excludes(condition: Condition) -> bool:

@@ -239,10 +239,20 @@ def _official(clause: Clause) -> bool:
     return any(n.role in roles for n in clause.of(ConceptKind.JURISDICTION))
 
 
+_PLACE = re.compile(r"(?<!^)\b(?:in|en|em|im|au|aux|в|у|w|di|tại|ở)\s$", re.IGNORECASE)
+"""What makes a country's name the place of an act, and not who acts: "a developer in Peru buys bitcoin"."""
+
+
 def _state_acts(clause: Clause) -> bool:
-    """Whether a country's name stands before the word for what is done: "Bolivia ends ten-year ban"."""
-    names = [n.start for n in clause.of(ConceptKind.JURISDICTION) if n.role is Role.NAME]
-    return bool(names) and any(n.start > names[0] for n in _act_words(clause))
+    """Whether a country's or a region's name stands before the word for what is done: "Bolivia ends ten-year ban"."""
+    named = [n for n in clause.of(ConceptKind.JURISDICTION) if n.role in (Role.NAME, Role.PART)]
+    subjects = [n.start for n in named if not _PLACE.search(clause.text, 0, n.start - clause.start)]
+    names = [n.start for n in named]
+    return any(
+        n.start > start
+        for n in _act_words(clause)
+        for start in (subjects if n.concept.name == Action.ADOPTION else names)[:1]
+    )
 
 
 # --- clauses and acts ---------------------------------------------------------------------------------------------
@@ -255,9 +265,16 @@ _YEAR = re.compile(
 """A year that dates something ("in 2021", "2021年"), not one that names it ("a 2020 resolution")."""
 
 
+def _meanwhile(clause: Clause) -> Iterator[int]:
+    """Where another's act begins that is told along with the first: "funds sell bitcoin as US raises tariffs"."""
+    for note in clause.of(ConceptKind.JURISDICTION):
+        if clause.text[: note.start - clause.start].endswith((" as ", " while ")):
+            yield note.start - clause.start
+
+
 def _parts(clause: Clause) -> tuple[Clause, ...]:
     """A sentence in its clauses; an annotation belongs to the clause in which it begins."""
-    borders = [0, *(m.end() for m in _BORDER.finditer(clause.text)), len(clause.text)]
+    borders = sorted({0, *(m.end() for m in _BORDER.finditer(clause.text)), *_meanwhile(clause), len(clause.text)})
     if len(borders) == 2:
         return (clause,)
     parts = []
@@ -488,8 +505,13 @@ def _without_foreign_bodies(named: list[tuple[Clause, Annotation]]) -> list[tupl
 
 def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation | None]:
     fixed = FIXED_STAGE.get(act.action)
-    if fixed is not None:
+    if fixed is not None and act.action is not Action.APPROVAL:
         return fixed, None, None
+    if hearsay := _stage_words(_whole_sentence(article, act), Stage.RUMOURED):
+        return Stage.RUMOURED, *hearsay[0]
+    if fixed is not None:
+        weighed = _stage_words(act.clause, Stage.CONSIDERING)
+        return (Stage.CONSIDERING, *weighed[0]) if weighed else (fixed, None, None)
     for clauses in ((act.clause,), article.title, *((c,) for c in article.lead[:2])):
         found = [(c, n) for c in clauses for n in c.of(ConceptKind.STAGE)]
         if found:
@@ -498,6 +520,16 @@ def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation
     if act.action is Action.LEGISLATION:
         return Stage.PROPOSED, None, None
     return Stage.IN_FORCE, None, None
+
+
+def _stage_words(clause: Clause, stage: Stage) -> list[tuple[Clause, Annotation]]:
+    return [(clause, n) for n in clause.of(ConceptKind.STAGE) if n.concept.name == stage]
+
+
+def _whole_sentence(article: Article, act: Act) -> Clause:
+    """The sentence of the act, of which the act's clause may be a part."""
+    own = (act.clause.field, act.clause.sentence)
+    return next((c for c in article.core if (c.field, c.sentence) == own), act.clause)
 
 
 def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]]) -> tuple[Clause, Annotation]:
@@ -510,13 +542,16 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
     if article.lang in VERB_LAST and (after := [pair for pair in own if pair[1].start >= act.word.start]):
         return after[-1]
     before = [(c, n) for c, n in own if n.start <= act.word.start]
+    if before and before[0][1].concept.name == Stage.WITHDRAWN:  # "withdraws its draft law": the draft is what goes
+        return before[0]
     return min(before or found, key=lambda cn: STAGE_WEIGHT.index(Stage(cn[1].concept.name)))
 
 
-def _direction(article: Article, act: Act, topic: Topic) -> Direction:
+def _direction(article: Article, act: Act, topic: Topic, stage: Stage) -> Direction:
     fixed = FIXED_DIRECTION.get(act.action)
     if fixed is not None:
-        return fixed
+        undone = act.action is Action.ADOPTION and stage is Stage.WITHDRAWN  # "scraps bitcoin as legal tender"
+        return Direction.TIGHTENING if undone else fixed
     if act.action is Action.LEGISLATION and topic is Topic.CRYPTO_GENERAL:
         return Direction.NEUTRAL
     words = [n.concept.name for c in (act.clause, *article.core) for n in c.of(ConceptKind.DIRECTION)]
@@ -566,7 +601,7 @@ def _development(article: Article, act: Act, actor: Actor, topic: Topic) -> Deve
         jurisdiction=actor.name,
         topic=topic,
         action=act.action,
-        direction=_direction(article, act, topic),
+        direction=_direction(article, act, topic, stage),
         stage=stage,
         evidence=tuple(dict.fromkeys(_evidence(article.entry, c, n) for c, n in words if c and n)),
         quotes=tuple(_quote(article.entry, c) for c in (act.clause, *_confirming(article, act, topic))),

@@ -16,7 +16,6 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from service.domain.condition import (
-    ABOUT_ANOTHER,
     ACROSS,
     NEW_STAGES,
     All,
@@ -28,6 +27,7 @@ from service.domain.condition import (
     Unit,
     Within,
     excludes,
+    may_be_about,
     show,
     wanted,
 )
@@ -66,7 +66,7 @@ class Lexicon(Meanings, Protocol):
 
     @property
     def version(self) -> str: ...
-    def annotate(self, text: str, lang: str) -> Iterable[Annotated]: ...
+    def mentions(self, text: str, lang: str) -> Iterable[Annotated]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +78,10 @@ class Gap:
     terms: tuple[Has | IsNew | Literal, ...] = ()
 
 
+Place = tuple[int, int, int]
+"""A stretch of an entry: the number of its field in reading order, and from where to where in it."""
+
+_FIELDS = ("title", "summary", "content")
 _HALVES = re.compile("[\ud800-\udfff]")
 
 
@@ -87,22 +91,40 @@ class Facts:
     def __init__(self, entry: Entry, reading: Reading, lexicon: Lexicon) -> None:
         self.entry, self.reading, self.lexicon = entry, reading, lexicon
         self._hits: dict[Literal, tuple[Evidence, ...]] = {}
+        self._evidence: dict[Place, Evidence] = {}
 
     @cached_property
     def texts(self) -> tuple[Text, ...]:
-        return texts_of(self.entry)
+        return texts_of(self.entry, self.reading.lang)
+
+    @cached_property
+    def places(self) -> Mapping[Concept, Sequence[Place]]:
+        """Where in the entry the lexicon finds each concept, in order."""
+        found: dict[Concept, list[Place]] = {}
+        for number, field in enumerate(_FIELDS):
+            text = _whole(getattr(self.entry, field))
+            for note in self.lexicon.mentions(text, self.reading.lang) if text else ():
+                found.setdefault(note.concept, []).append((number, note.start, note.end))
+        return found
 
     @cached_property
     def mentions(self) -> Mapping[Concept, tuple[Evidence, ...]]:
         """Every concept that the lexicon finds anywhere in the entry."""
-        found: dict[Concept, list[Evidence]] = {}
-        for text in self.texts:
-            whole = _HALVES.sub("\ufffd", text.original)  # a lexicon reads text that UTF-8 can hold
-            for note in self.lexicon.annotate(whole, self.reading.lang):
-                span = text.original[note.start : note.end]
-                evidence = Evidence(field=text.field, start=note.start, end=note.end, text=span)
-                found.setdefault(note.concept, []).append(evidence)
-        return {concept: tuple(spans) for concept, spans in found.items()}
+        return {concept: tuple(map(self.at, places)) for concept, places in self.places.items()}
+
+    def at(self, place: Place) -> Evidence:
+        """What stands there; one object for each place."""
+        known = self._evidence.get(place)
+        if known is None:
+            number, start, end = place
+            field = _FIELDS[number]
+            text = getattr(self.entry, field)[start:end]
+            known = self._evidence[place] = Evidence(field=field, start=start, end=end, text=text)
+        return known
+
+    def in_order(self, places: Iterable[Place]) -> tuple[Evidence, ...]:
+        """What stands at these places as the evidence of a match: in reading order, nothing twice, within bounds."""
+        return tuple(map(self.at, sorted(set(places))[:_MAX_EVIDENCE]))
 
     def windows(self, unit: Unit, count: int, starts: Iterable[Evidence]) -> Iterator[_Window]:
         """The stretches in which terms may stand together; of counted words, those that begin at one of `starts`."""
@@ -132,6 +154,11 @@ class Facts:
         """The mentions of `concept` in the sentences that tell of `development`."""
         told = (*development.quotes, *development.evidence)
         return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in told))
+
+
+def _whole(text: str) -> str:
+    """The text without half letters: a lexicon reads what UTF-8 can hold."""
+    return text if text.isascii() else _HALVES.sub("\ufffd", text)
 
 
 _Window = tuple[str, int, int]
@@ -243,8 +270,8 @@ class Trial:
         if self.window is None:
             return spans
         name, start, end = self.window
-        first = bisect_left(spans, (_FIELDS[name], start), key=_place)
-        last = bisect_left(spans, (_FIELDS[name], end), lo=first, key=_place)
+        first = bisect_left(spans, (_NUMBER_OF[name], start), key=_place)
+        last = bisect_left(spans, (_NUMBER_OF[name], end), lo=first, key=_place)
         return tuple(span for span in spans[first:last] if span.end <= end)
 
     def concept(self, term: Has) -> tuple[Gap, ...]:
@@ -268,7 +295,8 @@ class Trial:
             return None
         if concept in concepts_of(self.development) or self.shares(concept):
             return self.facts.stated(concept, self.development) if self.rule.apart else ()
-        if concept.kind is ConceptKind.ACTION and not exact and self.development.action in ABOUT_ANOTHER:
+        about = concept.kind is ConceptKind.ACTION and may_be_about(self.development.action, concept.name)
+        if about and not exact:
             return self.facts.stated(concept, self.development) or None
         if concept.kind is ConceptKind.TOPIC and not exact and self.development.topic in ACROSS:
             return self.facts.named(concept, self.development) or None
@@ -324,11 +352,11 @@ class Trial:
 
 
 _MAX_EVIDENCE = 50
-_FIELDS = {"title": 0, "summary": 1, "content": 2}
+_NUMBER_OF = {field: number for number, field in enumerate(_FIELDS)}
 
 
 def _place(span: Evidence) -> tuple[int, int]:
-    return (_FIELDS.get(span.field, len(_FIELDS)), span.start)
+    return (_NUMBER_OF.get(span.field, len(_FIELDS)), span.start)
 
 
 def _in_order(spans: Iterable[Evidence]) -> tuple[Evidence, ...]:
@@ -350,16 +378,20 @@ _OPEN = {ConceptKind.STAGE: Stage.NOT_APPLICABLE, ConceptKind.DIRECTION: Directi
 
 def judge(rule: Rule, facts: Facts) -> Match | NearMiss:
     """Whether `rule` fires on the entry; if not, the first step that failed for what came nearest."""
-    if refused := _refused_at_once(rule, facts):
+    if refused := refused_at_once(rule, facts):
         return refused
-    trials = tuple(Trial(rule, facts, development) for development in facts.reading.developments)
-    if rule.reach is Reach.MENTION:
-        trials = (Trial(rule, facts, None),)
-    judged = tuple((trial, trial.all_gaps()) for trial in trials)
+    judged = tuple((trial, trial.all_gaps()) for trial in trials_of(rule, facts))
     fired = tuple(trial for trial, gaps in judged if not gaps)
     if not fired:
         return _near_miss(rule, judged)
     return matched(rule, facts, fired)
+
+
+def trials_of(rule: Rule, facts: Facts) -> tuple[Trial, ...]:
+    """What the rule is held against: each development that is reported, or the mentions as a whole."""
+    if rule.reach is Reach.MENTION:
+        return (Trial(rule, facts, None),)
+    return tuple(Trial(rule, facts, development) for development in facts.reading.developments)
 
 
 def matched(rule: Rule, facts: Facts, fired: Sequence[Trial]) -> Match:
@@ -392,7 +424,7 @@ def _escalates(escalation: Escalation, development: Development, entry: Entry) -
     return all(not wanted or is_ in wanted for wanted, is_ in asked)
 
 
-def _refused_at_once(rule: Rule, facts: Facts) -> NearMiss | None:
+def refused_at_once(rule: Rule, facts: Facts) -> NearMiss | None:
     """What keeps the rule from looking at the entry at all."""
     if rule.status is not Status.ACTIVE:
         return NearMiss(rule_id=rule.id, step=Step.STATUS, detail=f"the rule is {rule.status}")
@@ -426,6 +458,14 @@ def _named(patterns: Iterable[str], names: Iterable[str]) -> str:
         if any(fnmatchcase(name, plain) or name.endswith(f".{plain}") for name in names):
             return pattern
     return ""
+
+
+def match_of(rule: Rule, facts: Facts) -> Match | None:
+    """What `judge` says if the rule fires, and None otherwise: without working out why not."""
+    if refused_at_once(rule, facts):
+        return None
+    fired = tuple(trial for trial in trials_of(rule, facts) if not trial.all_gaps())
+    return matched(rule, facts, fired) if fired else None
 
 
 def _near_miss(rule: Rule, judged: tuple[tuple[Trial, tuple[Gap, ...]], ...]) -> NearMiss:

@@ -357,6 +357,8 @@ class ClaimedEntry:
 
 
 class ConceptKind(StrEnum):
+    __hash__ = str.__hash__  # an enum's own hash is slow, and concepts are looked up everywhere
+
     JURISDICTION = "jurisdiction"
     TOPIC = "topic"
     ACTION = "action"

@@ -28,21 +28,26 @@ def settle(hits: list[Hit], claims: Sequence[Claim]) -> list[Hit]:
     cluster: list[Hit] = []
     reach = 0
     for hit in sorted(hits):
-        if hit[0] >= reach:
-            if cluster:
-                stand += _winners(cluster, claims)
-            cluster = [hit]
-            reach = -hit[1]
-        else:
+        if hit[0] < reach:
             cluster.append(hit)
-            reach = max(reach, -hit[1])
-    return stand + _winners(cluster, claims)
+            if -hit[1] > reach:
+                reach = -hit[1]
+            continue
+        if len(cluster) > 1:
+            stand += _winners(cluster, claims)
+        elif cluster and not claims[cluster[0][2]].is_trap:
+            stand.append(cluster[0])
+        cluster = [hit]
+        reach = -hit[1]
+    if len(cluster) > 1:
+        stand += _winners(cluster, claims)
+    elif cluster and not claims[cluster[0][2]].is_trap:
+        stand.append(cluster[0])
+    return stand
 
 
 def _winners(cluster: list[Hit], claims: Sequence[Claim]) -> list[Hit]:
     """Those that stand of hits that overlap: all of them, mostly, as they are of different kinds."""
-    if len(cluster) == 1:
-        return [] if claims[cluster[0][2]].is_trap else cluster
     claimed = [claims[hit[2]] for hit in cluster]
     if not any(claim.is_trap for claim in claimed):
         if len({claim.kind for claim in claimed}) == len(cluster):

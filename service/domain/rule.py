@@ -6,7 +6,7 @@ Reads no document and judges no entry.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from enum import StrEnum
@@ -18,6 +18,7 @@ from service.domain.model import (
     ConceptKind,
     Direction,
     Entry,
+    Problem,
     Severity,
     Stage,
     Step,
@@ -210,6 +211,15 @@ class Rule:
 
     def _with(self, scope: tuple[Has, ...]) -> Condition:
         return both((*scope, *((self.condition,) if self.condition is not None else ())))
+
+
+def overdue(rules: Iterable[Rule], today: date) -> Iterator[Problem]:
+    """A reminder for every rule whose day of review has passed; such a rule fires all the same."""
+    for rule in rules:
+        if rule.review_by is not None and rule.review_by < today and rule.status is not Status.RETIRED:
+            who = f"{rule.owner} wanted" if rule.owner else "it was"
+            what = f"rule {rule.id!r}: {who} to review it by {rule.review_by.isoformat()}"
+            yield Problem(where=rule.where, what=what, hint="read it again and move review-by")
 
 
 # --- durations ----------------------------------------------------------------------------------------------------

@@ -451,5 +451,5 @@ def _holds_term(phrase: Literal, terms: Iterable[Has | IsNew | Literal], lexicon
     heads = [" ".join(written[a:b]) for a in range(len(written)) for b in range(a + 1, len(written) + 1)]
     if any(concepts.intersection(lexicon.lookup(head)) for head in heads):
         return True
-    text = Text("match", phrase.shown)
+    text = Text("match", phrase.shown, "en")
     return any(not isinstance(term, Has | IsNew) and any(text.hits(term)) for term in terms)

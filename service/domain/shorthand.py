@@ -13,9 +13,10 @@ from enum import StrEnum
 from typing import Protocol
 
 from service.domain.condition import AnyOf, Condition, Has, IsNew, Not, Unit, Within, both, with_narrower
+from service.domain.forms import MIN_STEM
 from service.domain.groups import Groups
 from service.domain.model import Action, Concept, ConceptKind, Direction, Problem, Stage, Topic
-from service.domain.words import MIN_STEM, Form, Literal, Phrase, Word, literal
+from service.domain.words import Form, Literal, Phrase, Word, literal
 
 MAX_CHARS = 2_000
 MAX_TERMS = 200

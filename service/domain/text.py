@@ -230,6 +230,7 @@ _TRADITIONAL = frozenset(
     "該詢財貿質購貪責敗賬貴費賠賽贊轉輪輕較輯邊達遷運遠違連遲適選遞邏遺郵釋鐘鋼錢鐵鏈銷鎖錯鍵鎮閉聞際陸隊階隨隱難"
     "預領頻題額頒顏飛館馬驅驗驚魚鳥鮮麥黃點熱愛獨環執護報擔擬據損換"
 )
+
 _LATIN_LANGUAGES = ("en", "es", "pt", "fr", "de", "it", "tr", "vi", "id", "pl", "nl")
 
 
@@ -252,6 +253,8 @@ def detect_language(text: str, hint: str | None = None) -> str:
     if script in ("kana", "han") and counts["kana"] * 8 >= counts["han"]:
         return "ja"
     match script:
+        case "han" if _is_japanese(sample, hint):
+            return "ja"
         case "han":
             return _chinese(sample, hint)
         case "hangul":
@@ -273,6 +276,24 @@ def _known_language(tag: str | None) -> str | None:
     if parts[0] == "zh":
         return "zh-Hant" if {"hant", "tw", "hk", "mo"} & set(parts) else "zh-Hans"
     return parts[0] if parts[0] in LANGUAGES else None
+
+
+def _is_japanese(sample: str, hint: str | None) -> bool:
+    """Whether Han text without kana is Japanese: headlines of public bodies often are ("金融庁、規制改正案提出")."""
+    japanese = sum(_writes(c, "shift_jis") and not _writes(c, "gb2312") and not _writes(c, "big5") for c in sample)
+    chinese = sum(_writes(c, "gb2312") and not _writes(c, "shift_jis") for c in sample)
+    claimed = hint == "ja" or (japanese > 0 and hint is None)
+    return claimed and japanese >= chinese
+
+
+@lru_cache(maxsize=20_000)
+def _writes(sign: str, charset: str) -> bool:
+    """Whether a country writes this sign: its national character set has it."""
+    try:
+        sign.encode(charset)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _chinese(sample: str, hint: str | None) -> str:

@@ -11,15 +11,15 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property, lru_cache
+from functools import cached_property
 
+from service.domain import forms
 from service.domain.model import Entry, Evidence
 from service.domain.text import Folded, fold, sentences
 
 Span = tuple[int, int]
 
 MAX_HITS = 200  # of one term in one field: more than any reader looks at, and a bound for hostile texts
-MIN_STEM = 3  # letters before a `*`
 
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff"  # vowel signs that \w leaves out
 _WORD = re.compile(rf"[\w{_MARKS}]+(?:'s\b)?")
@@ -30,11 +30,6 @@ _UNSPACED = re.compile(
 _HANGUL = re.compile("[\uac00-\ud7a3]")
 _PARAGRAPH_END = re.compile(r"\n[ \t]*\n\s*")
 _SPACING = frozenset(" \t\n-/'&.")
-_CYRILLIC_ENDING = re.compile(
-    r"(?:ыми|ими|ами|ями|ого|его|ому|ему|ой|ей|ий|ый|ая|яя|ое|ее|ые|ие|ых|их|ую|юю|ом|ем|ам|ям|ах|ях|ов|ев"
-    r"|[аяоеыиуюьй])$"
-)
-_VOWEL = re.compile("[aeiouy]")
 
 
 class Form(StrEnum):
@@ -48,7 +43,7 @@ class Form(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One word of a phrase. `key` is folded (and a stem for FORMS); `written` keeps the case that CASE asks for."""
+    """One word of a phrase. `key` is folded; `written` keeps the case that CASE asks for."""
 
     form: Form
     key: str
@@ -113,43 +108,7 @@ def _word(original: str, *, before: str, after: str, exact: bool) -> Word:
         return Word(form=Form.CASE, key=key, written=original)
     if after.startswith("*"):
         return Word(form=Form.PREFIX, key=key, written=original)
-    return Word(form=Form.FORMS, key=stem(key), written=original)
-
-
-@lru_cache(maxsize=50_000)
-def stem(word: str) -> str:
-    """One key for the simple forms of a folded word: plurals, -ed, -ing, a possessive; Cyrillic case endings."""
-    word = word.removesuffix("'s")
-    if "\u0400" <= word[:1] <= "\u04ff":
-        cut = _CYRILLIC_ENDING.sub("", word)
-        return cut if len(cut) >= MIN_STEM else word
-    if len(word) <= MIN_STEM or not word.isalpha():
-        return word
-    return _without_mute_ending(_without_verb_ending(_singular(word)))
-
-
-def _singular(word: str) -> str:
-    if word.endswith("ies"):
-        return word[:-3] + "y"
-    if word.endswith(("sses", "shes", "ches", "xes", "zzes")):
-        return word[:-2]
-    return word[:-1] if word.endswith("s") and not word.endswith("ss") else word
-
-
-def _without_verb_ending(word: str) -> str:
-    for ending in ("ing", "ied", "ed"):
-        cut = word.removesuffix(ending)
-        if cut != word and len(cut) >= MIN_STEM and not word.endswith("eed") and _VOWEL.search(cut):
-            return cut + "y" if ending == "ied" else cut
-    return word
-
-
-def _without_mute_ending(word: str) -> str:
-    if len(word) > MIN_STEM and word[-1] == "e":
-        word = word[:-1]
-    if len(word) > MIN_STEM and word[-1] == word[-2] and word[-1] not in "aeious":
-        word = word[:-1]
-    return word[:-1] + "i" if len(word) > MIN_STEM and word[-1] == "y" and word[-2] not in "aeiou" else word
+    return Word(form=Form.FORMS, key=key, written=original)
 
 
 def _squeezed(gap: str) -> str:
@@ -173,8 +132,8 @@ class _Token:
 class Text:
     """One field of an entry, made ready for looking words up. Spans it gives out are of the original text."""
 
-    def __init__(self, field: str, original: str) -> None:
-        self.field = field
+    def __init__(self, field: str, original: str, lang: str) -> None:
+        self.field, self.lang = field, lang
         self.original = original
         self._folded: Folded = fold(original)
         self._tokens: list[_Token] = []
@@ -184,7 +143,8 @@ class Text:
             self._tokens.append(_Token(match.start(), match.end(), match.group()))
             self._by_word.setdefault(match.group(), []).append(place)
         for word, places in self._by_word.items():
-            self._by_stem.setdefault(stem(word), []).extend(places)
+            for key in forms.keys(word, lang):
+                self._by_stem.setdefault(key, []).extend(places)
         self._sorted = sorted(self._by_word)
 
     @property
@@ -253,7 +213,8 @@ class Text:
 
     def _places(self, word: Word) -> list[int]:
         if word.form is Form.FORMS:
-            return self._by_stem.get(word.key, [])
+            found = (self._by_stem.get(key, ()) for key in forms.keys(word.key, self.lang))
+            return sorted({place for places in found for place in places})
         if word.form is not Form.PREFIX:
             return self._by_word.get(word.key, []) + self._by_word.get(word.key + "'s", [])
         places: list[int] = []
@@ -270,7 +231,7 @@ class Text:
         plain = token.text.removesuffix("'s")
         match word.form:
             case Form.FORMS:
-                return word.key == stem(token.text)
+                return not set(forms.keys(word.key, self.lang)).isdisjoint(forms.keys(token.text, self.lang))
             case Form.PREFIX:
                 return token.text.startswith(word.key)
             case Form.EXACT:
@@ -284,7 +245,7 @@ def _is_latin(letter: str) -> bool:
     return letter.isascii() and letter.isalnum()
 
 
-def texts_of(entry: Entry) -> tuple[Text, ...]:
+def texts_of(entry: Entry, lang: str) -> tuple[Text, ...]:
     """The fields of an entry that hold something, in reading order."""
     fields = (("title", entry.title), ("summary", entry.summary), ("content", entry.content))
-    return tuple(Text(name, text) for name, text in fields if text)
+    return tuple(Text(name, text, lang) for name, text in fields if text)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from service.documents import parse_yaml
 from service.domain.concepts import Lexicon, Role
-from service.domain.model import Concept, ConceptKind, Invalid
+from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Stage, Topic
 from service.domain.text import LANGUAGES
 from tests.domain.lexicon import shipped
 from tests.domain.test_text import ANY_TEXT, PIECES
@@ -126,12 +126,38 @@ def test_annotate(lang, text, concept, shown):
     assert ([s for c, s in found(text, lang) if c == concept] or [None])[0] == shown
 
 
+def test_a_keyword_names_a_concept_in_a_rule_and_says_nothing_in_a_text():
+    lexicon = build("actions: {enforcement: {en: {phrases: [fined], keywords: [fine, Fined]}}}")
+    for word in ("fine", "fined", "FINE"):
+        assert [str(c) for c in lexicon.lookup(word)] == ["action:enforcement"]
+    assert found("A fine day for a bank that is fined", lexicon=lexicon) == [("action:enforcement", "fined")]
+    assert found("A fine day", lang="xx", lexicon=lexicon) == []
+    assert [phrase for _, phrase in lexicon.phrases(lexicon.lookup("fine")[0])] == ["fined"]
+
+
+@pytest.mark.parametrize("kind", [Topic, Action, Stage, Direction])
+def test_the_vocabulary_itself_is_understood_in_rules(kind):
+    unsaid = {"other", "n/a", "neutral", "crypto-general", "sanctions-general", "fund-etf", "tax-change", "withdrawn"}
+    for name in set(kind) - unsaid:
+        assert name in {concept.name for concept in shipped().lookup(name.replace("-", " "))}, name
+
+
 def test_longer_hits_cover_shorter_ones_of_their_kind():
     assert ("jurisdiction:KP", "North Korea") in found("North Korea acts")
     assert "jurisdiction:KR" not in dict(found("North Korea acts"))
     assert "action:ban" not in dict(found("regulator lifts the ban"))
     assert dict(found("crypto exchange"))["topic:exchange"] == "crypto exchange"
     assert "topic:crypto-general" not in dict(found("crypto exchange"))
+
+
+def test_what_is_about_another_thing_lets_it_be_mentioned():
+    def mentioned(text):
+        return {(str(n.concept), text[n.start : n.end]) for n in shipped().mentions(text, "en")}
+
+    assert {("action:easing", "lifts the ban"), ("action:ban", "ban")} <= mentioned("regulator lifts the ban")
+    assert "action:ban" not in dict(mentioned("lifts the transfer ban"))
+    assert {("topic:tax", "crypto tax"), ("topic:crypto-general", "crypto")} <= mentioned("a crypto tax")
+    assert "jurisdiction:KR" not in dict(mentioned("North Korea acts"))
 
 
 def test_roles_and_places():

@@ -98,6 +98,11 @@ def test_what_is_no_news(title, summary):
     assert acts(title, summary) == set()
 
 
+def test_a_country_may_be_the_place_of_a_private_act_and_another_story_of_the_same_title():
+    assert acts("Developer in Hong Kong buys bitcoin mining machines", "") == set()
+    assert acts("Fund manager sells bitcoin ETF holdings as US raises tariffs", "") == {("US", "trade", "tax-change")}
+
+
 def test_what_stands_apart_is_never_read():
     teasers = "A quiet story.\n\nMore to Read\nIran bans crypto mining\nThe government cited blackouts."
     assert acts("A broker sponsors a chess league", "It will pay for prizes.", teasers) == set()
@@ -118,6 +123,11 @@ def test_background_in_the_lead_does_not_fire():
         ("Peru's president signed a law banning crypto mining", "", "enacted", "tightening"),
         ("Peru considers ban on crypto mining", "A minister said so.", "considering", "tightening"),
         ("Peru lifts ban on crypto mining", "The government said so.", "in-force", "easing"),
+        ("Peru plans a ban on stablecoins, people familiar with the matter say", "", "rumoured", "tightening"),
+        ("Peru withdraws its draft law on crypto exchanges", "", "withdrawn", "neutral"),
+        ("Peru's regulator considers approving ETF on bitcoin", "", "considering", "easing"),
+        ("Peru scraps bitcoin as legal tender", "", "withdrawn", "tightening"),
+        ("Peru introduces fines for unlicensed crypto mining", "", "in-force", "tightening"),
         ("Peru opens consultation on stablecoin rules", "The central bank asked.", "consultation", "neutral"),
         ("Peru's regulator fines crypto exchange", "", "enforced", "tightening"),
     ],

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from service.documents import parse_yaml, read_yaml
 from service.domain.concepts import Lexicon
 from service.domain.condition import show
+from service.domain.developments import read
 from service.domain.document import Node
 from service.domain.examples import run_tests
 from service.domain.model import (
@@ -91,7 +92,7 @@ class FewWords:
         folded = phrase.casefold()
         return tuple(concept(n) for n, phrases in MEANINGS.items() if folded in [p.casefold() for p in phrases])
 
-    def annotate(self, text: str, lang: str) -> tuple[Note, ...]:
+    def mentions(self, text: str, lang: str) -> tuple[Note, ...]:
         self.seen.append(text)
         return tuple(
             Note(concept(name), hit.start(), hit.end())
@@ -713,6 +714,37 @@ def test_a_rule_may_be_written_in_any_language_of_the_lexicon(lexicon: Lexicon, 
     ruleset = Ruleset.compile(rules, lexicon)
     assert len(ruleset.match(PLAIN, reading("CN stablecoin ban"))) == 1
     assert ruleset.match(PLAIN, reading("JP stablecoin ban", "CN stablecoin warning")) == ()
+
+
+@pytest.mark.parametrize(
+    ("shorthand", "title", "fires"),
+    [
+        ("Bolivia + ban", "Bolivia lifts ban on crypto", True),
+        ("{match: Bolivia + ban, direction: tightening}", "Bolivia lifts ban on crypto", False),
+        ("Kenya + crypto + tax", "Kenya passes crypto tax bill", True),
+        ("Kazakhstan + reserve", "Казахстан создаст государственный криптовалютный резерв", True),
+        ("Kazakhstan + reserve", "Kazakhstan taxes crypto miners", False),
+        ("Nigeria + fine", "Nigerian regulator fined crypto exchange", True),
+        ("Brazil + tightening", "Brazil's central bank bans stablecoin transfers abroad", True),
+        ("Brazil + tightening", "Brazil's central bank allows stablecoin transfers abroad", False),
+    ],
+)
+def test_the_words_of_an_analyst_mean_what_she_means(lexicon: Lexicon, shorthand: str, title: str, fires: bool) -> None:
+    rules, problems = parse_rules(parse_yaml(f"- {shorthand}".encode(), shown="f"), lexicon)
+    assert problems == ()
+    entry = Entry(id="1", title=title)
+    assert bool(Ruleset.compile(rules, lexicon).match(entry, read(entry, lexicon))) is fires
+
+
+def test_the_fines_that_a_law_threatens_are_no_enforcement(lexicon: Lexicon) -> None:
+    rules, _ = parse_rules(parse_yaml(b"[stablecoin + enforcement, stablecoin + licensing]", shown="f"), lexicon)
+    entry = Entry(
+        id="1",
+        title="Peru's congress passes stablecoin law",
+        summary="The law creates a licence for issuers and fines those without one.",
+    )
+    found = Ruleset.compile(rules, lexicon).match(entry, read(entry, lexicon))
+    assert [match.rule_id for match in found] == ["stablecoin-licensing"]
 
 
 def test_a_mention_is_found_in_the_language_of_the_entry(lexicon: Lexicon) -> None:

@@ -119,6 +119,7 @@ def test_canonical_url_never_raises_and_settles(url):
         ("中国人民银行等十部门发布通知，虚拟货币相关业务活动属于非法金融活动", "zh-Hans"),
         ("金管會預告虛擬資產服務法草案，將送立法院審議", "zh-Hant"),
         ("金融庁は暗号資産の規制を強化する方針を固めた", "ja"),
+        ("金融庁、暗号資産規制改正案提出", "ja"),
         ("금융위원회는 가상자산 거래소에 행정지도를 보냈다", "ko"),
         ("Банк России опубликовал проект указания", "ru"),
         ("Національний банк оприлюднив правила для ринку", "uk"),
@@ -140,6 +141,8 @@ def test_detect_language(text, lang):
 def test_the_hint_decides_only_what_the_text_leaves_open():
     assert detect_language("12 345", "es-MX") == "es"
     assert detect_language("台北", "zh-TW") == "zh-Hant"
+    assert detect_language("税制改正大綱決定", "ja") == "ja"
+    assert detect_language("人民银行发布公告", "ja") == "zh-Hans"
     assert detect_language("Банк России", "en-US") == "ru"
     assert detect_language("", None) == "en"
 

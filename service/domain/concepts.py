@@ -21,7 +21,7 @@ from service.domain.condition import ABOUT_ANOTHER, ACROSS
 from service.domain.document import Node, unknown_keys
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Problem, Stage, Topic
 from service.domain.rivals import Claim, Hit, settle
-from service.domain.scan import DENSE, Phrase, Scanner
+from service.domain.scan import DENSE, Phrase, Scanner, View
 from service.domain.text import LANGUAGES, Folded, fold
 
 ANY = "any"
@@ -151,7 +151,10 @@ class _Pattern:
 
 
 class _Heard(NamedTuple):
-    """What a phrase means to readers of one language: outright, and where a closer look bears it out."""
+    """What a phrase means to readers of one language: outright, and where a closer look bears it out.
+
+    A phrase that means one thing outright, as most do, is known by that `sense` alone.
+    """
 
     senses: tuple[int, ...]
     patterns: tuple[_Pattern, ...]
@@ -244,21 +247,21 @@ class Lexicon:
             table.setdefault(sought, []).append(pattern)
         self._scanner = Scanner(table)
         self._patterns = tuple(tuple(found) for found in table.values())
-        self._heard: dict[str | None, tuple[_Heard | None, ...]] = {None: self._hear(None)}
+        self._heard: dict[str | None, View[int | _Heard]] = {None: self._hear(None)}
 
-    def _hear(self, lang: str | None) -> tuple[_Heard | None, ...]:
-        """What each phrase means in a text of `lang` (None: in a rule), None for nothing; equal meanings are one."""
-        once: dict[_Heard, _Heard] = {}
-        heard: list[_Heard | None] = []
+    def _hear(self, lang: str | None) -> View[int | _Heard]:
+        """What each phrase means in a text of `lang` (None: in a rule)."""
+        heard: list[int | _Heard | None] = []
         speaks = _speaks(lang)
         for found in self._patterns:
             patterns = [pattern for pattern in found if speaks(pattern.phrase)]
-            meaning = _Heard(
-                tuple(dict.fromkeys(p.sense for p in patterns if p.is_plain)),
-                tuple(p for p in patterns if not p.is_plain),
-            )
-            heard.append(once.setdefault(meaning, meaning) if patterns else None)
-        return tuple(heard)
+            senses = tuple(dict.fromkeys(p.sense for p in patterns if p.is_plain))
+            closer = tuple(p for p in patterns if not p.is_plain)
+            if not patterns:
+                heard.append(None)
+            else:
+                heard.append(_Heard(senses, closer) if closer or len(senses) > 1 else senses[0])
+        return self._scanner.view(heard)
 
     @classmethod
     def build(cls, documents: Iterable[Node]) -> Lexicon:
@@ -308,34 +311,35 @@ class Lexicon:
     def annotate(self, text: str, lang: str) -> tuple[Annotation, ...]:
         """The concepts in `text`, read as `lang`, in order of place; spans are of `text` itself."""
         folded = fold(text)
-        return self._shown(settle(self._hits(folded, text, lang), self._claims), folded)
+        notes = []
+        for start, back, sense, _ in settle(self._hits(folded, text, lang), self._claims):
+            concept, role = self._senses[sense]
+            notes.append(Annotation(concept, *folded.origin(start, -back), role))
+        return tuple(notes)
 
-    def mentions(self, text: str, lang: str) -> tuple[Annotation, ...]:
-        """The concepts in `text`, those included that a longer phrase is about: the ban in "lifts the ban"."""
+    def mentions(self, text: str, lang: str) -> list[tuple[Concept, int, int]]:
+        """The concepts in `text` and where, with those that a longer phrase is about: the ban in "lifts the ban"."""
         folded = fold(text)
         hits = self._hits(folded, text, lang)
         stand = settle(hits, self._claims)
-        covers = [hit for hit in stand if hit[2] in self._about]
-        if covers and len(hits) > len(stand) and (inside := settle(self._inside(covers, hits), self._claims)):
+        if len(hits) > len(stand) and (inside := self._inside(stand, hits)):
             stand = sorted({*stand, *inside})
-        return self._shown(stand, folded)
+        if folded.uneven:
+            return [(self._senses[sense][0], *folded.origin(start, -back)) for start, back, sense, _ in stand]
+        return [(self._senses[sense][0], start, -back) for start, back, sense, _ in stand]
 
-    def _inside(self, covers: Iterable[Hit], hits: Iterable[Hit]) -> list[Hit]:
-        """What lies within what is about it: of its kind, and not itself about another thing."""
+    def _inside(self, stand: list[Hit], hits: list[Hit]) -> list[Hit]:
+        """What lies within what is about it, of those that stand: of its kind, and not itself about another thing."""
+        covers = [hit for hit in stand if hit[2] in self._about]
+        fallen = set(hits).difference(stand) if covers else ()
+        if not any(cover[0] <= hit[0] and cover[1] <= hit[1] for hit in fallen for cover in covers):
+            return []
         rest = [(hit, self._claims[hit[2]].kind) for hit in hits if hit[2] not in self._about]
         found: list[Hit] = []
         for start, back, sense, _ in covers:
             kind = self._claims[sense].kind
             found += [hit for hit, own in rest if start <= hit[0] and back <= hit[1] and own == kind]
-        return found
-
-    def _shown(self, hits: Iterable[Hit], folded: Folded) -> tuple[Annotation, ...]:
-        notes = []
-        for start, back, sense, _ in hits:
-            concept, role = self._senses[sense]
-            begin, end = folded.origin(start, -back) if folded.uneven else (start, -back)
-            notes.append(Annotation(concept, begin, end, role))
-        return tuple(notes)
+        return settle(found, self._claims)
 
     def _hits(self, folded: Folded, text: str, lang: str | None) -> list[Hit]:
         """All hits before any rivalry between them is settled; without a language, those of a rule's words."""
@@ -344,6 +348,9 @@ class Lexicon:
         begun: dict[_Phrase, _Pattern] = {}
         heard_in = self._heard_in(lang if lang is None or lang in LANGUAGES else _UNKNOWN)
         for heard, start, end, stop in self._scanner.find(folded.text, heard_in):
+            if isinstance(heard, int):
+                hits.append((start, -stop, heard, ()))
+                continue
             for sense in heard.senses:
                 hits.append((start, -stop, sense, ()))
             for pattern in heard.patterns:
@@ -361,7 +368,7 @@ class Lexicon:
             hits.extend(_chains(folded.text, pattern, pieces))
         return hits
 
-    def _heard_in(self, lang: str | None) -> tuple[_Heard | None, ...]:
+    def _heard_in(self, lang: str | None) -> View[int | _Heard]:
         heard = self._heard.get(lang)
         if heard is None:
             heard = self._heard[lang] = self._hear(lang)

@@ -6,7 +6,6 @@ the entry mentions. Nothing here reads a file; judging never raises.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -50,23 +49,12 @@ from service.domain.shorthand import Meanings
 from service.domain.words import Literal, Phrase, Run, Text, texts_of
 
 
-class Annotated(Protocol):
-    """A concept found in a text, with its span."""
-
-    @property
-    def concept(self) -> Concept: ...
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
-
-
 class Lexicon(Meanings, Protocol):
     """What judging needs of the lexicon besides the meanings of words."""
 
     @property
     def version(self) -> str: ...
-    def mentions(self, text: str, lang: str) -> Iterable[Annotated]: ...
+    def mentions(self, text: str, lang: str) -> Iterable[tuple[Concept, int, int]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +70,6 @@ Place = tuple[int, int, int]
 """A stretch of an entry: the number of its field in reading order, and from where to where in it."""
 
 _FIELDS = ("title", "summary", "content")
-_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Facts:
@@ -102,9 +89,9 @@ class Facts:
         """Where in the entry the lexicon finds each concept, in order."""
         found: dict[Concept, list[Place]] = {}
         for number, field in enumerate(_FIELDS):
-            text = _whole(getattr(self.entry, field))
-            for note in self.lexicon.mentions(text, self.reading.lang) if text else ():
-                found.setdefault(note.concept, []).append((number, note.start, note.end))
+            text = getattr(self.entry, field)
+            for concept, start, end in self.lexicon.mentions(text, self.reading.lang) if text else ():
+                found.setdefault(concept, []).append((number, start, end))
         return found
 
     @cached_property
@@ -154,11 +141,6 @@ class Facts:
         """The mentions of `concept` in the sentences that tell of `development`."""
         told = (*development.quotes, *development.evidence)
         return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in told))
-
-
-def _whole(text: str) -> str:
-    """The text without half letters: a lexicon reads what UTF-8 can hold."""
-    return text if text.isascii() else _HALVES.sub("\ufffd", text)
 
 
 _Window = tuple[str, int, int]

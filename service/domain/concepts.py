@@ -343,13 +343,13 @@ class Lexicon:
 
     def _hits(self, folded: Folded, text: str, lang: str | None) -> list[Hit]:
         """All hits before any rivalry between them is settled; without a language, those of a rule's words."""
-        hits: list[Hit] = []
+        heard_in = self._heard_in(lang if lang is None or lang in LANGUAGES else _UNKNOWN)
+        found = self._scanner.find(folded.text, heard_in)
+        hits: list[Hit] = [(start, -stop, heard, ()) for heard, start, _, stop in found if isinstance(heard, int)]
         pieces: dict[tuple[_Phrase, int], list[tuple[int, int]]] = defaultdict(list)
         begun: dict[_Phrase, _Pattern] = {}
-        heard_in = self._heard_in(lang if lang is None or lang in LANGUAGES else _UNKNOWN)
-        for heard, start, end, stop in self._scanner.find(folded.text, heard_in):
+        for heard, start, end, stop in found:
             if isinstance(heard, int):
-                hits.append((start, -stop, heard, ()))
                 continue
             for sense in heard.senses:
                 hits.append((start, -stop, sense, ()))

@@ -20,7 +20,7 @@ from babel import Locale
 from service.domain.condition import ABOUT_ANOTHER, ACROSS
 from service.domain.document import Node, unknown_keys
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Problem, Stage, Topic
-from service.domain.rivals import Claim, Hit, settle
+from service.domain.rivals import Claim, Hit, settle, within
 from service.domain.scan import DENSE, Phrase, Scanner, View
 from service.domain.text import LANGUAGES, Folded, fold
 
@@ -322,24 +322,13 @@ class Lexicon:
         folded = fold(text)
         hits = self._hits(folded, text, lang)
         stand = settle(hits, self._claims)
-        if len(hits) > len(stand) and (inside := self._inside(stand, hits)):
-            stand = sorted({*stand, *inside})
+        if len(hits) > len(stand) and (covers := [hit for hit in stand if hit[2] in self._about]):
+            others = [hit for hit in hits if hit[2] not in self._about]
+            if inside := settle(within(others, covers, self._claims), self._claims):
+                stand = sorted({*stand, *inside})
         if folded.uneven:
             return [(self._senses[sense][0], *folded.origin(start, -back)) for start, back, sense, _ in stand]
         return [(self._senses[sense][0], start, -back) for start, back, sense, _ in stand]
-
-    def _inside(self, stand: list[Hit], hits: list[Hit]) -> list[Hit]:
-        """What lies within what is about it, of those that stand: of its kind, and not itself about another thing."""
-        covers = [hit for hit in stand if hit[2] in self._about]
-        fallen = set(hits).difference(stand) if covers else ()
-        if not any(cover[0] <= hit[0] and cover[1] <= hit[1] for hit in fallen for cover in covers):
-            return []
-        rest = [(hit, self._claims[hit[2]].kind) for hit in hits if hit[2] not in self._about]
-        found: list[Hit] = []
-        for start, back, sense, _ in covers:
-            kind = self._claims[sense].kind
-            found += [hit for hit, own in rest if start <= hit[0] and back <= hit[1] and own == kind]
-        return settle(found, self._claims)
 
     def _hits(self, folded: Folded, text: str, lang: str | None) -> list[Hit]:
         """All hits before any rivalry between them is settled; without a language, those of a rule's words."""

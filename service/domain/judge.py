@@ -6,7 +6,6 @@ the entry mentions. Nothing here reads a file; judging never raises.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -28,6 +27,7 @@ from service.domain.condition import (
     excludes,
     may_be_about,
     show,
+    terms_of,
     wanted,
 )
 from service.domain.model import (
@@ -46,6 +46,7 @@ from service.domain.model import (
 )
 from service.domain.rule import Escalation, Reach, Rule, Sources, Status, Unclear
 from service.domain.shorthand import Meanings
+from service.domain.together import Placed, Window, asked, terms_in
 from service.domain.words import Literal, Phrase, Run, Text, texts_of
 
 
@@ -113,7 +114,7 @@ class Facts:
         """What stands at these places as the evidence of a match: in reading order, nothing twice, within bounds."""
         return tuple(map(self.at, sorted(set(places))[:_MAX_EVIDENCE]))
 
-    def windows(self, unit: Unit, count: int, starts: Iterable[Evidence]) -> Iterator[_Window]:
+    def windows(self, unit: Unit, count: int, starts: Iterable[Evidence]) -> Iterator[Window]:
         """The stretches in which terms may stand together; of counted words, those that begin at one of `starts`."""
         by_field: dict[str, set[int]] = {}
         for span in starts:
@@ -143,10 +144,6 @@ class Facts:
         return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in told))
 
 
-_Window = tuple[str, int, int]
-"""A field, and from where to where in it."""
-
-
 def _touch(a: Evidence, b: Evidence) -> bool:
     return a.field == b.field and a.start < b.end and b.start < a.end
 
@@ -174,7 +171,6 @@ class Trial:
     rule: Rule
     facts: Facts
     development: Development | None
-    window: _Window | None = None
 
     def all_gaps(self) -> tuple[Gap, ...]:
         """What keeps the whole rule from firing, in the order of the steps; () when it fires."""
@@ -237,24 +233,32 @@ class Trial:
         return (Gap(step, f"({shown})", terms),)
 
     def together(self, node: Within) -> tuple[Gap, ...]:
-        if self.window is not None:  # the outer window holds for what is in it
-            return self.gaps(node.part)
         gaps = self.gaps(node.part)
         if gaps and not excludes(node.part):
             return gaps
-        for window in self.facts.windows(node.unit, node.count, self.spans(node.part)):
-            if not replace(self, window=window).gaps(node.part):
-                return ()
+        if self.holds_within(node):
+            return ()
         return gaps or (Gap(Step.WHEN, node.shown, tuple(wanted(node.part))),)
 
-    def in_window(self, spans: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-        """Those of `spans`, which are in order of field and place, that lie in the window."""
-        if self.window is None:
-            return spans
-        name, start, end = self.window
-        first = bisect_left(spans, (_NUMBER_OF[name], start), key=_place)
-        last = bisect_left(spans, (_NUMBER_OF[name], end), lo=first, key=_place)
-        return tuple(span for span in spans[first:last] if span.end <= end)
+    def holds_within(self, node: Within) -> bool:
+        """Whether all of it holds in some window; what holds of the development, holds where that is told."""
+        always = told = 0
+        bits = {term: 1 << n for n, term in enumerate(dict.fromkeys(term for term, _ in terms_of(node.part)))}
+        hits: dict[str, list[Placed]] = {}
+        for term, bit in bits.items():
+            if isinstance(term, IsNew):
+                always |= 0 if self.gaps(term) else bit
+            elif isinstance(term, Has) and self.development is not None:
+                told |= 0 if self.concept(term) else bit
+            else:
+                for span in self.found(term):
+                    hits.setdefault(span.field, []).append((span.start, span.end, bit))
+        holds = asked(node.part, bits)
+        windows = self.facts.windows(node.unit, node.count, self.spans(node.part))
+        return any(
+            holds(present | always | (told if told and self.is_told_in(window) else 0))
+            for window, present in terms_in(windows, hits)
+        )
 
     def concept(self, term: Has) -> tuple[Gap, ...]:
         statements: list[Evidence] = []
@@ -272,9 +276,7 @@ class Trial:
     def statements(self, concept: Concept, *, exact: bool) -> tuple[Evidence, ...] | None:
         """Where the entry says `concept` of this development, as far as this rule must know; None if it does not."""
         if self.development is None:
-            return self.in_window(self.facts.mentions.get(concept, ())) or None
-        if self.window is not None and not self.has_evidence_here():
-            return None
+            return self.facts.mentions.get(concept) or None
         if concept in concepts_of(self.development) or self.shares(concept):
             return self.facts.stated(concept, self.development) if self.rule.apart else ()
         about = concept.kind is ConceptKind.ACTION and may_be_about(self.development.action, concept.name)
@@ -292,15 +294,14 @@ class Trial:
         others = (d for d in self.facts.reading.developments if d.topic == concept.name and _is_same_act(d, own))
         return any(others) and Concept(ConceptKind.TOPIC, own.topic) in self.rule.topics_wanted
 
-    def has_evidence_here(self) -> bool:
+    def is_told_in(self, window: Window) -> bool:
         """Whether the window holds, or lies in, something that the development was read from."""
-        if self.window is None or self.development is None:
-            return True
-        name, start, end = self.window
-        return any(e.field == name and e.start < end and start < e.end for e in self.development.evidence)
+        name, start, end = window
+        evidence = self.development.evidence if self.development is not None else ()
+        return any(e.field == name and e.start < end and start < e.end for e in evidence)
 
     def words(self, term: Literal) -> tuple[Gap, ...]:
-        hits = self.in_window(self.facts.hits(term))
+        hits = self.facts.hits(term)
         if any(not self.is_apart(hit) for hit in hits):
             return ()
         return (Gap(Step.NONE, self.apart_at(hits[0])),) if hits else (Gap(Step.WHEN, term.shown, (term,)),)
@@ -325,12 +326,17 @@ class Trial:
         told = self.development
         spans: list[Evidence] = [*told.quotes, *told.evidence] if told is not None else []
         for term in wanted(condition):
-            if isinstance(term, Phrase | Run):
-                spans += [hit for hit in self.facts.hits(term) if not self.is_apart(hit)]
-            elif isinstance(term, Has) and self.development is None:
-                found = (span for concept in term.concepts for span in self.facts.mentions.get(concept, ()))
-                spans += [span for span in found if not self.is_apart(span)]
+            if isinstance(term, Phrase | Run) or (isinstance(term, Has) and told is None):
+                spans += self.found(term)
         return tuple(spans)
+
+    def found(self, term: Has | Literal) -> Iterator[Evidence]:
+        """Where the entry has the term, as far as that is not within an excluded phrase."""
+        if isinstance(term, Has):
+            spans = [span for concept in term.concepts for span in self.facts.mentions.get(concept, ())]
+        else:
+            spans = list(self.facts.hits(term))
+        return (span for span in spans if not self.is_apart(span))
 
 
 _MAX_EVIDENCE = 50

@@ -46,6 +46,14 @@ def settle(hits: list[Hit], claims: Sequence[Claim]) -> list[Hit]:
     return stand
 
 
+def within(hits: Sequence[Hit], covers: Sequence[Hit], claims: Sequence[Claim]) -> list[Hit]:
+    """Those of the hits that lie within a cover of their kind."""
+    cover = _Cover()
+    for start, back, number, _ in covers:
+        cover.add(claims[number].kind, start, -back, 1)
+    return [hit for hit in hits if cover.holds(claims[hit[2]].kind, hit[0], -hit[1], 0)]
+
+
 def _winners(cluster: list[Hit], claims: Sequence[Claim]) -> list[Hit]:
     """Those that stand of hits that overlap: all of them, mostly, as they are of different kinds."""
     claimed = [claims[hit[2]] for hit in cluster]

@@ -69,6 +69,8 @@ FIXED_STAGE = {
     Action.STATISTICS: Stage.NOT_APPLICABLE,
 }
 
+_MAY_BE_WEIGHED = frozenset({Action.APPROVAL, Action.ENFORCEMENT})
+
 FIXED_DIRECTION = {
     Action.BAN: Direction.TIGHTENING,
     Action.RESTRICTION: Direction.TIGHTENING,
@@ -152,7 +154,8 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     article = _article(entry, lexicon, lang, jurisdiction)
     if _is_no_report(article):
         return Reading(lang=lang)
-    acts = _merge(_acts(article))
+    acts = _acts(article)
+    acts = _merge((*acts, *_resting_on_privacy(article, acts)))
     return Reading(lang=lang, developments=_developments(article, acts))
 
 
@@ -427,6 +430,16 @@ def _besides(article: Article, acts: list[Act], lead: list[Clause]) -> Iterator[
             yield replace(act, topics=new)
 
 
+def _resting_on_privacy(article: Article, acts: list[Act]) -> Iterator[Act]:
+    """What is done about an AI because of the data that it takes: its authority and its law are those of privacy."""
+    about_ai = [act for act in acts if Topic.AI in act.topics]
+    if not about_ai or any(Topic.PRIVACY in act.topics for act in acts):
+        return
+    words = [(c, n) for c, n in _topic_words(article, article.core[:3]) if n.concept.name == Topic.PRIVACY]
+    if words:
+        yield replace(about_ai[0], topics=(Topic.PRIVACY,), topic_words=tuple(words))
+
+
 def _merge(acts: Iterable[Act]) -> list[Act]:
     """One act for each topic: the telling one where several clauses speak of it."""
     best: dict[Topic, Act] = {}
@@ -488,16 +501,22 @@ def _subject(article: Article, act: Act, named: list[tuple[Clause, Annotation]])
 
 
 def _without_foreign_bodies(named: list[tuple[Clause, Annotation]]) -> list[tuple[Clause, Annotation]]:
-    """Without bodies whose owner stands right before them: "Nigeria's SEC" is not the American one."""
+    """Without bodies whose owner stands beside them: "Nigeria's SEC", "SEC Abuja" is not the American one."""
     kept: list[tuple[Clause, Annotation]] = []
-    last: tuple[Clause, Annotation] | None = None
-    for clause, note in named:
-        owner = last[1] if last is not None and last[0] is clause and last[1].role in (Role.NAME, Role.PEOPLE) else None
-        foreign = owner is not None and note.role in (Role.BODY, Role.OWN) and 0 <= note.start - owner.end <= 3
-        last = (clause, note)
-        if not foreign:
+    for at, (clause, note) in enumerate(named):
+        beside = [other for c, other in (*named[at - 1 : at], *named[at + 1 : at + 2]) if c is clause]
+        if note.role not in (Role.BODY, Role.OWN) or not any(_owns(other, note) for other in beside):
             kept.append((clause, note))
     return kept
+
+
+def _owns(owner: Annotation, body: Annotation) -> bool:
+    """Whether the country named right before a body, or the capital right after it, is another one than the body's."""
+    if owner.concept == body.concept:
+        return owner.role in (Role.NAME, Role.PEOPLE) and 0 <= body.start - owner.end <= 3
+    if owner.start < body.start:
+        return owner.role in (Role.NAME, Role.PEOPLE) and body.start - owner.end <= 3
+    return owner.role is Role.CAPITAL and owner.start - body.end == 1
 
 
 # --- how far along, which way -------------------------------------------------------------------------------------
@@ -505,13 +524,12 @@ def _without_foreign_bodies(named: list[tuple[Clause, Annotation]]) -> list[tupl
 
 def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation | None]:
     fixed = FIXED_STAGE.get(act.action)
-    if fixed is not None and act.action is not Action.APPROVAL:
+    if fixed is not None and act.action not in _MAY_BE_WEIGHED:
         return fixed, None, None
     if hearsay := _stage_words(_whole_sentence(article, act), Stage.RUMOURED):
         return Stage.RUMOURED, *hearsay[0]
     if fixed is not None:
-        weighed = _stage_words(act.clause, Stage.CONSIDERING)
-        return (Stage.CONSIDERING, *weighed[0]) if weighed else (fixed, None, None)
+        return _weighed(article, act) or (fixed, None, None)
     for clauses in ((act.clause,), article.title, *((c,) for c in article.lead[:2])):
         found = [(c, n) for c in clauses for n in c.of(ConceptKind.STAGE)]
         if found:
@@ -520,6 +538,14 @@ def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation
     if act.action is Action.LEGISLATION:
         return Stage.PROPOSED, None, None
     return Stage.IN_FORCE, None, None
+
+
+def _weighed(article: Article, act: Act) -> tuple[Stage, Clause, Annotation] | None:
+    """Whether an act that mostly is done when it is told is only weighed: "considers fines", "허용 검토"."""
+    for clause, note in _stage_words(act.clause, Stage.CONSIDERING):
+        if (note.start > act.word.start) is (article.lang in VERB_LAST):
+            return Stage.CONSIDERING, clause, note
+    return None
 
 
 def _stage_words(clause: Clause, stage: Stage) -> list[tuple[Clause, Annotation]]:

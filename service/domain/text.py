@@ -252,7 +252,7 @@ def detect_language(text: str, hint: str | None = None) -> str:
     script, most = max(counts.items(), key=lambda item: item[1])
     if most == 0 or latin > most:
         return _latin_language(sample, hint) if latin else hint or "en"
-    if script in ("kana", "han") and counts["kana"] * 8 >= counts["han"]:
+    if script in ("kana", "han") and counts["kana"] * 20 >= counts["han"]:
         return "ja"
     match script:
         case "han" if _is_japanese(sample, hint):

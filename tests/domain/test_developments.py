@@ -100,7 +100,7 @@ def test_what_is_no_news(title, summary):
 
 def test_a_country_may_be_the_place_of_a_private_act_and_another_story_of_the_same_title():
     assert acts("Developer in Hong Kong buys bitcoin mining machines", "") == set()
-    assert acts("Fund manager sells bitcoin ETF holdings as US raises tariffs", "") == {("US", "trade", "tax-change")}
+    assert acts("Fund manager sells bitcoin ETF holdings as US raises tariffs", "") == {("US", "trade", "restriction")}
 
 
 def test_what_stands_apart_is_never_read():
@@ -126,6 +126,7 @@ def test_background_in_the_lead_does_not_fire():
         ("Peru plans a ban on stablecoins, people familiar with the matter say", "", "rumoured", "tightening"),
         ("Peru withdraws its draft law on crypto exchanges", "", "withdrawn", "neutral"),
         ("Peru's regulator considers approving ETF on bitcoin", "", "considering", "easing"),
+        ("Peru's regulator considers fines for two crypto exchanges", "", "considering", "tightening"),
         ("Peru scraps bitcoin as legal tender", "", "withdrawn", "tightening"),
         ("Peru introduces fines for unlicensed crypto mining", "", "in-force", "tightening"),
         ("Peru opens consultation on stablecoin rules", "The central bank asked.", "consultation", "neutral"),

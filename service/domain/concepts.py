@@ -135,6 +135,7 @@ class _Pattern:
     endings: tuple[str, ...]
     sense: int
     capitals: int
+    is_whole: bool
 
     @property
     def part(self) -> _Part:
@@ -143,7 +144,7 @@ class _Pattern:
     @property
     def is_plain(self) -> bool:
         """Whether a hit needs no second look: the whole phrase, whole words, in any case."""
-        return len(self.parts) == 1 and not (self.part.open_end or self.endings or self.capitals)
+        return self.is_whole and not (self.part.open_end or self.endings or self.capitals)
 
     def accepts(self, ending: str) -> bool:
         """Whether its last word may end like this beyond the phrase."""
@@ -183,7 +184,7 @@ def _patterns(
         parts, endings = _split(phrase.text, phrase.lang, phrase.role)
         sense = numbers[phrase.concept, phrase.role]
         for number, part in enumerate(parts):
-            pattern = _Pattern(phrase, parts, number, endings, sense, part.capitals)
+            pattern = _Pattern(phrase, parts, number, endings, sense, part.capitals, len(parts) == 1)
             yield Phrase(part.text, part.open_end or bool(endings)), pattern
 
 
@@ -323,9 +324,10 @@ class Lexicon:
         hits = self._hits(folded, text, lang)
         stand = settle(hits, self._claims)
         if len(hits) > len(stand) and (covers := [hit for hit in stand if hit[2] in self._about]):
-            others = [hit for hit in hits if hit[2] not in self._about]
-            if inside := settle(within(others, covers, self._claims), self._claims):
-                stand = sorted({*stand, *inside})
+            fallen = set(hits).difference(stand)
+            if any(hit[2] not in self._about for hit in within(fallen, covers, self._claims)):
+                others = [hit for hit in hits if hit[2] not in self._about]
+                stand = sorted({*stand, *settle(within(others, covers, self._claims), self._claims)})
         if folded.uneven:
             return [(self._senses[sense][0], *folded.origin(start, -back)) for start, back, sense, _ in stand]
         return [(self._senses[sense][0], start, -back) for start, back, sense, _ in stand]
@@ -347,7 +349,7 @@ class Lexicon:
                     continue
                 if pattern.capitals and lang is not None and not _cased(text, folded, start, end, pattern.capitals):
                     continue
-                if len(pattern.parts) == 1:
+                if pattern.is_whole:
                     hits.append((start, -stop, pattern.sense, ()))
                     continue
                 pieces[pattern.phrase, pattern.number].append((start, stop))
@@ -387,7 +389,7 @@ def _heard_in(lang: str) -> frozenset[str]:
 
 
 def _cased(text: str, folded: Folded, start: int, end: int, capitals: int) -> bool:
-    begin, stop = folded.origin(start, end)
+    begin, stop = folded.origin(start, end) if folded.uneven else (start, end)
     if capitals == 2:
         return text[begin:stop] == text[begin:stop].upper()
     return not text[begin].islower()

@@ -6,10 +6,12 @@ the entry mentions. Nothing here reads a file; judging never raises.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import accumulate
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -80,6 +82,7 @@ class Facts:
         self.entry, self.reading, self.lexicon = entry, reading, lexicon
         self._hits: dict[Literal, tuple[Evidence, ...]] = {}
         self._evidence: dict[Place, Evidence] = {}
+        self._apart: dict[tuple[str, str], dict[str, tuple[list[int], list[int]]]] = {}
 
     @cached_property
     def texts(self) -> tuple[Text, ...]:
@@ -112,7 +115,8 @@ class Facts:
 
     def in_order(self, places: Iterable[Place]) -> tuple[Evidence, ...]:
         """What stands at these places as the evidence of a match: in reading order, nothing twice, within bounds."""
-        return tuple(map(self.at, sorted(set(places))[:_MAX_EVIDENCE]))
+        known = self._evidence
+        return tuple([known.get(place) or self.at(place) for place in sorted(set(places))[:_MAX_EVIDENCE]])
 
     def windows(self, unit: Unit, count: int, starts: Iterable[Evidence]) -> Iterator[Window]:
         """The stretches in which terms may stand together; of counted words, those that begin at one of `starts`."""
@@ -134,6 +138,15 @@ class Facts:
             self._hits[term] = tuple(hit for text in self.texts for hit in text.hits(term))
         return self._hits[term]
 
+    def is_apart(self, span: Evidence, rule: Rule) -> bool:
+        """Whether one of the rule's excluded phrases covers `span`."""
+        key = (rule.id, rule.digest)
+        if key not in self._apart:
+            self._apart[key] = _stretches(hit for cover in rule.apart for hit in self.hits(cover))
+        starts, reach = self._apart[key].get(span.field, ([], []))
+        before = bisect_right(starts, span.start) - 1
+        return before >= 0 and reach[before] >= span.end
+
     def stated(self, concept: Concept, development: Development) -> tuple[Evidence, ...]:
         """The mentions of `concept` in the words that `development` was read from."""
         return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in development.evidence))
@@ -142,6 +155,17 @@ class Facts:
         """The mentions of `concept` in the sentences that tell of `development`."""
         told = (*development.quotes, *development.evidence)
         return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in told))
+
+
+def _stretches(hits: Iterable[Evidence]) -> dict[str, tuple[list[int], list[int]]]:
+    """For each field where hits begin, in order, and how far those reach that begin there or before."""
+    by_field: dict[str, list[tuple[int, int]]] = {}
+    for hit in hits:
+        by_field.setdefault(hit.field, []).append((hit.start, hit.end))
+    return {
+        field: ([start for start, _ in sorted(spans)], list(accumulate((end for _, end in sorted(spans)), max)))
+        for field, spans in by_field.items()
+    }
 
 
 def _touch(a: Evidence, b: Evidence) -> bool:
@@ -307,7 +331,7 @@ class Trial:
         return (Gap(Step.NONE, self.apart_at(hits[0])),) if hits else (Gap(Step.WHEN, term.shown, (term,)),)
 
     def is_apart(self, span: Evidence) -> bool:
-        return bool(self.rule.apart) and bool(self.apart_at(span))
+        return bool(self.rule.apart) and self.facts.is_apart(span, self.rule)
 
     def apart_at(self, span: Evidence) -> str:
         """The excluded phrase that covers `span`, as shown; empty when none does."""

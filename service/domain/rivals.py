@@ -6,7 +6,7 @@ A hit falls to a trap of its concept that covers it, and to a longer hit of its 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 Hit = tuple[int, int, int, tuple[tuple[int, int], ...]]
@@ -46,7 +46,7 @@ def settle(hits: list[Hit], claims: Sequence[Claim]) -> list[Hit]:
     return stand
 
 
-def within(hits: Sequence[Hit], covers: Sequence[Hit], claims: Sequence[Claim]) -> list[Hit]:
+def within(hits: Iterable[Hit], covers: Iterable[Hit], claims: Sequence[Claim]) -> list[Hit]:
     """Those of the hits that lie within a cover of their kind."""
     cover = _Cover()
     for start, back, number, _ in covers:

@@ -146,6 +146,7 @@ class Text:
             for key in forms.keys(word, lang):
                 self._by_stem.setdefault(key, []).extend(places)
         self._sorted = sorted(self._by_word)
+        self._found: dict[Word, list[int]] = {}
 
     @property
     def stems(self) -> set[str]:
@@ -212,6 +213,13 @@ class Text:
                 yield self._tokens[place].start, self._tokens[last].end
 
     def _places(self, word: Word) -> list[int]:
+        """Where the word stands; asked once of a text, however many phrases have it."""
+        found = self._found.get(word)
+        if found is None:
+            found = self._found[word] = self._look_up(word)
+        return found
+
+    def _look_up(self, word: Word) -> list[int]:
         if word.form is Form.FORMS:
             found = (self._by_stem.get(key, ()) for key in forms.keys(word.key, self.lang))
             return sorted({place for places in found for place in places})

@@ -1,6 +1,6 @@
 """A rule and a text that mean harm: the rule is refused when it is read, or one entry keeps it busy for a moment only.
 
-What is timed is the rule: the scan for concepts, which all rules of an entry share, comes before.
+What is timed is the rule: finding the words and concepts of the entry, which all its rules share, comes before.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ RULES = {
     "lists within words": f"({' + '.join(any_of(WORDS[at : at + 40]) for at in (0, 40, 80))}) within 1000 words",
     "lists within a sentence": f"({any_of(WORDS[:40])} + {any_of(WORDS[40:80])} -zzz) within sentence",
     "many windows": " | ".join(f"((w{n:03} + w{n + 1:03} -w{n + 2:03}) within 500 words)" for n in range(0, 80, 2)),
-    "nested as deep as can be": "(" * 9 + "w000" + "".join(f" | w{n:03}) + (w{n:03}" for n in range(1, 9)) + ")",
+    "nested as deep as can be": "(" * 9 + "w000" + "".join(f" {'+|'[n % 2]} w{n:03})" for n in range(1, 10)),
     "nested too deep": "(" * 200 + "w000" + ")" * 200,
     "too many terms": " | ".join(f"w{n}" for n in range(300)),
 }
@@ -78,6 +78,7 @@ def test_no_rule_keeps_an_entry_waiting(name: str) -> None:
 def seconds(rule: Rule, text: str) -> float:
     """What the rule costs this thread, however busy the machine is."""
     facts = Facts(Entry(id="e", title=text[:200], content=text), Reading(lang="en"), shipped())
+    assert facts.texts
     assert facts.places is not None
     begun = time.thread_time()
     judge(rule, facts)
@@ -90,4 +91,4 @@ def test_what_is_too_much_is_refused(name: str) -> None:
 
 
 def test_most_are_read() -> None:
-    assert sum(bool(parsed(match)) for match in RULES.values()) >= len(RULES) - 3
+    assert sum(bool(parsed(match)) for match in RULES.values()) >= len(RULES) - 2

@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic.networks import AnyHttpUrl
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.documents import read_yaml
+from service.documents import read_document, read_yaml
 from service.domain.concepts import Lexicon, jurisdictions
 from service.domain.document import Node
 from service.domain.examples import run_tests
@@ -303,6 +303,8 @@ def _known_keys(path: Sequence[object]) -> list[str]:
 
 # --- rules --------------------------------------------------------------------------------------------------------
 
+MAX_RULE_BYTES = 512 * 1024  # of one file; the largest shipped pack is a fifth of it
+
 
 @dataclass(frozen=True, slots=True)
 class Rulebook:
@@ -377,7 +379,7 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
     rules: dict[str, Rule] = {}
     for path in _rule_files(settings, problems):
         try:
-            found, wrong = parse_rules(read_yaml(path, shown=_shown(path)), lexicon, groups)
+            found, wrong = parse_rules(read_document(path, shown=_shown(path), limit=MAX_RULE_BYTES), lexicon, groups)
         except Invalid as exc:
             problems.extend(exc.problems)
             continue

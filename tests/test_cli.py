@@ -212,6 +212,11 @@ class TestRules:
         (tmp_path / "own.yaml").write_text(RULES)
         return tmp_path
 
+    def test_schema_prints_the_file_that_is_shipped(self, folder: Path) -> None:
+        shipped = Path(__file__).parent.parent / "rules" / "schema.json"
+        done = policywatch("rules", "schema", folder=folder)
+        assert (done.returncode, done.stdout) == (0, shipped.read_text(encoding="utf-8"))
+
     def test_show_spells_a_rule_out_in_every_language(self, folder: Path) -> None:
         done = policywatch("rules", "show", "cn-ban", "--rules", "own.yaml", folder=folder)
         assert done.returncode == 0

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.documents import MAX_BYTES, parse_yaml
+from service.documents import MAX_BYTES, parse_document, parse_yaml
 from service.domain.model import Invalid, Problem
 
 
@@ -50,6 +50,11 @@ def test_scalars_are_those_of_yaml_1_2(text, value) -> None:
         pytest.param(b"a: 1\n---\nb: 2\n", "f:", id="two-documents"),
         pytest.param(b"[" * 5000, "f:1: is nested deeper", id="deep"),
         pytest.param(b"#" * (MAX_BYTES + 1), "is larger than", id="large"),
+        pytest.param(b"a: [1\n", "f:2: not valid YAML: [ is not closed", id="bracket"),
+        pytest.param(b"a: 1\nb: \x07\n", "f:2: holds the character U+0007", id="bell"),
+        pytest.param(b"a: 1\r\rb: \xff", "f:3: is not UTF-8", id="old-line-ends"),
+        pytest.param(b'a: "\\uD800"\n', "f:1: not valid YAML", id="half-a-pair"),
+        pytest.param(b"a: " + b"9" * 5000, "f:1: a number of more than 30 digits", id="long-number"),
         pytest.param(b"? [a]\n: b\n", "f:1: a key must be a word", id="list-as-key"),
     ],
 )
@@ -63,6 +68,41 @@ def test_every_value_knows_its_line() -> None:
     root = parse_yaml(b"a:\n  - x\n  - b: y\n", shown="f")
     assert root.at(("a", 1, "b")).where == "f:3"
     assert root.at(("a", 9)).where == "f:2"
+
+
+def test_a_fault_in_a_value_is_noted_there_and_the_others_can_be_used() -> None:
+    root = parse_document(b"a: {b: 1, b: 2}\nc: !x d\ne: 5\n", shown="f")
+    assert [problem.where for problem in root.faults] == ["f:1", "f:2"]
+    assert [len(root.at([key]).faults) for key in ("a", "c", "e")] == [1, 1, 0]
+
+
+def test_of_a_thousand_faults_a_hundred_are_told() -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_yaml(b"a: 1\n" * 1_001, shown="f")
+    assert len(caught.value.problems) == 101
+    assert str(caught.value.problems[-1]) == "f:102: and 900 more problems from here on"
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        pytest.param("a #1 b", "#1 b", id="one-blank"),
+        pytest.param("a  # b", "", id="two-blanks"),
+        pytest.param("'a' # b", "", id="quoted"),
+        pytest.param("#b", "#b", id="nothing-left"),
+        pytest.param("a#b", "", id="no-blank"),
+        pytest.param("\U0001f600 é #1", "#1", id="letters-of-many-bytes"),
+    ],
+)
+def test_a_comment_that_may_be_meant_as_text_is_remembered(text: str, cut: str) -> None:
+    assert parse_yaml(f"key: {text}\n".encode(), shown="f").at(["key"]).cut == cut
+
+
+@pytest.mark.parametrize("quoted", ["\x1b[31m", "\u202e", "x" * 100_000, "\ud800"])
+def test_a_problem_is_a_line_that_a_terminal_can_show(quoted: str) -> None:
+    said = str(Problem(where="f:1", what=quoted, hint=quoted))
+    assert said.isprintable()
+    assert len(said) < 2_000
 
 
 @given(st.one_of(st.binary(max_size=300), st.text(max_size=300).map(str.encode)))

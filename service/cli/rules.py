@@ -15,6 +15,7 @@ from service.cli.common import ConfigOption, JsonOption, err, out, print_problem
 from service.config import RulesSettings, load, load_rulebook, read_rulebook, read_rules
 from service.domain.examples import Verdict, run_tests
 from service.domain.model import Invalid, Problem
+from service.domain.schema import file_schema
 
 rules = typer.Typer(help="The rules.", no_args_is_help=True)
 
@@ -63,6 +64,12 @@ def run_inline_tests(
         out.print(said + (f", {len(untested)} without tests" if untested else ""), highlight=False)
     if failed or book.problems:
         raise typer.Exit(1)
+
+
+@rules.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of a rule file, for editors."""
+    print(json.dumps(file_schema(), indent=2, ensure_ascii=False))
 
 
 def _plain_results(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from itertools import product
 
 from service.domain.model import Action, Concept, ConceptKind, Stage, Topic
@@ -219,7 +220,7 @@ def shapes(condition: Condition) -> frozenset[Shape]:
     """Shapes one of which every development has that meets the condition; empty when none can."""
     match condition:
         case Has(concepts, exact=exact):
-            return _wide(frozenset(shape for concept in concepts for shape in _shapes_of(concept, exact=exact)))
+            return _shapes_of_term(concepts, exact=exact)
         case AnyOf(parts):
             return _wide(frozenset().union(*map(shapes, parts)))
         case All(parts):
@@ -246,6 +247,11 @@ def dead(condition: Condition) -> Condition | None:
             return dead(part)
         case _:
             return None
+
+
+@lru_cache(maxsize=4_096)
+def _shapes_of_term(concepts: tuple[Concept, ...], *, exact: bool) -> frozenset[Shape]:
+    return _wide(frozenset(shape for concept in concepts for shape in _shapes_of(concept, exact=exact)))
 
 
 def _shapes_of(concept: Concept, *, exact: bool) -> Iterator[Shape]:

@@ -11,16 +11,24 @@ from dataclasses import dataclass
 
 from service.domain.model import Problem
 
+MAX_PROBLEMS = 100  # of one document: a person mends those first, and a terminal shows them
+
 Scalar = str | int | float | bool | None
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A scalar, a sequence or a mapping, and its place as `file:line`."""
+    """A scalar, a sequence or a mapping, and its place as `file:line`.
+
+    `keys` are the places of a mapping's keys. `faults` say what is wrong with how it is written, here and below. `cut`
+    is the comment that follows an unquoted scalar after a single blank: the writer may have meant it as text.
+    """
 
     value: Scalar | tuple[Node, ...] | Mapping[str, Node]
     where: str
-    keys: Mapping[str, str] | None = None  # where each key of a mapping stands
+    keys: Mapping[str, str] | None = None
+    faults: tuple[Problem, ...] = ()
+    cut: str = ""
 
     @property
     def mapping(self) -> Mapping[str, Node] | None:
@@ -43,7 +51,9 @@ class Node:
             return "a mapping"
         if isinstance(self.value, tuple):
             return "a list"
-        return f"{self.value!r}"
+        if isinstance(self.value, bool):
+            return "true" if self.value else "false"
+        return "nothing" if self.value is None else repr(self.value)
 
     def get(self, key: str) -> Node | None:
         mapping = self.mapping
@@ -72,11 +82,27 @@ class Node:
         return node
 
 
-def unknown_keys(node: Node, known: Iterable[str]) -> Iterator[Problem]:
-    """A problem for each key of a mapping that is not known, with the nearest known one as hint."""
+def bounded(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """The problems of one document by line, the first of them in full and the rest as a number."""
+    found = sorted(problems, key=_line)
+    if len(found) <= MAX_PROBLEMS:
+        return tuple(found)
+    first, rest = found[:MAX_PROBLEMS], found[MAX_PROBLEMS:]
+    return (*first, Problem(where=rest[0].where, what=f"and {len(rest):,} more problems from here on"))
+
+
+def _line(problem: Problem) -> int:
+    line = problem.where.rpartition(":")[2]
+    return int(line) if line.isdecimal() else 0
+
+
+def unknown_keys(node: Node, known: Iterable[str], *, hints: int = MAX_PROBLEMS) -> Iterator[Problem]:
+    """A problem for each key of a mapping that is not known; for the first `hints` the nearest known one is given."""
     known = tuple(known)
-    for key in node.mapping or {}:
-        if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
-            yield Problem(where=(node.keys or {}).get(key, node.where), what=f"unknown key {key!r}", hint=hint)
+    wrong = [key for key in node.mapping or {} if key not in known]
+    for count, key in enumerate(wrong):
+        close = difflib.get_close_matches(key, known, n=1) if count < hints else ()
+        hint = f"did you mean {close[0]!r}?" if close else f"known here: {', '.join(known)}"
+        if len(wrong) == len(node.mapping or {}) == 1:
+            hint = f"{hint}; a text that holds ': ' goes in quotes"
+        yield Problem(where=(node.keys or {}).get(key, node.where), what=f"unknown key {key!r}", hint=hint)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import date
 from enum import StrEnum
 from typing import TypeVar
 
-from service.domain.document import Node, unknown_keys
+from service.domain.document import MAX_PROBLEMS, Node, unknown_keys
 from service.domain.model import Problem
+
+CUT = "put the text in quotes, or two blanks before the # of a comment"
 
 E = TypeVar("E", bound=StrEnum)
 T = TypeVar("T")
@@ -23,13 +26,23 @@ class Fields:
     def complain(self, node: Node, what: str, hint: str = "") -> None:
         self.problems.append(Problem(where=node.where, what=what, hint=hint))
 
+    @property
+    def hints(self) -> int:
+        """For how many more faults a hint is worth looking for: no one reads those of a file full of faults."""
+        return max(0, MAX_PROBLEMS - len(self.problems))
+
+    def known_keys(self, node: Node, known: Iterable[str]) -> None:
+        """Complains about every other key of a mapping."""
+        self.problems.extend(unknown_keys(node, known, hints=self.hints))
+
     def mapping(self, node: Node, what: str, known: Iterable[str]) -> bool:
         """Whether `node` is a mapping that is not empty; its unknown keys are faults but do not hide the others."""
         known = tuple(known)
         if not node.mapping:
-            self.complain(node, f"{what} should be a mapping, not {node.kind}", f"known here: {', '.join(known)}")
+            wrong = f"{what} is empty" if node.mapping is not None else f"{what} should be a mapping, not {node.kind}"
+            self.complain(node, wrong, f"known here: {', '.join(known)}")
             return False
-        self.problems.extend(unknown_keys(node, known))
+        self.known_keys(node, known)
         return True
 
     def text(self, node: Node, key: str) -> str:
@@ -38,6 +51,8 @@ class Fields:
             return ""
         if child.text is None or not child.text.strip():
             self.complain(child, f"{key} should be a text, not {child.kind}", "put it in quotes")
+        elif child.cut[1:].lstrip() == child.cut[1:] != "":  # #1 and #StopCrypto, but not "# a comment"
+            self.complain(child, f"{key} ends before {child.cut[:40]!r}, which is read as a comment", CUT)
         return child.text or ""
 
     def texts(self, node: Node, key: str) -> tuple[str, ...]:
@@ -88,7 +103,9 @@ class Fields:
 
 def read_date(text: str) -> date | None:
     """An ISO 8601 calendar date such as 2027-06-30; None for anything else."""
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", text, re.ASCII):  # a week or a day of the year is a date in ISO 8601 too
+        return None
     try:
-        return date.fromisoformat(text) if len(text) == 10 else None
+        return date.fromisoformat(text)
     except ValueError:
         return None

@@ -23,14 +23,32 @@ class EgressRefused(ServiceError, PermissionError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One fault in something a person wrote: `where` is `file:line` or a field's path."""
+    """One fault in something a person wrote: `where` is `file:line` or a field's path.
+
+    A line that any terminal can show, whatever it quotes: without control characters, and of a bounded length.
+    """
 
     where: str
     what: str
     hint: str = ""
 
+    def __post_init__(self) -> None:
+        for name in ("where", "what", "hint"):
+            object.__setattr__(self, name, _readable(getattr(self, name)))
+
     def __str__(self) -> str:
         return f"{self.where}: {self.what}" + (f" ({self.hint})" if self.hint else "")
+
+
+_MAX_SAID = 600
+
+
+def _readable(text: str) -> str:
+    """The text with its middle left out if it is long, and a mark for each sign that a terminal may obey."""
+    if len(text) > _MAX_SAID:
+        half = _MAX_SAID // 2
+        text = f"{text[:half]} … {text[-half:]}"
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 class Invalid(ServiceError):

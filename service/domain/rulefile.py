@@ -19,16 +19,18 @@ from service.domain.condition import (
     Has,
     IsNew,
     Not,
+    Unit,
     Within,
     asks_nothing,
     both,
     count_terms,
     dead,
+    excludes,
     show,
     wanted,
 )
-from service.domain.document import Node, unknown_keys
-from service.domain.fields import Fields, read_date
+from service.domain.document import Node, bounded
+from service.domain.fields import CUT, Fields, read_date
 from service.domain.groups import Groups
 from service.domain.model import Action, ConceptKind, Direction, Entry, Problem, Severity, Stage, Step, Tier, Topic
 from service.domain.rule import (
@@ -61,6 +63,10 @@ from service.domain.words import Literal, Phrase, Run, Text
 T = TypeVar("T")
 
 MAX_ID = 100
+MAX_FILE_WORDS = 30_000  # to look for, in all rules of a file together
+MAX_FILE_RULES = 10_000
+MAX_FILE_TESTS = 1_000
+MAX_WINDOW_TERMS = 30  # each is looked for anew in every sentence, paragraph or stretch of a text
 
 # --- reading a document -------------------------------------------------------------------------------------------
 
@@ -70,9 +76,12 @@ KEYS = (
     "escalate", "throttle", "expect", "tests",
 )  # fmt: skip
 SCOPE_KEYS = ("jurisdictions", "topics", "actions", "stage", "direction")
-_PACK_KEYS = ("id", "title", "description", "version")
-_TEXT_KEYS = ("text", "title", "summary", "content")
-_ENTRY_KEYS = ("lang", "source", "link", "tier", "feed")
+PACK_KEYS = ("id", "title", "description", "version")
+TEXT_KEYS = ("text", "title", "summary", "content")
+ENTRY_KEYS = ("lang", "source", "link", "tier", "feed")
+_BETWEEN = re.compile(r"[\s+|()]+")
+_A_SHORTHAND = "write a shorthand such as China + stablecoin + ban"
+_NO_TEXT = "put the text in quotes if it begins with #, [ or {"
 _ID = re.compile(r"\w[\w.-]*")
 
 
@@ -81,8 +90,16 @@ def parse_rules(
 ) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
     """The good rules of a document and everything that is wrong with the others. Their inline tests are not run."""
     reader = _Reader(Vocabulary(lexicon, groups))
+    reader.problems.extend(document.faults)
     rules: dict[str, Rule] = {}
     for node in reader.rule_nodes(document):
+        if reader.has_read_enough():
+            what = (
+                f"more than {MAX_FILE_RULES:,} rules, {MAX_FILE_WORDS:,} words or {MAX_FILE_TESTS:,} tests above: "
+                "from here on nothing is read"
+            )
+            reader.complain(node, what, "split the file")
+            break
         rule = reader.rule(node)
         if rule is None:
             continue
@@ -91,12 +108,7 @@ def parse_rules(
             reader.complain(node.get("id") or node, f"rule id {rule.id!r} is used twice", hint)
         else:
             rules[rule.id] = rule
-    return tuple(rules.values()), tuple(sorted(reader.problems, key=_line))
-
-
-def _line(problem: Problem) -> int:
-    line = problem.where.rpartition(":")[2]
-    return int(line) if line.isdecimal() else 0
+    return tuple(rules.values()), bounded(reader.problems)
 
 
 class _Reader(Fields):
@@ -105,11 +117,18 @@ class _Reader(Fields):
     def __init__(self, lexicon: Vocabulary) -> None:
         super().__init__()
         self.lexicon = lexicon
+        self.rules = 0
+        self.words = 0
+        self.tests = 0
+
+    def has_read_enough(self) -> bool:
+        """Whether reading on may take longer than a person waits for a file."""
+        return self.rules > MAX_FILE_RULES or self.words > MAX_FILE_WORDS or self.tests > MAX_FILE_TESTS
 
     def rule_nodes(self, document: Node) -> tuple[Node, ...]:
         listed: Node | None = document
         if document.mapping is not None:
-            self.problems.extend(unknown_keys(document, ("rules", "pack")))
+            self.known_keys(document, ("rules", "pack"))
             self.pack(document.get("pack"))
             listed = document.get("rules")
         if listed is None:
@@ -122,23 +141,27 @@ class _Reader(Fields):
         if node is None:
             return
         if node.mapping is None:
-            self.complain(node, f"pack should be a mapping, not {node.kind}", f"known here: {', '.join(_PACK_KEYS)}")
+            self.complain(node, f"pack should be a mapping, not {node.kind}", f"known here: {', '.join(PACK_KEYS)}")
             return
-        self.problems.extend(unknown_keys(node, _PACK_KEYS))
-        for key in _PACK_KEYS:
+        self.known_keys(node, PACK_KEYS)
+        for key in PACK_KEYS:
             self.text(node, key)
 
     def rule(self, node: Node) -> Rule | None:
         """The rule that `node` holds, or None when anything about it is wrong."""
+        self.rules += 1
+        if node.faults and node.mapping is None:
+            return None
         if node.text is None and node.mapping is None:
-            hint = "write a shorthand such as China + stablecoin + ban, in quotes if it is a number"
+            hint = f"{_A_SHORTHAND}, in quotes if it is a number or begins with #, [ or {{"
             self.complain(node, f"a rule is a text or a mapping, not {node.kind}", hint)
             return None
+        self.words += 1
         faults = len(self.problems)
         rule = self.full(node) if node.mapping is not None else self.short(node)
-        if rule is not None and len(self.problems) == faults:
+        if rule is not None and not node.faults and len(self.problems) == faults:
             self.check(rule, node)
-        if rule is None or len(self.problems) > faults:
+        if rule is None or node.faults or len(self.problems) > faults:
             return None
         return _with_apart(replace(rule, digest=_digest(node)), self.lexicon)
 
@@ -150,7 +173,7 @@ class _Reader(Fields):
         return Rule(id=slug(text), title=" ".join(text.split()), where=node.where, digest="", condition=condition)
 
     def full(self, node: Node) -> Rule:
-        self.problems.extend(unknown_keys(node, KEYS))
+        self.known_keys(node, KEYS)
         match, when = node.get("match"), node.get("when")
         if match is not None and when is not None:
             self.complain(when, "a rule has either `match` or `when`", "put the match into `when: {all: […]}`")
@@ -213,7 +236,8 @@ class _Reader(Fields):
             elif kind is ConceptKind.JURISDICTION and (members := self.lexicon.members(item.text or "")):
                 good.extend(members)
             else:
-                self.complain(item, f"unknown {kind} {item.text!r}", nearest(item.text or "", kind, self.lexicon))
+                hint = nearest(item.text or "", kind, self.lexicon) if self.hints else ""
+                self.complain(item, f"unknown {kind} {item.text!r}", hint)
         return tuple(dict.fromkeys(good))
 
     def direction(self, node: Node) -> Direction | None:
@@ -243,7 +267,8 @@ class _Reader(Fields):
         if child is None:
             return ()
         if not child.items:
-            self.complain(child, f"{key} should be a list, not {child.kind}", "begin each one with a -")
+            what = f"{key} is empty" if child.items is not None else f"{key} should be a list, not {child.kind}"
+            self.complain(child, what, "begin each one with a -")
         found = (one(item) for item in child.items or ())
         return tuple(item for item in found if item is not None)
 
@@ -277,9 +302,10 @@ class _Reader(Fields):
 
     def example(self, node: Node) -> Example | None:
         """An inline test. What must not fire says why, so that it fails for its own reason and no other."""
-        if not self.mapping(node, "a test", (*_TEXT_KEYS, *_ENTRY_KEYS, "expect")):
+        self.tests += 1
+        if not self.mapping(node, "a test", (*TEXT_KEYS, *ENTRY_KEYS, "expect")):
             return None
-        texts = {key: self.text(node, key) for key in _TEXT_KEYS if node.get(key) is not None}
+        texts = {key: self.text(node, key) for key in TEXT_KEYS if node.get(key) is not None}
         if not texts or ("text" in texts and "title" in texts):
             self.complain(node, "a test has a `text`, or a `title` with `summary` and `content`", "write what to read")
             return None
@@ -319,10 +345,15 @@ class _Reader(Fields):
     # -- conditions
 
     def shorthand(self, node: Node) -> Condition | None:
+        if node.faults:
+            return None
         if node.text is None:
             what = "the match is empty" if node.value is None else f"a match is a text, not {node.kind}"
-            self.complain(node, what, "write a shorthand such as China + stablecoin + ban")
+            self.complain(node, what, _NO_TEXT if node.cut or node.items is not None else _A_SHORTHAND)
             return None
+        if node.cut:
+            self.complain(node, f"the match ends before {node.cut[:40]!r}, which is read as a comment", CUT)
+        self.words += len(_BETWEEN.split(node.text))
         condition, problems = read_shorthand(node.text, node.where, self.lexicon)
         self.problems.extend(problems)
         return condition
@@ -338,8 +369,8 @@ class _Reader(Fields):
                 self.complain(node, f"`when` is a mapping, not {node.kind}", hint)
                 return None
             return self.shorthand(node)
-        self.problems.extend(unknown_keys(node, ("all", "any", "none", "within")))
-        if not node.mapping:
+        self.known_keys(node, ("all", "any", "none", "within"))
+        if node.mapping.keys() <= {"within"}:
             self.complain(node, "`when` is empty", "write {all: […], any: […], none: […]}")
         found: list[Condition] = []
         for key, child in node.mapping.items():
@@ -354,7 +385,7 @@ class _Reader(Fields):
         if node is None:
             return group
         window = read_window(node.text or "")
-        if window is None:
+        if window is None or (window[0] is not Unit.WORDS and node.text != window[0]):
             self.complain(node, f"within cannot be {node.kind}", "sentence, paragraph or, for example, 12 words")
             return group
         return Within(group, *window)
@@ -377,6 +408,9 @@ class _Reader(Fields):
             self.complain(node, "the rule says nothing to look for", hint)
         elif count_terms(terms) > MAX_TERMS:
             self.complain(node, f"the rule has more than {MAX_TERMS} terms", "make several rules of it")
+        elif _window_terms(terms) > MAX_WINDOW_TERMS:
+            what = f"more than {MAX_WINDOW_TERMS} terms are held together by `within` with something excluded"
+            self.complain(node, what, "exclude it outside of the within, or make several rules of it")
         elif rule.condition is not None and not named and asks_nothing(rule.condition):
             self.complain(node, "the rule matches everything that it does not exclude", "add what it should look for")
         elif rule.reach is Reach.REPORTED and (part := dead(terms)) is not None:
@@ -394,6 +428,19 @@ class _Sets(TypedDict):
     topics: tuple[Topic, ...]
     actions: tuple[Action, ...]
     stages: tuple[Stage, ...]
+
+
+def _window_terms(condition: Condition) -> int:
+    """How many terms stand in a `within` that also excludes: these are asked of one stretch of text after another."""
+    match condition:
+        case All(parts) | AnyOf(parts):
+            return sum(map(_window_terms, parts))
+        case Not(part):
+            return _window_terms(part)
+        case Within(part):
+            return count_terms(part) if excludes(part) else _window_terms(part)
+        case _:
+            return 0
 
 
 def read_confirm(text: str) -> Confirm | None:

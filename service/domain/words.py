@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import islice, pairwise, takewhile
 
 from service.domain import forms
 from service.domain.model import Entry, Evidence
@@ -19,7 +20,7 @@ from service.domain.text import Folded, fold, sentences
 
 Span = tuple[int, int]
 
-MAX_HITS = 200  # of one term in one field: more than any reader looks at, and a bound for hostile texts
+MAX_HITS = 100  # of one term in one field: more than any reader looks at, and a bound for hostile texts
 
 _MARKS = "\u0300-\u036f\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0900-\u0dff"  # vowel signs that \w leaves out
 _WORD = re.compile(rf"[\w{_MARKS}]+(?:'s\b)?")
@@ -115,10 +116,8 @@ def _squeezed(gap: str) -> str:
     return " ".join(gap.split()) or (" " if gap else "")
 
 
-def _joins(gap: str, wanted: str) -> bool:
-    """Whether two words with `gap` between them still stand in a row."""
-    if _squeezed(gap) == wanted:
-        return "\n\n" not in gap
+def _always_joins(gap: str) -> bool:
+    """Whether two words with `gap` between them stand in a row, whatever stood between them in the rule."""
     return _SPACING.issuperset(gap) and "\n\n" not in gap and not (len(gap) > 1 and gap[0] == ".")
 
 
@@ -139,6 +138,7 @@ class Text:
         self._tokens: list[_Token] = []
         self._by_word: dict[str, list[int]] = {}
         self._by_stem: dict[str, list[int]] = {}
+        self._bits: dict[Word, int] = {}
         for place, match in enumerate(_WORD.finditer(self._folded.text)):
             self._tokens.append(_Token(match.start(), match.end(), match.group()))
             self._by_word.setdefault(match.group(), []).append(place)
@@ -146,7 +146,6 @@ class Text:
             for key in forms.keys(word, lang):
                 self._by_stem.setdefault(key, []).extend(places)
         self._sorted = sorted(self._by_word)
-        self._found: dict[Word, list[int]] = {}
 
     @property
     def stems(self) -> set[str]:
@@ -204,49 +203,83 @@ class Text:
             start = text.find(key, end)
 
     def _rows(self, phrase: Phrase) -> Iterator[tuple[int, int]]:
-        # From the rarest word, so that a phrase of common words and one absent word costs nothing.
-        pivot, places = min(enumerate(map(self._places, phrase.words)), key=lambda pair: len(pair[1]))
-        for place in sorted({place - pivot for place in places}):
-            last = place + len(phrase.words) - 1
-            inside = place >= 0 and last < len(self._tokens)
-            if inside and all(self._fits(phrase, n, place + n) for n in range(len(phrase.words))):
-                yield self._tokens[place].start, self._tokens[last].end
+        """Where the words of a phrase stand in a row: a bit for each word of the text, moved on and laid over the next.
 
-    def _places(self, word: Word) -> list[int]:
-        """Where the word stands; asked once of a text, however many phrases have it."""
-        found = self._found.get(word)
-        if found is None:
-            found = self._found[word] = self._look_up(word)
-        return found
+        So a phrase costs the same whatever the text repeats, which a search from place to place does not.
+        """
+        last = len(phrase.words) - 1
+        if not last:
+            yield from ((self._tokens[at].start, self._tokens[at].end) for at in sorted(self._places(phrase.words[0])))
+            return
+        found = self._bits_of(phrase.words[0])
+        for word, gap in zip(phrase.words[1:], phrase.gaps, strict=True):
+            found = found and (found << 1) & self._bits_of(word) & self._bits_after(gap)
+        row = bin(found)[:1:-1]
+        place = row.find("1")
+        while place >= 0:
+            yield self._tokens[place - last].start, self._tokens[place].end
+            place = row.find("1", place + 1)
 
-    def _look_up(self, word: Word) -> list[int]:
-        if word.form is Form.FORMS:
-            found = (self._by_stem.get(key, ()) for key in forms.keys(word.key, self.lang))
-            return sorted({place for places in found for place in places})
-        if word.form is not Form.PREFIX:
-            return self._by_word.get(word.key, []) + self._by_word.get(word.key + "'s", [])
-        places: list[int] = []
-        for at in range(bisect_left(self._sorted, word.key), len(self._sorted)):
-            if not self._sorted[at].startswith(word.key):
-                break
-            places += self._by_word[self._sorted[at]]
-        return places
+    def _bits_of(self, word: Word) -> int:
+        if word not in self._bits:
+            self._bits[word] = _bits(self._places(word))
+        return self._bits[word]
 
-    def _fits(self, phrase: Phrase, n: int, place: int) -> bool:
-        token, word = self._tokens[place], phrase.words[n]
-        if n and not _joins(self._folded.text[self._tokens[place - 1].end : token.start], phrase.gaps[n - 1]):
-            return False
-        plain = token.text.removesuffix("'s")
+    def _bits_after(self, gap: str) -> int:
+        """The words that still stand in a row with the one before them, where a rule has `gap` between the two."""
+        return self._joined[0] | self._joined[1].get(gap, 0)
+
+    @cached_property
+    def _joined(self) -> tuple[int, dict[str, int]]:
+        """The words after a gap that always joins, and those after one that joins when the rule has the same."""
+        always: list[int] = []
+        same: dict[str, list[int]] = {}
+        for place, (before, token) in enumerate(pairwise(self._tokens), start=1):
+            gap = self._folded.text[before.end : token.start]
+            if _always_joins(gap):
+                always.append(place)
+            elif "\n\n" not in gap:
+                same.setdefault(_squeezed(gap), []).append(place)
+        return _bits(always), {gap: _bits(places) for gap, places in same.items()}
+
+    def _places(self, word: Word) -> Iterable[int]:
         match word.form:
             case Form.FORMS:
-                return not set(forms.keys(word.key, self.lang)).isdisjoint(forms.keys(token.text, self.lang))
+                found = (self._by_stem.get(key, ()) for key in forms.keys(word.key, self.lang))
+                return {place for places in found for place in places}
             case Form.PREFIX:
-                return token.text.startswith(word.key)
+                first = bisect_left(self._sorted, word.key)
+                words = takewhile(lambda known: known.startswith(word.key), islice(self._sorted, first, None))
+                return [place for known in words for place in self._by_word[known]]
             case Form.EXACT:
-                return word.key in (token.text, plain)
+                return self._by_word.get(word.key, []) + self._by_word.get(word.key + "'s", [])
             case Form.CASE:
-                start, end = self._folded.origin(token.start, token.end)
-                return self.original[start:end].startswith(word.written) and word.key in (token.text, plain)
+                ways = (self._by_spelling.get(key, {}) for key in (word.key, word.key + "'s"))
+                return [
+                    at
+                    for way in ways
+                    for as_is, places in way.items()
+                    if as_is.startswith(word.written)
+                    for at in places
+                ]
+
+    @cached_property
+    def _by_spelling(self) -> dict[str, dict[str, list[int]]]:
+        """The places of each word by how the text writes it, in capitals or not."""
+        found: dict[str, dict[str, list[int]]] = {}
+        for place, token in enumerate(self._tokens):
+            start, end = self._folded.origin(token.start, token.end)
+            found.setdefault(token.text, {}).setdefault(self.original[start:end], []).append(place)
+        return found
+
+
+def _bits(places: Iterable[int]) -> int:
+    """A number with these bits set."""
+    places = tuple(places)
+    row = bytearray(max(places, default=-1) // 8 + 1)
+    for place in places:
+        row[place >> 3] |= 1 << (place & 7)
+    return int.from_bytes(row, "little")
 
 
 def _is_latin(letter: str) -> bool:

@@ -1,0 +1,1 @@
+"""Random rule files through the public door: never a traceback, never a hang, always file and line."""

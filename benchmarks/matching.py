@@ -5,7 +5,8 @@
 
 Ours takes an entry as it comes: folding, one scan, rivals, candidates, evidence. yara-x takes the same text as bytes,
 in both of its forms: `flat`, where each rule has every phrase of its concepts as strings, and `shared`, where each
-concept is a private rule that others refer to. Medians of five rounds in which the engines take turns.
+concept is a private rule that others refer to. Medians of five rounds in which the engines take turns. All times are
+of the processor: what a busy machine makes an engine wait is not counted, for neither.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks import yara
@@ -69,7 +70,7 @@ class Engine:
 class Report:
     """What was measured against its bar; a bar that was missed is kept in words."""
 
-    ours: dict[int, float] = field(default_factory=dict)
+    ours: dict[int, Engine] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
 
     def judge(self, what: str, value: float, bar: float, *, most: bool = False) -> str:
@@ -90,7 +91,8 @@ def main() -> int:
     for count in size.rules:
         _measure(count, world, size, report)
     fewest, most = size.rules[0], size.rules[-1]
-    growth = report.ours[most] / report.ours[fewest]
+    spent, _ = _race((replace(report.ours[fewest], name="few"), replace(report.ours[most], name="many")))
+    growth = spent["many"] / spent["few"]  # measured in turns: a busy machine is not as busy for minutes
     verdict = report.judge("growth", growth, GROWTH_BAR, most=True)
     print(f"\n{most:,} rules cost ours {growth:.2f} times what {fewest:,} cost (bar: at most {GROWTH_BAR}) {verdict}")
     print("quick run: no bar counts" if quick else "\n".join(report.failed) or "every bar is met")
@@ -126,7 +128,7 @@ def _measure(count: int, world: World, size: Size, report: Report) -> None:
     )
     spent, found = _race(engines)
     ours, shared, flat = (spent[engine.name] for engine in engines)
-    report.ours[count] = ours
+    report.ours[count] = engines[0]
     print(f"\n{count:,} rules, {len(expected) / len(world.articles):.1f} match an article; parsed in {parsing:.2f} s")
     print(f"  {'':14} {'us/article':>10} {'ratio':>7} {'built in s':>10} {'MB':>6} {'articles':>8} {'matches':>24}")
     for engine in engines:
@@ -158,13 +160,13 @@ def _parse(wanted: Sequence[Wanted], world: World) -> tuple[list[Rule], float]:
         batch = wanted[first : first + RULES_PER_FILE]
         lines = (f'- {{id: {rule.id}, scope: mention, match: "{rule.shorthand()}"}}\n' for rule in batch)
         files.append("".join(lines).encode())
-    begun = time.perf_counter()
+    begun = time.process_time()
     parsed: list[Rule] = []
     for number, raw in enumerate(files):
         rules, problems = parse_rules(parse_yaml(raw, shown=f"rules-{number}.yaml"), world.lexicon)
         assert not problems, problems[:3]
         parsed += rules
-    return parsed, time.perf_counter() - begun
+    return parsed, time.process_time() - begun
 
 
 def _ours(parsed: list[Rule], world: World) -> Callable[[Entry], list[str]]:
@@ -178,9 +180,9 @@ def _theirs(scan: yara.Scan) -> Callable[[Entry], list[str]]:
 
 def _build(name: str, build: Callable[[], Callable[[Entry], list[str]]], articles: tuple[Entry, ...]) -> Engine:
     gc.collect()
-    before, begun = _resident(), time.perf_counter()
+    before, begun = _resident(), time.process_time()
     match = build()
-    seconds = time.perf_counter() - begun
+    seconds = time.process_time() - begun
     gc.collect()
     return Engine(name, match, articles, seconds, (_resident() - before) / MEGABYTE)
 
@@ -193,10 +195,10 @@ def _race(engines: Sequence[Engine]) -> tuple[dict[str, float], dict[str, Found]
     spent: dict[str, list[float]] = {engine.name: [] for engine in engines}
     for _ in range(ROUNDS):
         for engine in engines:
-            begun = time.perf_counter()
+            begun = time.process_time()
             for entry in engine.articles:
                 engine.match(entry)
-            spent[engine.name].append((time.perf_counter() - begun) / len(engine.articles) * 1e6)
+            spent[engine.name].append((time.process_time() - begun) / len(engine.articles) * 1e6)
     gc.enable()
     return {name: statistics.median(seconds) for name, seconds in spent.items()}, found
 
@@ -204,9 +206,9 @@ def _race(engines: Sequence[Engine]) -> tuple[dict[str, float], dict[str, Found]
 def _median(work: Callable[[], object]) -> float:
     seconds = []
     for _ in range(ROUNDS):
-        begun = time.perf_counter()
+        begun = time.process_time()
         work()
-        seconds.append(time.perf_counter() - begun)
+        seconds.append(time.process_time() - begun)
     return statistics.median(seconds)
 
 

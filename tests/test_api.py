@@ -340,25 +340,28 @@ async def test_what_belongs_to_another_team_does_not_exist(api: Api) -> None:
 # --- lists --------------------------------------------------------------------------------------------------------
 
 
+async def pages_of(api: Api, path: str, key: dict[str, str], *, limit: int) -> AsyncIterator[list[dict[str, Any]]]:
+    """Every page of a list, as its links lead from one to the next."""
+    response = await api.client.get(path, headers=key, params={"limit": limit})
+    while "next" in response.links:
+        assert f"cursor={response.json()['next']}" in response.links["next"]["url"]
+        yield response.json()["items"]
+        response = await api.client.get(response.links["next"]["url"], headers=key)
+    assert response.json()["next"] is None
+    yield response.json()["items"]
+
+
 @pytest.mark.parametrize("path", ["/v1/feeds", "/v1/rules", "/v1/subscriptions", "/v1/alerts", "/v1/deliveries"])
 async def test_the_pages_of_a_list_hold_everything_once(api_on_both: Api, path: str) -> None:
     api, key = api_on_both, api_on_both.key("desk", Scope.READ)
     for name in ("a", "b", "c", "d", "e"):
         api.store.subscriptions.create("desk", a_subscription(name), now=NOON)
     raise_alerts(api.store, "CN", "HK", "KZ", "UZ", "JP")
-    whole = (await api.client.get(path, headers=key, params={"limit": 200})).json()
-    assert whole["next"] is None
-    seen: list[object] = []
-    response = await api.client.get(path, headers=key, params={"limit": 2})
-    while "next" in response.links:
-        assert len(response.json()["items"]) == 2
-        assert f"cursor={response.json()['next']}" in response.links["next"]["url"]
-        seen += [item["id"] for item in response.json()["items"]]
-        response = await api.client.get(response.links["next"]["url"], headers=key)
-    assert response.json()["next"] is None
-    seen += [item["id"] for item in response.json()["items"]]
-    assert seen == [item["id"] for item in whole["items"]]
-    assert len(seen) >= 5
+    pages = [page async for page in pages_of(api, path, key, limit=2)]
+    assert all(len(page) == 2 for page in pages[:-1])
+    seen = [item["id"] for page in pages for item in page]
+    assert seen == [item["id"] async for page in pages_of(api, path, key, limit=200) for item in page]
+    assert len(set(seen)) == len(seen) >= 5
     if path in ("/v1/alerts", "/v1/deliveries"):
         assert seen == sorted(seen, reverse=True)
 
@@ -523,8 +526,8 @@ async def test_a_wrong_field_of_a_feed_is_named(api: Api, change: dict[str, obje
 
 async def test_rules_are_shown_as_they_are_in_force(api: Api, rulebook: Rulebook) -> None:
     key = api.key("desk", Scope.READ)
-    listed = (await api.client.get("/v1/rules", headers=key, params={"limit": 200})).json()["items"]
-    assert {rule["id"] for rule in listed} == {rule.id for rule in rulebook.ruleset.rules}
+    listed = [rule["id"] async for page in pages_of(api, "/v1/rules", key, limit=200) for rule in page]
+    assert set(listed) == {rule.id for rule in rulebook.ruleset.rules}
     rule = (await api.client.get("/v1/rules/china-stablecoin-ban", headers=key)).json()
     assert (rule["match"], rule["severity"], rule["status"]) == ("China + stablecoin + ban", "medium", "active")
     assert re.fullmatch(r"rules/packs/[\w-]+\.yaml:\d+", rule["where"])

@@ -20,8 +20,8 @@ from babel import Locale
 from service.domain.condition import ABOUT_ANOTHER, ACROSS
 from service.domain.document import Node, unknown_keys
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Problem, Stage, Topic
-from service.domain.rivals import Claim, Hit, settle
-from service.domain.scan import DENSE, Phrase, Scanner
+from service.domain.rivals import Claim, Hit, settle, within
+from service.domain.scan import DENSE, Phrase, Scanner, View
 from service.domain.text import LANGUAGES, Folded, fold
 
 ANY = "any"
@@ -135,6 +135,7 @@ class _Pattern:
     endings: tuple[str, ...]
     sense: int
     capitals: int
+    is_whole: bool
 
     @property
     def part(self) -> _Part:
@@ -143,7 +144,7 @@ class _Pattern:
     @property
     def is_plain(self) -> bool:
         """Whether a hit needs no second look: the whole phrase, whole words, in any case."""
-        return len(self.parts) == 1 and not (self.part.open_end or self.endings or self.capitals)
+        return self.is_whole and not (self.part.open_end or self.endings or self.capitals)
 
     def accepts(self, ending: str) -> bool:
         """Whether its last word may end like this beyond the phrase."""
@@ -151,7 +152,10 @@ class _Pattern:
 
 
 class _Heard(NamedTuple):
-    """What a phrase means to readers of one language: outright, and where a closer look bears it out."""
+    """What a phrase means to readers of one language: outright, and where a closer look bears it out.
+
+    A phrase that means one thing outright, as most do, is known by that `sense` alone.
+    """
 
     senses: tuple[int, ...]
     patterns: tuple[_Pattern, ...]
@@ -180,7 +184,7 @@ def _patterns(
         parts, endings = _split(phrase.text, phrase.lang, phrase.role)
         sense = numbers[phrase.concept, phrase.role]
         for number, part in enumerate(parts):
-            pattern = _Pattern(phrase, parts, number, endings, sense, part.capitals)
+            pattern = _Pattern(phrase, parts, number, endings, sense, part.capitals, len(parts) == 1)
             yield Phrase(part.text, part.open_end or bool(endings)), pattern
 
 
@@ -244,21 +248,21 @@ class Lexicon:
             table.setdefault(sought, []).append(pattern)
         self._scanner = Scanner(table)
         self._patterns = tuple(tuple(found) for found in table.values())
-        self._heard: dict[str | None, tuple[_Heard | None, ...]] = {None: self._hear(None)}
+        self._heard: dict[str | None, View[int | _Heard]] = {None: self._hear(None)}
 
-    def _hear(self, lang: str | None) -> tuple[_Heard | None, ...]:
-        """What each phrase means in a text of `lang` (None: in a rule), None for nothing; equal meanings are one."""
-        once: dict[_Heard, _Heard] = {}
-        heard: list[_Heard | None] = []
+    def _hear(self, lang: str | None) -> View[int | _Heard]:
+        """What each phrase means in a text of `lang` (None: in a rule)."""
+        heard: list[int | _Heard | None] = []
         speaks = _speaks(lang)
         for found in self._patterns:
             patterns = [pattern for pattern in found if speaks(pattern.phrase)]
-            meaning = _Heard(
-                tuple(dict.fromkeys(p.sense for p in patterns if p.is_plain)),
-                tuple(p for p in patterns if not p.is_plain),
-            )
-            heard.append(once.setdefault(meaning, meaning) if patterns else None)
-        return tuple(heard)
+            senses = tuple(dict.fromkeys(p.sense for p in patterns if p.is_plain))
+            closer = tuple(p for p in patterns if not p.is_plain)
+            if not patterns:
+                heard.append(None)
+            else:
+                heard.append(_Heard(senses, closer) if closer or len(senses) > 1 else senses[0])
+        return self._scanner.view(heard)
 
     @classmethod
     def build(cls, documents: Iterable[Node]) -> Lexicon:
@@ -308,42 +312,36 @@ class Lexicon:
     def annotate(self, text: str, lang: str) -> tuple[Annotation, ...]:
         """The concepts in `text`, read as `lang`, in order of place; spans are of `text` itself."""
         folded = fold(text)
-        return self._shown(settle(self._hits(folded, text, lang), self._claims), folded)
+        notes = []
+        for start, back, sense, _ in settle(self._hits(folded, text, lang), self._claims):
+            concept, role = self._senses[sense]
+            notes.append(Annotation(concept, *folded.origin(start, -back), role))
+        return tuple(notes)
 
-    def mentions(self, text: str, lang: str) -> tuple[Annotation, ...]:
-        """The concepts in `text`, those included that a longer phrase is about: the ban in "lifts the ban"."""
+    def mentions(self, text: str, lang: str) -> list[tuple[Concept, int, int]]:
+        """The concepts in `text` and where, with those that a longer phrase is about: the ban in "lifts the ban"."""
         folded = fold(text)
         hits = self._hits(folded, text, lang)
         stand = settle(hits, self._claims)
-        covers = [hit for hit in stand if hit[2] in self._about]
-        if covers and len(hits) > len(stand) and (inside := settle(self._inside(covers, hits), self._claims)):
-            stand = sorted({*stand, *inside})
-        return self._shown(stand, folded)
-
-    def _inside(self, covers: Iterable[Hit], hits: Iterable[Hit]) -> list[Hit]:
-        """What lies within what is about it: of its kind, and not itself about another thing."""
-        rest = [(hit, self._claims[hit[2]].kind) for hit in hits if hit[2] not in self._about]
-        found: list[Hit] = []
-        for start, back, sense, _ in covers:
-            kind = self._claims[sense].kind
-            found += [hit for hit, own in rest if start <= hit[0] and back <= hit[1] and own == kind]
-        return found
-
-    def _shown(self, hits: Iterable[Hit], folded: Folded) -> tuple[Annotation, ...]:
-        notes = []
-        for start, back, sense, _ in hits:
-            concept, role = self._senses[sense]
-            begin, end = folded.origin(start, -back) if folded.uneven else (start, -back)
-            notes.append(Annotation(concept, begin, end, role))
-        return tuple(notes)
+        if len(hits) > len(stand) and (covers := [hit for hit in stand if hit[2] in self._about]):
+            fallen = set(hits).difference(stand)
+            if any(hit[2] not in self._about for hit in within(fallen, covers, self._claims)):
+                others = [hit for hit in hits if hit[2] not in self._about]
+                stand = sorted({*stand, *settle(within(others, covers, self._claims), self._claims)})
+        if folded.uneven:
+            return [(self._senses[sense][0], *folded.origin(start, -back)) for start, back, sense, _ in stand]
+        return [(self._senses[sense][0], start, -back) for start, back, sense, _ in stand]
 
     def _hits(self, folded: Folded, text: str, lang: str | None) -> list[Hit]:
         """All hits before any rivalry between them is settled; without a language, those of a rule's words."""
-        hits: list[Hit] = []
+        heard_in = self._heard_in(lang if lang is None or lang in LANGUAGES else _UNKNOWN)
+        found = self._scanner.find(folded.text, heard_in)
+        hits: list[Hit] = [(start, -stop, heard, ()) for heard, start, _, stop in found if isinstance(heard, int)]
         pieces: dict[tuple[_Phrase, int], list[tuple[int, int]]] = defaultdict(list)
         begun: dict[_Phrase, _Pattern] = {}
-        heard_in = self._heard_in(lang if lang is None or lang in LANGUAGES else _UNKNOWN)
-        for heard, start, end, stop in self._scanner.find(folded.text, heard_in):
+        for heard, start, end, stop in found:
+            if isinstance(heard, int):
+                continue
             for sense in heard.senses:
                 hits.append((start, -stop, sense, ()))
             for pattern in heard.patterns:
@@ -351,7 +349,7 @@ class Lexicon:
                     continue
                 if pattern.capitals and lang is not None and not _cased(text, folded, start, end, pattern.capitals):
                     continue
-                if len(pattern.parts) == 1:
+                if pattern.is_whole:
                     hits.append((start, -stop, pattern.sense, ()))
                     continue
                 pieces[pattern.phrase, pattern.number].append((start, stop))
@@ -361,7 +359,7 @@ class Lexicon:
             hits.extend(_chains(folded.text, pattern, pieces))
         return hits
 
-    def _heard_in(self, lang: str | None) -> tuple[_Heard | None, ...]:
+    def _heard_in(self, lang: str | None) -> View[int | _Heard]:
         heard = self._heard.get(lang)
         if heard is None:
             heard = self._heard[lang] = self._hear(lang)
@@ -391,7 +389,7 @@ def _heard_in(lang: str) -> frozenset[str]:
 
 
 def _cased(text: str, folded: Folded, start: int, end: int, capitals: int) -> bool:
-    begin, stop = folded.origin(start, end)
+    begin, stop = folded.origin(start, end) if folded.uneven else (start, end)
     if capitals == 2:
         return text[begin:stop] == text[begin:stop].upper()
     return not text[begin].islower()

@@ -526,8 +526,8 @@ def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation
     fixed = FIXED_STAGE.get(act.action)
     if fixed is not None and act.action not in _MAY_BE_WEIGHED:
         return fixed, None, None
-    if hearsay := _stage_words(_whole_sentence(article, act), Stage.RUMOURED):
-        return Stage.RUMOURED, *hearsay[0]
+    if hearsay := _hearsay(article, act):
+        return Stage.RUMOURED, *hearsay
     if fixed is not None:
         return _weighed(article, act) or (fixed, None, None)
     for clauses in ((act.clause,), article.title, *((c,) for c in article.lead[:2])):
@@ -552,10 +552,12 @@ def _stage_words(clause: Clause, stage: Stage) -> list[tuple[Clause, Annotation]
     return [(clause, n) for n in clause.of(ConceptKind.STAGE) if n.concept.name == stage]
 
 
-def _whole_sentence(article: Article, act: Act) -> Clause:
-    """The sentence of the act, of which the act's clause may be a part."""
+def _hearsay(article: Article, act: Act) -> tuple[Clause, Annotation] | None:
+    """Where the act is laid to sources without a name: in its own sentence, or where the lead tells it again."""
     own = (act.clause.field, act.clause.sentence)
-    return next((c for c in article.core if (c.field, c.sentence) == own), act.clause)
+    told = [next((c for c in article.core if (c.field, c.sentence) == own), act.clause)]
+    told += [c for c in article.lead[:1] if any(n.concept == act.word.concept for n in c.of(ConceptKind.ACTION))]
+    return next((words[0] for c in told if (words := _stage_words(c, Stage.RUMOURED))), None)
 
 
 def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]]) -> tuple[Clause, Annotation]:

@@ -32,6 +32,8 @@ class Node:
 
     @property
     def mapping(self) -> Mapping[str, Node] | None:
+        if isinstance(self.value, str | dict):  # most are one of these, and asking what is a Mapping takes long
+            return None if isinstance(self.value, str) else self.value
         return self.value if isinstance(self.value, Mapping) else None
 
     @property
@@ -54,7 +56,8 @@ class Node:
         return "nothing" if self.value is None else repr(self.value)
 
     def get(self, key: str) -> Node | None:
-        return self.mapping.get(key) if self.mapping is not None else None
+        mapping = self.mapping
+        return mapping.get(key) if mapping is not None else None
 
     def plain(self) -> object:
         """The value without places: what a JSON reader would have given."""

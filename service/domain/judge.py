@@ -6,12 +6,12 @@ the entry mentions. Nothing here reads a file; judging never raises.
 
 from __future__ import annotations
 
-import re
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import accumulate
 from typing import Protocol
 from urllib.parse import urlsplit
 
@@ -29,6 +29,7 @@ from service.domain.condition import (
     excludes,
     may_be_about,
     show,
+    terms_of,
     wanted,
 )
 from service.domain.model import (
@@ -47,18 +48,8 @@ from service.domain.model import (
 )
 from service.domain.rule import Escalation, Reach, Rule, Sources, Status, Unclear
 from service.domain.shorthand import Meanings
+from service.domain.together import Placed, Window, asked, terms_in
 from service.domain.words import Literal, Phrase, Run, Text, texts_of
-
-
-class Annotated(Protocol):
-    """A concept found in a text, with its span."""
-
-    @property
-    def concept(self) -> Concept: ...
-    @property
-    def start(self) -> int: ...
-    @property
-    def end(self) -> int: ...
 
 
 class Lexicon(Meanings, Protocol):
@@ -66,7 +57,7 @@ class Lexicon(Meanings, Protocol):
 
     @property
     def version(self) -> str: ...
-    def mentions(self, text: str, lang: str) -> Iterable[Annotated]: ...
+    def mentions(self, text: str, lang: str) -> Iterable[tuple[Concept, int, int]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +73,6 @@ Place = tuple[int, int, int]
 """A stretch of an entry: the number of its field in reading order, and from where to where in it."""
 
 _FIELDS = ("title", "summary", "content")
-_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Facts:
@@ -92,6 +82,7 @@ class Facts:
         self.entry, self.reading, self.lexicon = entry, reading, lexicon
         self._hits: dict[Literal, tuple[Evidence, ...]] = {}
         self._evidence: dict[Place, Evidence] = {}
+        self._apart: dict[tuple[str, str], dict[str, tuple[list[int], list[int]]]] = {}
 
     @cached_property
     def texts(self) -> tuple[Text, ...]:
@@ -102,9 +93,9 @@ class Facts:
         """Where in the entry the lexicon finds each concept, in order."""
         found: dict[Concept, list[Place]] = {}
         for number, field in enumerate(_FIELDS):
-            text = _whole(getattr(self.entry, field))
-            for note in self.lexicon.mentions(text, self.reading.lang) if text else ():
-                found.setdefault(note.concept, []).append((number, note.start, note.end))
+            text = getattr(self.entry, field)
+            for concept, start, end in self.lexicon.mentions(text, self.reading.lang) if text else ():
+                found.setdefault(concept, []).append((number, start, end))
         return found
 
     @cached_property
@@ -124,30 +115,37 @@ class Facts:
 
     def in_order(self, places: Iterable[Place]) -> tuple[Evidence, ...]:
         """What stands at these places as the evidence of a match: in reading order, nothing twice, within bounds."""
-        return tuple(map(self.at, sorted(set(places))[:_MAX_EVIDENCE]))
+        known = self._evidence
+        return tuple([known.get(place) or self.at(place) for place in sorted(set(places))[:_MAX_EVIDENCE]])
 
-    def windows(self, unit: Unit, count: int, starts: Iterable[Evidence]) -> Iterator[_Window]:
-        """The stretches in which terms may stand together: those that hold, or for counted words begin at, one of
-        `starts`; of a hostile text no more than a reader would look at.
-        """
+    def windows(self, unit: Unit, count: int, starts: Iterable[Evidence]) -> Iterator[Window]:
+        """The stretches in which terms may stand together; of counted words, those that begin at one of `starts`."""
         by_field: dict[str, set[int]] = {}
         for span in starts:
             by_field.setdefault(span.field, set()).add(span.start)
         for text in self.texts:
-            places = sorted(by_field.get(text.field, ()))[:_MAX_WINDOWS]
             match unit:
                 case Unit.SENTENCE:
-                    spans = _holding(text.sentences, places)
+                    spans = text.sentences
                 case Unit.PARAGRAPH:
-                    spans = _holding(text.paragraphs, places)
+                    spans = text.paragraphs
                 case Unit.WORDS:
-                    spans = [text.stretch(start, count) for start in places]
+                    spans = tuple(text.stretch(start, count) for start in sorted(by_field.get(text.field, ())))
             yield from ((text.field, start, end) for start, end in spans)
 
     def hits(self, term: Literal) -> tuple[Evidence, ...]:
         if term not in self._hits:
             self._hits[term] = tuple(hit for text in self.texts for hit in text.hits(term))
         return self._hits[term]
+
+    def is_apart(self, span: Evidence, rule: Rule) -> bool:
+        """Whether one of the rule's excluded phrases covers `span`."""
+        key = (rule.id, rule.digest)
+        if key not in self._apart:
+            self._apart[key] = _stretches(hit for cover in rule.apart for hit in self.hits(cover))
+        starts, reach = self._apart[key].get(span.field, ([], []))
+        before = bisect_right(starts, span.start) - 1
+        return before >= 0 and reach[before] >= span.end
 
     def stated(self, concept: Concept, development: Development) -> tuple[Evidence, ...]:
         """The mentions of `concept` in the words that `development` was read from."""
@@ -159,20 +157,15 @@ class Facts:
         return tuple(m for m in self.mentions.get(concept, ()) if any(_touch(m, e) for e in told))
 
 
-def _holding(stretches: Sequence[tuple[int, int]], places: Iterable[int]) -> list[tuple[int, int]]:
-    """Those of `stretches`, which are in order, that hold one of `places`."""
-    starts = [start for start, _ in stretches]
-    found = dict.fromkeys(bisect_right(starts, place) - 1 for place in places)
-    return [stretches[at] for at in found if at >= 0]
-
-
-def _whole(text: str) -> str:
-    """The text without half letters: a lexicon reads what UTF-8 can hold."""
-    return text if text.isascii() else _HALVES.sub("\ufffd", text)
-
-
-_Window = tuple[str, int, int]
-"""A field, and from where to where in it."""
+def _stretches(hits: Iterable[Evidence]) -> dict[str, tuple[list[int], list[int]]]:
+    """For each field where hits begin, in order, and how far those reach that begin there or before."""
+    by_field: dict[str, list[tuple[int, int]]] = {}
+    for hit in hits:
+        by_field.setdefault(hit.field, []).append((hit.start, hit.end))
+    return {
+        field: ([start for start, _ in sorted(spans)], list(accumulate((end for _, end in sorted(spans)), max)))
+        for field, spans in by_field.items()
+    }
 
 
 def _touch(a: Evidence, b: Evidence) -> bool:
@@ -219,7 +212,6 @@ class Trial:
     rule: Rule
     facts: Facts
     development: Development | None
-    window: _Window | None = None
 
     def all_gaps(self) -> tuple[Gap, ...]:
         """What keeps the whole rule from firing, in the order of the steps; () when it fires."""
@@ -282,24 +274,32 @@ class Trial:
         return (Gap(step, f"({shown})", terms),)
 
     def together(self, node: Within) -> tuple[Gap, ...]:
-        if self.window is not None:  # the outer window holds for what is in it
-            return self.gaps(node.part)
         gaps = self.gaps(node.part)
         if gaps and not excludes(node.part):
             return gaps
-        for window in self.facts.windows(node.unit, node.count, self.spans(node.part)):
-            if not replace(self, window=window).gaps(node.part):
-                return ()
+        if self.holds_within(node):
+            return ()
         return gaps or (Gap(Step.WHEN, node.shown, tuple(wanted(node.part))),)
 
-    def in_window(self, spans: tuple[Evidence, ...]) -> tuple[Evidence, ...]:
-        """Those of `spans`, which are in order of field and place, that lie in the window."""
-        if self.window is None:
-            return spans
-        name, start, end = self.window
-        first = bisect_left(spans, (_NUMBER_OF[name], start), key=_place)
-        last = bisect_left(spans, (_NUMBER_OF[name], end), lo=first, key=_place)
-        return tuple(span for span in spans[first:last] if span.end <= end)
+    def holds_within(self, node: Within) -> bool:
+        """Whether all of it holds in some window; what holds of the development, holds where that is told."""
+        always = told = 0
+        bits = {term: 1 << n for n, term in enumerate(dict.fromkeys(term for term, _ in terms_of(node.part)))}
+        hits: dict[str, list[Placed]] = {}
+        for term, bit in bits.items():
+            if isinstance(term, IsNew):
+                always |= 0 if self.gaps(term) else bit
+            elif isinstance(term, Has) and self.development is not None:
+                told |= 0 if self.concept(term) else bit
+            else:
+                for span in self.found(term):
+                    hits.setdefault(span.field, []).append((span.start, span.end, bit))
+        holds = asked(node.part, bits)
+        windows = self.facts.windows(node.unit, node.count, self.spans(node.part))
+        return any(
+            holds(present | always | (told if told and self.is_told_in(window) else 0))
+            for window, present in terms_in(windows, hits)
+        )
 
     def concept(self, term: Has) -> tuple[Gap, ...]:
         statements: list[Evidence] = []
@@ -317,9 +317,7 @@ class Trial:
     def statements(self, concept: Concept, *, exact: bool) -> tuple[Evidence, ...] | None:
         """Where the entry says `concept` of this development, as far as this rule must know; None if it does not."""
         if self.development is None:
-            return self.in_window(self.facts.mentions.get(concept, ())) or None
-        if self.window is not None and not self.has_evidence_here():
-            return None
+            return self.facts.mentions.get(concept) or None
         if _is_of(concept, self.development) or self.shares(concept):
             return self.facts.stated(concept, self.development) if self.rule.apart else ()
         about = concept.kind is ConceptKind.ACTION and may_be_about(self.development.action, concept.name)
@@ -337,21 +335,20 @@ class Trial:
         others = (d for d in self.facts.reading.developments if d.topic == concept.name and _is_same_act(d, own))
         return any(others) and Concept(ConceptKind.TOPIC, own.topic) in self.rule.topics_wanted
 
-    def has_evidence_here(self) -> bool:
+    def is_told_in(self, window: Window) -> bool:
         """Whether the window holds, or lies in, something that the development was read from."""
-        if self.window is None or self.development is None:
-            return True
-        name, start, end = self.window
-        return any(e.field == name and e.start < end and start < e.end for e in self.development.evidence)
+        name, start, end = window
+        evidence = self.development.evidence if self.development is not None else ()
+        return any(e.field == name and e.start < end and start < e.end for e in evidence)
 
     def words(self, term: Literal) -> tuple[Gap, ...]:
-        hits = self.in_window(self.facts.hits(term))
+        hits = self.facts.hits(term)
         if any(not self.is_apart(hit) for hit in hits):
             return ()
         return (Gap(Step.NONE, self.apart_at(hits[0])),) if hits else (Gap(Step.WHEN, term.shown, (term,)),)
 
     def is_apart(self, span: Evidence) -> bool:
-        return bool(self.rule.apart) and bool(self.apart_at(span))
+        return bool(self.rule.apart) and self.facts.is_apart(span, self.rule)
 
     def apart_at(self, span: Evidence) -> str:
         """The excluded phrase that covers `span`, as shown; empty when none does."""
@@ -370,15 +367,19 @@ class Trial:
         told = self.development
         spans: list[Evidence] = [*told.quotes, *told.evidence] if told is not None else []
         for term in wanted(condition):
-            if isinstance(term, Phrase | Run):
-                spans += [hit for hit in self.facts.hits(term) if not self.is_apart(hit)]
-            elif isinstance(term, Has) and self.development is None:
-                found = (span for concept in term.concepts for span in self.facts.mentions.get(concept, ()))
-                spans += [span for span in found if not self.is_apart(span)]
+            if isinstance(term, Phrase | Run) or (isinstance(term, Has) and told is None):
+                spans += self.found(term)
         return tuple(spans)
 
+    def found(self, term: Has | Literal) -> Iterator[Evidence]:
+        """Where the entry has the term, as far as that is not within an excluded phrase."""
+        if isinstance(term, Has):
+            spans = [span for concept in term.concepts for span in self.facts.mentions.get(concept, ())]
+        else:
+            spans = list(self.facts.hits(term))
+        return (span for span in spans if not self.is_apart(span))
 
-_MAX_WINDOWS = 200
+
 _MAX_EVIDENCE = 50
 _NUMBER_OF = {field: number for number, field in enumerate(_FIELDS)}
 

@@ -6,7 +6,7 @@ A hit falls to a trap of its concept that covers it, and to a longer hit of its 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 Hit = tuple[int, int, int, tuple[tuple[int, int], ...]]
@@ -44,6 +44,14 @@ def settle(hits: list[Hit], claims: Sequence[Claim]) -> list[Hit]:
     elif cluster and not claims[cluster[0][2]].is_trap:
         stand.append(cluster[0])
     return stand
+
+
+def within(hits: Iterable[Hit], covers: Iterable[Hit], claims: Sequence[Claim]) -> list[Hit]:
+    """Those of the hits that lie within a cover of their kind."""
+    cover = _Cover()
+    for start, back, number, _ in covers:
+        cover.add(claims[number].kind, start, -back, 1)
+    return [hit for hit in hits if cover.holds(claims[hit[2]].kind, hit[0], -hit[1], 0)]
 
 
 def _winners(cluster: list[Hit], claims: Sequence[Claim]) -> list[Hit]:

@@ -478,7 +478,7 @@ def _digest(node: Node) -> str:
 
 def _with_apart(rule: Rule, lexicon: Vocabulary) -> Rule:
     """The rule with those excluded phrases set apart that hold a term of the rule ("advertising ban" and ban)."""
-    if not isinstance(rule.condition, All):
+    if not isinstance(rule.condition, All) or not any(map(_excludes_words, rule.condition.parts)):
         return rule
     terms = tuple(wanted(rule.whole))
     apart: list[Literal] = []
@@ -490,6 +490,10 @@ def _with_apart(rule: Rule, lexicon: Vocabulary) -> Rule:
         else:
             rest.append(part)
     return replace(rule, condition=both(rest) if rest else None, apart=tuple(apart))
+
+
+def _excludes_words(part: Condition) -> bool:
+    return isinstance(part, Not) and isinstance(part.part, Phrase | Run)
 
 
 def _holds_term(phrase: Literal, terms: Iterable[Has | IsNew | Literal], lexicon: Vocabulary) -> bool:

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum, auto
 from functools import lru_cache
-from typing import NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from ahocorasick_rs import AhoCorasick, Implementation
 
@@ -35,6 +35,8 @@ _NO_BORDERS = re.compile(f"[{_UNSPACED}{_SYLLABLES}{_BEYOND}]")
 _READ_CLOSELY = re.compile(f"[{_UNSPACED}{_SYLLABLES}{_BEYOND}{_ARABIC}]")
 _HARMLESS = bytes(c for c in range(256) if c not in (0xD8, 0xD9, 0xE0, *range(0xE3, 0xF5)))
 """Bytes of UTF-8 with which no letter begins that is read closely: what else there is, is seldom worth a search."""
+_NO_SIGNS = bytes(c for c in range(256) if (c < 0xC3 and c != 0xC2) or c in (0xC3, 0xC4, 0xC5, 0xD0, 0xD1))
+"""Bytes with which, beyond ASCII, none but letters begin (Latin and Cyrillic ones), and the signs × and ÷."""
 _ASCII_SIGNS = bytes(c if c >= 128 or chr(c).isalnum() else 32 for c in range(256))
 
 
@@ -43,56 +45,6 @@ class Phrase(NamedTuple):
 
     text: str
     open: bool = False
-
-
-class Scanner:
-    """Phrases ready to be looked for. Immutable: build once, use from any thread."""
-
-    __slots__ = ("_apart", "_apart_keys", "_closely", "_closely_keys", "_read_all_closely")
-
-    def __init__(self, phrases: Iterable[Phrase]) -> None:
-        """The phrases are known by their number in this order; none may be empty."""
-        apart: dict[str, list[_Apart]] = {}
-        closely: dict[str, list[_Closely]] = {}
-        for number, phrase in enumerate(phrases):
-            if _stands_apart(phrase.text):
-                text, key = _apart(number, phrase)
-                apart.setdefault(text, []).append(key)
-            else:
-                closely.setdefault(phrase.text, []).append(_closely(number, phrase))
-        self._apart, self._apart_keys = _automaton(apart), tuple(map(tuple, apart.values()))
-        self._closely, self._closely_keys = _automaton(closely), tuple(map(tuple, closely.values()))
-        self._read_all_closely = not all(map(_READ_CLOSELY.search, closely))
-
-    def find(self, text: str, heard: Sequence[T | None]) -> list[tuple[T, int, int, int]]:
-        """What is heard in the folded text, as (`heard[number]`, start, end, stop); None in `heard` is passed over.
-
-        `text[start:end]` is the phrase, `text[start:stop]` its words in full: they differ after open phrases alone.
-        """
-        encoded = text.encode()
-        words = _spaced(encoded)
-        found: list[tuple[T, int, int, int]] = []
-        for index, first, last in self._apart.find_matches_as_indexes(words, overlapping=True):
-            for number, before, after, is_open, literal in self._apart_keys[index]:
-                what = heard[number]
-                if what is None:
-                    continue
-                start, end = first - before, last - after
-                if literal is None or text[start:end] == literal:
-                    found.append((what, start, end, words.find(" ", last) - 1 if is_open else end))
-        if self._read_all_closely or (encoded.translate(None, _HARMLESS) and _READ_CLOSELY.search(text)):
-            found += self._find_closely(text, words, heard)
-        return found
-
-    def _find_closely(self, text: str, words: str, heard: Sequence[T | None]) -> Iterator[tuple[T, int, int, int]]:
-        for index, start, end in self._closely.find_matches_as_indexes(text, overlapping=True):
-            for number, border, ends_word, is_open in self._closely_keys[index]:
-                what = heard[number]
-                if what is None or not _begins(border, text, words, start):
-                    continue
-                stop = words.find(" ", end + 1) - 1 if ends_word else end
-                if is_open or stop == end:
-                    yield what, start, end, stop
 
 
 class _Apart(NamedTuple):
@@ -119,6 +71,75 @@ class _Closely(NamedTuple):
     border: _Border
     ends_word: bool
     open: bool
+
+
+class View(NamedTuple, Generic[T]):
+    """What a scanner's hits mean to one kind of reader, in tables by the numbers that the automata give."""
+
+    apart: tuple[tuple[tuple[int, int, bool, str | None, T], ...], ...]
+    closely: tuple[tuple[tuple[_Border, bool, bool, T], ...], ...]
+
+
+class Scanner:
+    """Phrases ready to be looked for. Immutable: build once, use from any thread."""
+
+    __slots__ = ("_apart", "_apart_keys", "_closely", "_closely_keys", "_read_all_closely")
+
+    def __init__(self, phrases: Iterable[Phrase]) -> None:
+        """The phrases are known by their number in this order; none may be empty."""
+        apart: dict[str, list[_Apart]] = {}
+        closely: dict[str, list[_Closely]] = {}
+        for number, phrase in enumerate(phrases):
+            if _stands_apart(phrase.text):
+                text, key = _apart(number, phrase)
+                apart.setdefault(text, []).append(key)
+            else:
+                closely.setdefault(phrase.text, []).append(_closely(number, phrase))
+        self._apart, self._apart_keys = _automaton(apart), tuple(map(tuple, apart.values()))
+        self._closely, self._closely_keys = _automaton(closely), tuple(map(tuple, closely.values()))
+        self._read_all_closely = not all(map(_READ_CLOSELY.search, closely))
+
+    def view(self, heard: Sequence[T | None]) -> View[T]:
+        """The hits as one who hears `heard[number]` in each phrase; None is passed over.
+
+        Equal hits are one object: a text meets few kinds of them, and those stay at hand.
+        """
+        once: dict[object, Any] = {}
+
+        def shared(keys: Iterable[_Apart | _Closely]) -> tuple[Any, ...]:
+            hits = ((*key[1:], what) for key in keys if (what := heard[key.number]) is not None)
+            known = tuple(once.setdefault(hit, hit) for hit in hits)
+            return once.setdefault(known, known)  # type: ignore[no-any-return]
+
+        return View(tuple(map(shared, self._apart_keys)), tuple(map(shared, self._closely_keys)))
+
+    def find(self, text: str, view: View[T]) -> list[tuple[T, int, int, int]]:
+        """What is heard in the folded text, as (what, start, end, stop).
+
+        `text[start:end]` is the phrase, `text[start:stop]` its words in full: they differ after open phrases alone.
+        """
+        encoded = text.encode()
+        words = _spaced(encoded)
+        found: list[tuple[T, int, int, int]] = []
+        heard = view.apart
+        for index, first, last in self._apart.find_matches_as_indexes(words, overlapping=True):
+            for before, after, is_open, literal, what in heard[index]:
+                start, end = first - before, last - after
+                if literal is None or text[start:end] == literal:
+                    found.append((what, start, end, words.find(" ", last) - 1 if is_open else end))
+        if self._read_all_closely or (encoded.translate(None, _HARMLESS) and _READ_CLOSELY.search(text)):
+            found += self._find_closely(text, words, view)
+        return found
+
+    def _find_closely(self, text: str, words: str, view: View[T]) -> Iterator[tuple[T, int, int, int]]:
+        heard = view.closely
+        for index, start, end in self._closely.find_matches_as_indexes(text, overlapping=True):
+            for border, ends_word, is_open, what in heard[index]:
+                if not _begins(border, text, words, start):
+                    continue
+                stop = words.find(" ", end + 1) - 1 if ends_word else end
+                if is_open or stop == end:
+                    yield what, start, end, stop
 
 
 def _stands_apart(text: str) -> bool:
@@ -170,7 +191,9 @@ def spaced(text: str) -> str:
 
 def _spaced(encoded: bytes) -> str:
     words = encoded.translate(_ASCII_SIGNS).decode()
-    return f" {words} " if words.isascii() else f" {_signs().sub(_blanks, words)} "
+    if not words.isascii() and (encoded.translate(None, _NO_SIGNS) or "×" in words or "÷" in words):
+        words = _signs().sub(_blanks, words)
+    return f" {words} "
 
 
 def _blanks(match: re.Match[str]) -> str:

@@ -137,7 +137,7 @@ def read_shorthand(text: str, where: str, lexicon: Vocabulary) -> tuple[Conditio
 
 def is_text(text: str) -> bool:
     """Whether UTF-8 can hold it: half a surrogate pair is not text."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+    return text.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _tokens(text: str) -> Iterator[_Token]:

@@ -103,6 +103,8 @@ def _fold_in_place(text: str) -> str | None:
         unified = _SWAPPED_OR_UNEVEN.sub(_swap, text)
     except KeyError:
         return None
+    if unified.isascii():  # all that was not, were quotation marks and dashes
+        return unified.lower()
     if not unicodedata.is_normalized("NFKC", unified):
         return None
     folded = unified.casefold()

@@ -152,7 +152,7 @@ def test_longer_hits_cover_shorter_ones_of_their_kind():
 
 def test_what_is_about_another_thing_lets_it_be_mentioned():
     def mentioned(text):
-        return {(str(n.concept), text[n.start : n.end]) for n in shipped().mentions(text, "en")}
+        return {(str(concept), text[start:end]) for concept, start, end in shipped().mentions(text, "en")}
 
     assert {("action:easing", "lifts the ban"), ("action:ban", "ban")} <= mentioned("regulator lifts the ban")
     assert "action:ban" not in dict(mentioned("lifts the transfer ban"))

@@ -35,6 +35,7 @@ TEXTS = {
     "forms": filled("regulation regulated regulating "),
     "news": filled("China bans stablecoins. "),
     "a and b": filled("a b "),
+    "short sentences": filled("w2x. w3x! "),
     "no blanks": filled("禁止"),
     "one word": "a" * SIZE,
 }
@@ -63,6 +64,18 @@ RULES: dict[str, tuple[tuple[str, ...], Any]] = {
     ),
     "signs between": (("a and b",), {"any": [f'"a{".-/&!"[n % 5] * (n // 5 + 1)}b"' for n in range(100)]}),
     "runs": (("no blanks", "one word"), {"any": ["禁止" * n for n in range(1, 60)]}),
+    "excluded phrases": (
+        ("two words", "short sentences"),
+        {"all": ["(zeta | w2x)"], "none": ['"zeta beta"', '"w2x w3x"', *(f'"zeta {word}"' for word in WORDS[:90])]},
+    ),
+    "an exclusion in each window": (
+        ("short sentences", "all words"),
+        {
+            "all": [f"({' | '.join(WORDS[2:15])})", f"({' | '.join(WORDS[15:29])})"],
+            "none": ["w1x"],
+            "within": "sentence",
+        },
+    ),
     "brackets": (("aaab", "all words"), {"all": ["(" * 9 + "aaa* + w1x" + ")" * 9]}),
 }
 

@@ -578,17 +578,26 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
 def _direction(article: Article, act: Act, topic: Topic, stage: Stage) -> Direction:
     fixed = FIXED_DIRECTION.get(act.action)
     if fixed is not None:
-        undone = act.action is Action.ADOPTION and stage is Stage.WITHDRAWN  # "scraps bitcoin as legal tender"
-        return Direction.TIGHTENING if undone else fixed
+        undone = stage is Stage.WITHDRAWN and act.action is not Action.EASING  # "scraps bitcoin as legal tender"
+        return _REVERSE.get(fixed, fixed) if undone else fixed
     if act.action is Action.LEGISLATION and topic is Topic.CRYPTO_GENERAL:
         return Direction.NEUTRAL
-    words = [n.concept.name for c in (act.clause, *article.core) for n in c.of(ConceptKind.DIRECTION)]
-    tight, easy = words.count(Direction.TIGHTENING), words.count(Direction.EASING)
-    if tight > easy:
-        return Direction.TIGHTENING
-    if easy > tight:
-        return Direction.EASING
+    for clauses in ((act.clause,), article.title, article.core):
+        weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes)
+        if weight:
+            return Direction.TIGHTENING if weight > 0 else Direction.EASING
     return Direction.NEUTRAL
+
+
+_REVERSE = {Direction.TIGHTENING: Direction.EASING, Direction.EASING: Direction.TIGHTENING}
+_WAY = {
+    Concept(ConceptKind.DIRECTION, Direction.TIGHTENING): 1,
+    Concept(ConceptKind.DIRECTION, Direction.EASING): -1,
+    Concept(ConceptKind.ACTION, Action.BAN): 1,
+    Concept(ConceptKind.ACTION, Action.RESTRICTION): 1,
+    Concept(ConceptKind.ACTION, Action.EASING): -1,
+}
+"""What says which way a law, a licence or a tax goes: outright, or by what it does ("a law with trading bans")."""
 
 
 # --- developments -------------------------------------------------------------------------------------------------

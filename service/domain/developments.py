@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from operator import attrgetter
 
 from service.domain.concepts import Annotation, Cue, Lexicon, Role
 from service.domain.model import (
@@ -184,12 +187,14 @@ def _names_crypto(clause: Clause) -> bool:
     return any(n.role is Role.STRONG for n in named) or len({n.concept for n in named}) > 1
 
 
+@lru_cache(maxsize=4)
 def _openers(lexicon: Lexicon) -> frozenset[str]:
     return frozenset(fold(text).text for _, text in lexicon.phrases(Concept(ConceptKind.CUE, Cue.APART)))
 
 
 def _clause(entry: Entry, segment: Segment, notes: Sequence[Annotation]) -> Clause:
-    inside = tuple(n for n in notes if segment.start <= n.start and n.end <= segment.end)
+    first = bisect_left(notes, segment.start, key=_start)
+    inside = tuple(n for n in notes[first : bisect_left(notes, segment.end, first, key=_start)] if n.end <= segment.end)
     text = getattr(entry, segment.field)[segment.start : segment.end]
     return Clause(
         field=segment.field,
@@ -200,6 +205,9 @@ def _clause(entry: Entry, segment: Segment, notes: Sequence[Annotation]) -> Clau
         notes=inside,
         sentence=(segment.start, segment.end),
     )
+
+
+_start = attrgetter("start")
 
 
 def _home_of_source(entry: Entry, lexicon: Lexicon, lang: str) -> str | None:

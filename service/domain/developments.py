@@ -590,11 +590,19 @@ def _direction(article: Article, act: Act, topic: Topic, stage: Stage) -> Direct
         return _REVERSE.get(fixed, fixed) if undone else fixed
     if act.action is Action.LEGISLATION and topic is Topic.CRYPTO_GENERAL:
         return Direction.NEUTRAL
+    if act.action is Action.TAX_CHANGE:
+        eased = any(n.concept.name == Direction.EASING for c in article.core for n in c.of(ConceptKind.DIRECTION))
+        return Direction.EASING if eased else Direction.TIGHTENING
     for clauses in ((act.clause,), article.title, article.core):
-        weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes)
+        weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes if not _is_licence(act, n))
         if weight:
             return Direction.TIGHTENING if weight > 0 else Direction.EASING
     return Direction.NEUTRAL
+
+
+def _is_licence(act: Act, note: Annotation) -> bool:
+    """Whether this only says once more that a licence is what it is about, not that one is easier to have."""
+    return act.action is Action.LICENSING and note.start < act.word.end and act.word.start < note.end
 
 
 _REVERSE = {Direction.TIGHTENING: Direction.EASING, Direction.EASING: Direction.TIGHTENING}

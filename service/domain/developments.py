@@ -158,7 +158,7 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     if _is_no_report(article):
         return Reading(lang=lang)
     acts = _acts(article)
-    acts = _merge((*acts, *_resting_on_privacy(article, acts)))
+    acts = _merge((*(_as_law(article, act, acts) for act in acts), *_resting_on_privacy(article, acts)))
     return Reading(lang=lang, developments=_developments(article, acts))
 
 
@@ -448,6 +448,21 @@ def _resting_on_privacy(article: Article, acts: list[Act]) -> Iterator[Act]:
         yield replace(about_ai[0], topics=(Topic.PRIVACY,), topic_words=tuple(words))
 
 
+_MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.ENFORCEMENT})
+
+
+def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
+    """A bill on licences, taxes or penalties is legislation while it is made; unless the law is told as an act itself."""
+    if act.action not in _MAY_BE_LAW or any(other.action is Action.LEGISLATION for other in acts):
+        return act
+    stage, _, _ = _stage(article, act)
+    told = (*article.title, *article.lead[:1])
+    words = [(c, n) for c in told for n in c.of(ConceptKind.ACTION) if n.concept.name == Action.LEGISLATION]
+    if stage is Stage.PASSED or (words and stage in (Stage.PROPOSED, Stage.ENACTED)):
+        return replace(act, action=Action.LEGISLATION)
+    return act
+
+
 def _merge(acts: Iterable[Act]) -> list[Act]:
     """One act for each topic: the telling one where several clauses speak of it."""
     best: dict[Topic, Act] = {}
@@ -590,7 +605,7 @@ def _direction(article: Article, act: Act, topic: Topic, stage: Stage) -> Direct
         return _REVERSE.get(fixed, fixed) if undone else fixed
     if act.action is Action.LEGISLATION and topic is Topic.CRYPTO_GENERAL:
         return Direction.NEUTRAL
-    if act.action is Action.TAX_CHANGE:
+    if act.action is Action.TAX_CHANGE or (act.action is Action.LEGISLATION and topic is Topic.TAX):
         eased = any(n.concept.name == Direction.EASING for c in article.core for n in c.of(ConceptKind.DIRECTION))
         return Direction.EASING if eased else Direction.TIGHTENING
     for clauses in ((act.clause,), article.title, article.core):

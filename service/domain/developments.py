@@ -452,7 +452,7 @@ _MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.ENFORCEMENT
 
 
 def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
-    """A bill on licences, taxes or penalties is legislation while it is made; unless the law is told as an act itself."""
+    """A bill on licences, taxes or penalties is legislation while it is made, unless the law is told beside it."""
     if act.action not in _MAY_BE_LAW or any(other.action is Action.LEGISLATION for other in acts):
         return act
     stage, _, _ = _stage(article, act)

@@ -458,7 +458,8 @@ def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
     stage, _, _ = _stage(article, act)
     told = (*article.title, *article.lead[:1])
     words = [(c, n) for c in told for n in c.of(ConceptKind.ACTION) if n.concept.name == Action.LEGISLATION]
-    if stage is Stage.PASSED or (words and stage in (Stage.PROPOSED, Stage.ENACTED)):
+    by_bill = words and stage in (Stage.PROPOSED, Stage.ENACTED) and act.action is not Action.TAX_CHANGE
+    if stage is Stage.PASSED or by_bill:
         return replace(act, action=Action.LEGISLATION)
     return act
 

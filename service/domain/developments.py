@@ -554,14 +554,26 @@ def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation
         return Stage.RUMOURED, *hearsay
     if fixed is not None:
         return _weighed(article, act) or (fixed, None, None)
+    foretold: tuple[Stage, Clause, Annotation] | None = None
     for clauses in ((act.clause,), article.title, *((c,) for c in article.lead[:2])):
         found = [(c, n) for c in clauses for n in c.of(ConceptKind.STAGE)]
+        if foretold:
+            found = [(c, n) for c, n in found if n.concept.name in _SETTLED]
         if found:
             clause, note = _governing(article, act, found)
-            return Stage(note.concept.name), clause, note
+            told = (Stage(note.concept.name), clause, note)
+            if note.role is not Role.WEAK:
+                return told
+            foretold = foretold or told
+    if foretold:
+        return foretold
     if act.action is Action.LEGISLATION:
         return Stage.PROPOSED, None, None
     return Stage.IN_FORCE, None, None
+
+
+_SETTLED = frozenset({Stage.PASSED, Stage.ENACTED, Stage.IN_FORCE})
+"""What makes a bare future of the title certain: "to lift its ban", and the order is published."""
 
 
 def _weighed(article: Article, act: Act) -> tuple[Stage, Clause, Annotation] | None:

@@ -472,6 +472,9 @@ def _merge(acts: Iterable[Act]) -> list[Act]:
             known = best.get(topic)
             if known is None or WEIGHT.index(act.action) < WEIGHT.index(known.action):
                 best[topic] = replace(act, topics=(topic,))
+    alone = {act.action for topic, act in best.items() if topic in ALONE}
+    if (general := best.get(Topic.CRYPTO_GENERAL)) and general.action in alone:
+        del best[Topic.CRYPTO_GENERAL]
     return list(best.values())
 
 
@@ -608,7 +611,11 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
     before = [(c, n) for c, n in own if n.start <= act.word.start]
     if before and before[0][1].concept.name == Stage.WITHDRAWN:  # "withdraws its draft law": the draft is what goes
         return before[0]
-    return min(before or found, key=lambda cn: STAGE_WEIGHT.index(Stage(cn[1].concept.name)))
+    chosen = min(before or found, key=lambda cn: STAGE_WEIGHT.index(Stage(cn[1].concept.name)))
+    if chosen[1].concept.name in (Stage.PASSED, Stage.ENACTED):  # "the law passed in June took effect"
+        later = [(c, n) for c, n in found if c is chosen[0] and n.start > chosen[1].start]
+        return next(((c, n) for c, n in later if n.concept.name == Stage.IN_FORCE), chosen)
+    return chosen
 
 
 def _direction(article: Article, act: Act, topic: Topic, stage: Stage) -> Direction:

@@ -378,10 +378,17 @@ def _said_of_something_else(act: Act, named: Sequence[tuple[Clause, Annotation]]
 def _act_in(article: Article, part: Clause) -> Act | None:
     words = _act_words(part)
     if not words:
-        return None
+        return _vote(article, part)
     word = min(words, key=lambda n: (WEIGHT.index(Action(n.concept.name)), n.start))
     act = Act(action=Action(word.concept.name), clause=part, word=word)
     return _about(act, [(part, n) for n in _topics(article, part)])
+
+
+def _vote(article: Article, part: Clause) -> Act | None:
+    """What a parliament passes is a law, though the clause does not say so: "Parliament passes MiCA"."""
+    votes = [n for _, n in _stage_words(part, Stage.PASSED) if n.role is Role.STRONG]
+    topics = [(part, n) for n in _topics(article, part)]
+    return _about(Act(action=Action.LEGISLATION, clause=part, word=votes[0]), topics) if votes and topics else None
 
 
 def _topic_words(article: Article, clauses: Iterable[Clause]) -> list[tuple[Clause, Annotation]]:
@@ -453,7 +460,8 @@ _MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.ENFORCEMENT
 
 def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
     """A bill on licences, taxes or penalties is legislation while it is made, unless the law is told beside it."""
-    if act.action not in _MAY_BE_LAW or any(other.action is Action.LEGISLATION for other in acts):
+    laws = [other for other in acts if other.action is Action.LEGISLATION]
+    if act.action not in _MAY_BE_LAW or (laws and not any(set(law.topics) & set(act.topics) for law in laws)):
         return act
     stage, _, _ = _stage(article, act)
     told = (*article.title, *article.lead[:1])

@@ -20,7 +20,7 @@ from service import failpoint
 from service.config import Rulebook
 from service.delivery.channels import Sender
 from service.delivery.message import render
-from service.domain import routing, stories
+from service.domain import polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told
 from service.domain.model import (
@@ -39,8 +39,8 @@ from service.domain.model import (
     ParsedFeed,
     ServiceError,
 )
+from service.domain.polling import Polled
 from service.domain.remembered import note
-from service.domain.routing import Polled
 from service.domain.rule import Rule
 from service.domain.text import html_to_text, sketch
 from service.feeds.extract import Page, extract
@@ -59,10 +59,12 @@ SUMMARY_ONLY = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Times that the steps need: how long a claim holds, and how old a new feed's entries may be to count as news."""
+    """Times that the steps need: how long a claim holds, how old a new feed's entries may be to count as news, and
+    how long a fetch may wait for its host's turn (beyond the lease somebody else would take up its work)."""
 
     lease: timedelta
     look_back: timedelta
+    turn: timedelta
 
 
 class Pipeline:
@@ -113,13 +115,16 @@ class Pipeline:
 
     async def poll(self, feed: Feed) -> PollSaved:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
-        result = await self._fetcher.get(feed.url, validators=feed.validators, now=self._now())
+        now = self._now()
+        result = await self._fetcher.get(
+            feed.address, validators=polling.asks_with(feed, now), now=now, patience=self._pace.turn
+        )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)
 
     async def _save_poll(self, feed: Feed, polled: Polled) -> PollSaved:
         now = self._now()
-        update = routing.after_poll(feed, polled, now, self._chance())
+        update = polling.after_poll(feed, polled, now, self._chance())
         entries = polled.document.entries if polled.document else ()
         saved = await asyncio.to_thread(
             self.store.feeds.save_poll, feed, update, entries, now=now, look_back=self._pace.look_back
@@ -127,6 +132,8 @@ class Pipeline:
         log.info(
             "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
         )
+        for notice in () if saved.stale else update.notices:
+            log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
         return saved
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
@@ -145,7 +152,8 @@ class Pipeline:
             )
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
-        return Polled(result=fetched, document=parsed, body_hash=body_hash)
+        news = await asyncio.to_thread(self.store.feeds.compare, feed, parsed.entries, now=self._now())
+        return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news)
 
     # --- process -----------------------------------------------------------------------------------------------
 
@@ -171,7 +179,7 @@ class Pipeline:
         entry = await asyncio.to_thread(_as_text, claimed.entry)
         if not _wants_page(claimed.full_text, entry):
             return entry
-        fetched = await self._fetcher.get(entry.link, now=self._now())
+        fetched = await self._fetcher.get(entry.link, now=self._now(), patience=self._pace.turn)
         if not isinstance(fetched, Fetched):
             log.info("page not read", entry=entry.id, result=type(fetched).__name__)
             return entry

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
@@ -17,24 +17,40 @@ from service import failpoint
 from service.domain.model import (
     EntryState,
     Feed,
+    FeedGap,
+    FeedNotice,
     FeedState,
     FeedUpdate,
     FetchReason,
     FullText,
+    Gap,
+    Move,
+    NoticeKind,
     ParsedEntry,
+    Rhythm,
     Tier,
     Validators,
 )
+from service.domain.polling import News
 from service.domain.text import canonical_url
 from service.storage.database import Database
 from service.storage.tables import (
     ENTRY,
     FEED,
+    FEED_GAP,
+    FEED_NOTICE,
     READING,
     EntryRow,
+    FeedGapRow,
+    FeedNoticeRow,
     FeedRow,
     ReadingRow,
 )
+
+RHYTHM_FROM = 20
+"""A feed's rhythm is that of its newest entries."""
+
+REKEYED_LEAST, REKEYED_SHARE = 5, 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +65,8 @@ class NewFeed:
     jurisdiction: str | None = None
     language: str | None = None
     managed: bool = False
+    kind: str | None = None
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +110,20 @@ class Feeds:
             failpoint.reach("poll.claimed")
         return feeds
 
+    def compare(self, feed: Feed, entries: Sequence[ParsedEntry], *, now: datetime) -> News:
+        """A document's entries held against what is stored of its feed."""
+        with self._database.read() as session:
+            known = _recognised(session, feed.id, keys := entry_keys(entries), entries)
+            newest = select(ENTRY.published, ENTRY.received_at).where(ENTRY.feed_id == feed.id)
+            rows = session.execute(newest.order_by(ENTRY.id.desc()).limit(RHYTHM_FROM)).all()
+        fresh = dict(pair for pair in zip(keys, entries, strict=True) if pair[0] not in known)
+        # The first document brings a past that we did not see: without a date, an entry of it has no time.
+        seen_at = now if feed.polled_once else None
+        times = [when for parsed in fresh.values() if (when := parsed.published or seen_at) is not None]
+        times += [min(published or received, received) for published, received in rows]
+        newest_first = sorted((min(when, now) for when in times), reverse=True)
+        return News(shared=len(known), fresh=len(fresh), times=tuple(newest_first[:RHYTHM_FROM]))
+
     def save_poll(
         self, feed: Feed, update_: FeedUpdate, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
     ) -> PollSaved:
@@ -104,7 +136,10 @@ class Feeds:
             if not self._settle(session, feed, update_, now):
                 return PollSaved(stale=True)
             counted: Counter[str] = Counter()
-            known = _known(session, feed.id, keys := entry_keys(entries))
+            keys = entry_keys(entries)
+            known = _recognised(session, feed.id, keys, entries)
+            for key, row in known.items():
+                row.key = key  # a feed that changed all its guids brings no news by that
             for key, parsed in dict(zip(keys, entries, strict=True)).items():
                 first = not feed.polled_once
                 history = first and (parsed.published is None or parsed.published < now - look_back)
@@ -124,6 +159,12 @@ class Feeds:
     def _settle(self, session: Session, feed: Feed, update_: FeedUpdate, now: datetime) -> bool:
         values: dict[str, Any] = {
             "state": update_.state,
+            "validated_at": update_.validated_at,
+            "move": _plain_move(update_.move),
+            "usual_seconds": update_.rhythm.usual.total_seconds() if update_.rhythm else None,
+            "longest_seconds": update_.rhythm.longest.total_seconds() if update_.rhythm else None,
+            "last_news_at": update_.last_news_at,
+            "pace_seconds": update_.pace.total_seconds() if update_.pace else None,
             "next_due_at": update_.next_due_at,
             "failures": update_.failures,
             "etag": update_.validators.etag,
@@ -136,10 +177,19 @@ class Feeds:
         }
         if update_.ok:
             values |= {"last_ok_at": now, "polled_once": True}
+        if update_.state is not feed.state:
+            values["state_since"] = now
         if update_.title and not feed.title:
             values["title"] = update_.title[:300]
         fenced = update(FeedRow).where(FEED.id == feed.id, FEED.lease_token == feed.lease_token)
-        return bool(_rowcount(session, fenced.values(**values)))
+        if not _rowcount(session, fenced.values(**values)):
+            return False
+        for notice in update_.notices:
+            session.add(FeedNoticeRow(feed_id=feed.id, at=now, kind=notice.kind, detail=notice.detail[:1000]))
+        if (gap := update_.gap) is not None:
+            row = FeedGapRow(feed_id=feed.id, opened_at=now, since=gap.since, until=gap.until, missing=gap.missing)
+            session.add(row)
+        return True
 
     # --- what people do ---------------------------------------------------------------------------------------
 
@@ -156,7 +206,7 @@ class Feeds:
                 # Taken up again it is like new: what it published meanwhile does not flood its readers.
                 fresh = _values(new) | {"state": FeedState.NEW, "next_due_at": now, "polled_once": False}
                 fresh |= {"active": True, "failures": 0, "reason": None, "problem": None}
-                fresh |= {"body_hash": None, "etag": None, "last_modified": None}
+                fresh |= {"body_hash": None, "etag": None, "last_modified": None, "move": None, "pace_seconds": None}
                 for name, value in fresh.items():
                     setattr(row, name, value)
                 session.flush()
@@ -203,15 +253,47 @@ class Feeds:
     def get(self, feed_id: int) -> Feed | None:
         with self._database.read() as session:
             row = session.get(FeedRow, feed_id)
-            return _feed(row, entries=_entry_counts(session, [feed_id]).get(feed_id, 0)) if row and row.active else None
+            if row is None or not row.active:
+                return None
+            entries, gaps = (_counts(session, column, [feed_id]).get(feed_id, 0) for column in _COUNTED)
+            return _feed(row, entries=entries, gaps=gaps)
 
     def page(self, *, after: int = 0, limit: int = 100) -> tuple[Feed, ...]:
         """Active feeds in id order."""
         statement = select(FeedRow).where(FEED.active, FEED.id > after).order_by(FEED.id).limit(limit)
         with self._database.read() as session:
             rows = session.execute(statement).scalars().all()
-            counts = _entry_counts(session, [row.id for row in rows])
-            return tuple(_feed(row, entries=counts.get(row.id, 0)) for row in rows)
+            entries, gaps = (_counts(session, column, [row.id for row in rows]) for column in _COUNTED)
+            return tuple(_feed(row, entries=entries.get(row.id, 0), gaps=gaps.get(row.id, 0)) for row in rows)
+
+    def notices(self, feed_id: int | None = None, *, limit: int = 100) -> tuple[FeedNotice, ...]:
+        """What owners were told, newest first; of one feed or of all."""
+        statement = select(FeedNoticeRow).order_by(FEED_NOTICE.id.desc()).limit(limit)
+        if feed_id is not None:
+            statement = statement.where(FEED_NOTICE.feed_id == feed_id)
+        with self._database.read() as session:
+            return tuple(
+                FeedNotice(
+                    id=cast(int, row.id), feed_id=row.feed_id, at=row.at, kind=NoticeKind(row.kind), detail=row.detail
+                )
+                for row in session.execute(statement).scalars()
+            )
+
+    def gaps(self, feed_id: int | None = None, *, limit: int = 100) -> tuple[FeedGap, ...]:
+        """The gap ledger, newest first; of one feed or of all."""
+        statement = select(FeedGapRow).order_by(FEED_GAP.id.desc()).limit(limit)
+        if feed_id is not None:
+            statement = statement.where(FEED_GAP.feed_id == feed_id)
+        with self._database.read() as session:
+            return tuple(
+                FeedGap(
+                    id=cast(int, row.id),
+                    feed_id=row.feed_id,
+                    opened_at=row.opened_at,
+                    gap=Gap(since=row.since, until=row.until, missing=row.missing),
+                )
+                for row in session.execute(statement).scalars()
+            )
 
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
@@ -254,6 +336,25 @@ def _known(session: Session, feed_id: int, keys: Sequence[str]) -> dict[str, Ent
     return rows
 
 
+def _recognised(
+    session: Session, feed_id: int, keys: Sequence[str], entries: Sequence[ParsedEntry]
+) -> dict[str, EntryRow]:
+    """The stored rows of these entries, by the entries' keys.
+
+    Where nearly every key is new and nearly every address is not, the feed has changed its guids (a moved site does):
+    its entries are recognised by address and title then. Otherwise a guid tells entries of one address apart.
+    """
+    known = _known(session, feed_id, keys)
+    unknown = {key: e for key, e in zip(keys, entries, strict=True) if key not in known and e.link}
+    if len(unknown) < REKEYED_LEAST or len(unknown) < len(set(keys)) * REKEYED_SHARE:
+        return known
+    links = {link_key(entry.link) for entry in unknown.values()}
+    chunk = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.link_key.in_(links)).order_by(ENTRY.id)
+    rows = {(row.link_key, row.title): row for row in session.execute(chunk).scalars()}
+    found = {key: row for key, e in unknown.items() if (row := rows.pop((link_key(e.link), e.title), None)) is not None}
+    return known | found if len(found) >= len(unknown) * REKEYED_SHARE else known
+
+
 def _save_entry(
     session: Session, feed: Feed, key: str, parsed: ParsedEntry, row: EntryRow | None, now: datetime, *, history: bool
 ) -> str:
@@ -294,8 +395,11 @@ def _note_refused(session: Session, feed: Feed, parsed: ParsedEntry, exc: DBAPIE
     session.execute(update(FeedRow).where(FEED.id == feed.id).values(**values))
 
 
-def _entry_counts(session: Session, feed_ids: Sequence[int | None]) -> dict[int, int]:
-    counts = select(ENTRY.feed_id, func.count()).where(ENTRY.feed_id.in_(feed_ids)).group_by(ENTRY.feed_id)
+_COUNTED = (ENTRY.feed_id, FEED_GAP.feed_id)
+
+
+def _counts(session: Session, column: Any, feed_ids: Sequence[int | None]) -> dict[int, int]:
+    counts = select(column, func.count()).where(column.in_(feed_ids)).group_by(column)
     return dict(session.execute(counts).all())
 
 
@@ -308,10 +412,12 @@ def _values(new: NewFeed) -> dict[str, Any]:
         "language": new.language,
         "interval_seconds": new.interval.total_seconds(),
         "managed": new.managed,
+        "kind": new.kind,
+        "tags": list(new.tags),
     }
 
 
-def _feed(row: FeedRow, *, entries: int = 0) -> Feed:
+def _feed(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
     return Feed(
         id=cast(int, row.id),
         url=row.url,
@@ -334,7 +440,31 @@ def _feed(row: FeedRow, *, entries: int = 0) -> Feed:
         managed=row.managed,
         polled_once=row.polled_once,
         lease_token=row.lease_token,
+        kind=row.kind,
+        tags=tuple(row.tags),
+        added_at=row.created_at,
+        state_since=row.state_since,
+        validated_at=row.validated_at,
+        move=_move(row.move),
+        rhythm=_rhythm(row),
+        last_news_at=row.last_news_at,
+        pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
+        gaps=gaps,
     )
+
+
+def _rhythm(row: FeedRow) -> Rhythm | None:
+    if row.usual_seconds is None or row.longest_seconds is None:
+        return None
+    return Rhythm(usual=timedelta(seconds=row.usual_seconds), longest=timedelta(seconds=row.longest_seconds))
+
+
+def _move(kept: dict[str, Any] | None) -> Move | None:
+    return Move(**(kept | {"since": datetime.fromisoformat(kept["since"])})) if kept else None
+
+
+def _plain_move(move: Move | None) -> dict[str, Any] | None:
+    return asdict(move) | {"since": move.since.isoformat()} if move else None
 
 
 def _rowcount(session: Session, statement: Any) -> int:

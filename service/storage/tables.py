@@ -112,6 +112,38 @@ class FeedRow(Row, table=True):
     created_at: datetime = _time()
     lease_until: datetime | None = _time(null=True)
     lease_token: int = 0
+    kind: str | None = None
+    tags: list[str] = _json([])
+    state_since: datetime | None = _time(null=True)
+    validated_at: datetime | None = _time(null=True)
+    move: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    usual_seconds: float | None = None
+    longest_seconds: float | None = None
+    last_news_at: datetime | None = _time(null=True)
+    pace_seconds: float | None = None
+
+
+class FeedNoticeRow(Row, table=True):
+    """What the owner of a feed was told about it, oldest first."""
+
+    __tablename__ = "feed_notice"
+    id: int | None = Field(default=None, primary_key=True)
+    feed_id: int = _ref("feed.id")
+    at: datetime = _time(index=True)
+    kind: str
+    detail: str = _text()
+
+
+class FeedGapRow(Row, table=True):
+    """The gap ledger: times of a feed in which entries may have come and gone unseen."""
+
+    __tablename__ = "feed_gap"
+    id: int | None = Field(default=None, primary_key=True)
+    feed_id: int = _ref("feed.id")
+    opened_at: datetime = _time(index=True)
+    since: datetime = _time()
+    until: datetime = _time()
+    missing: int | None = None
 
 
 class StoryRow(Row, table=True):
@@ -324,6 +356,8 @@ class AttemptRow(Row, table=True):
 TEAM: Any = TeamRow
 KEY: Any = KeyRow
 FEED: Any = FeedRow
+FEED_NOTICE: Any = FeedNoticeRow
+FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow
 ENTRY: Any = EntryRow
 READING: Any = ReadingRow

@@ -14,6 +14,7 @@ from service import __version__, logs
 from service.cli import entries, lists
 from service.cli.common import ConfigOption, JsonOption, err, out, plain, print_problems
 from service.cli.evaluate import evaluate_labels
+from service.cli.feeds import feeds
 from service.cli.lookback import backtest_rule, diff_rules
 from service.cli.rules import rules
 from service.cli.show import show_rule
@@ -37,7 +38,7 @@ rules.command("show")(show_rule)
 rules.command("backtest")(backtest_rule)
 rules.command("diff")(diff_rules)
 for name, group in (
-    ("feeds", lists.feeds),
+    ("feeds", feeds),
     ("keys", lists.keys),
     ("deliveries", lists.deliveries),
     ("rules", rules),

@@ -17,9 +17,11 @@ from service.domain.model import Failed, FetchReason, ParsedEntry, ParsedFeed
 from service.feeds import clean
 from service.feeds.jsonfeed import parse_json_feed
 from service.feeds.repair import TooComplex, binary_kind, decode, find_root, repair
+from service.feeds.sitemap import ROOT, parse_sitemap
 
 MAX_ENTRIES = 2_000
 _LONGEST_HEAD = 64 * 1024
+_HEAD_OF_SITEMAP = 2_000
 _ITEM = re.compile(r"<(item|entry)[\s>/]", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -40,6 +42,8 @@ def parse_feed(body: bytes, *, content_type: str = "", url: str = "") -> ParsedF
     text = text.lstrip("\ufeff\0 \t\r\n")
     if text.startswith(("{", "[")):
         return parse_json_feed(text, url=url, most_entries=MAX_ENTRIES)
+    if ROOT.search(text[:_HEAD_OF_SITEMAP]):
+        return parse_sitemap(text, url=url, most_entries=MAX_ENTRIES)
     root_at, instead = find_root(text)
     if instead is not None:
         return _failed(url, FetchReason.NOT_A_FEED, f"this is not a feed but {instead}")

@@ -37,6 +37,7 @@ from service.domain.model import (
     Outcome,
     OutcomeStatus,
     ParsedFeed,
+    Selectors,
     ServiceError,
 )
 from service.domain.polling import Polled
@@ -45,6 +46,7 @@ from service.domain.rule import Rule
 from service.domain.text import html_to_text, sketch
 from service.feeds.extract import Page, extract
 from service.feeds.fetch import Fetcher
+from service.feeds.listing import parse_list
 from service.feeds.parse import parse_feed
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing
@@ -144,7 +146,7 @@ class Pipeline:
             return Polled(result=fetched, body_hash=body_hash)
         try:
             parsed: ParsedFeed | Failed = await self._sandbox.run(
-                _parse_feed, fetched.body, fetched.content_type, fetched.url
+                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.selectors
             )
         except ServiceError as exc:
             parsed = Failed(
@@ -310,8 +312,10 @@ def _told_before(
     return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
 
 
-def _parse_feed(body: bytes, content_type: str, url: str) -> ParsedFeed | Failed:
+def _parse_feed(body: bytes, content_type: str, url: str, selectors: Selectors | None = None) -> ParsedFeed | Failed:
     try:
+        if selectors is not None:
+            return parse_list(body, content_type=content_type, url=url, selectors=selectors)
         return parse_feed(body, content_type=content_type, url=url)
     except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
         return Failed(url=url, reason=FetchReason.UNPARSABLE, detail=f"the parser failed: {type(exc).__name__}")

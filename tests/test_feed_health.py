@@ -9,7 +9,8 @@ from email.utils import format_datetime
 import pytest
 from aiohttp import web
 
-from service.domain.model import Feed, FeedState, NoticeKind
+from service.domain.model import Feed, FeedState, FullText, NoticeKind, Selectors
+from service.storage.feeds import NewFeed
 from tests.conftest import NOON
 from tests.loopback import item, rss
 from tests.test_pipeline import Line, line, rulebook  # noqa: F401  (fixtures)
@@ -137,3 +138,17 @@ async def test_permanent_redirects_lead_to_a_feed_at_once(line: Line, status: in
     await line.run()
     assert the(line, feed_id).state is FeedState.MOVED
     assert the(line, feed_id).entries == 1
+
+
+async def test_a_list_page_is_polled_like_a_feed_and_fails_when_it_is_rebuilt(line: Line) -> None:  # noqa: F811
+    rows = "".join(f"<li><time datetime='2026-03-02'></time><a href='/{n}'>Notice {n}</a></li>" for n in range(5))
+    url = line.web.page("/list", f"<title>Office</title><ul id='news'>{rows}</ul>")
+    new = NewFeed(url=url, selectors=Selectors(item="#news > li", date="time"), full_text=FullText.NEVER)
+    feed = line.store.feeds.add(new, now=line.clock())
+    assert feed is not None
+    await line.run()
+    polled = the(line, feed.id)
+    assert (polled.title, polled.state, polled.entries) == ("Office", FeedState.HEALTHY, 5)
+    line.web.page("/list", "<title>Office</title><main>All new</main>")
+    await line.run(after=DAY)
+    assert the(line, feed.id).state is FeedState.FAILING

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sys
 from collections.abc import Iterable
@@ -14,13 +15,16 @@ from rich.table import Table
 
 from service import egress
 from service.cli.common import ConfigOption, JsonOption, add_row, opened, out, plain, print_json, printable
-from service.config import Settings
+from service.config import Settings, load
 from service.domain import polling
 from service.domain.coverage import SOUND, coverage
-from service.domain.model import Feed, Invalid, Problem, ServiceError, Tier
+from service.domain.model import Feed, Invalid, Problem, Selectors, ServiceError, Tier
 from service.domain.text import LANGUAGES
 from service.feeds.catalogue import Kind, Source, catalogue
+from service.feeds.found import Found
+from service.feeds.listing import fault_in
 from service.feeds.opml import Listed, read_opml, write_opml
+from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 
@@ -65,17 +69,33 @@ def feeds_add(
     jurisdiction: JurisdictionOption = None,
     kind: KindOption = None,
     tier: Annotated[Tier, typer.Option(help="How close the source is to the act.")] = Tier.UNKNOWN,
+    item: Annotated[str, typer.Option(help="For an HTML list page: CSS selector of its items.")] = "",
+    item_title: Annotated[str, typer.Option("--item-title", help="Of the title in an item; its link by default.")] = "",
+    item_link: Annotated[str, typer.Option("--item-link", help="Of the link in an item; the longest by default.")] = "",
+    date: Annotated[str, typer.Option(help="Of the date in an item; none by default.")] = "",
     config: ConfigOption = None,
 ) -> None:
     """Add a feed, or the catalogue's sources of a jurisdiction or kind; a running service polls them soon."""
     if url is None:
         _add_offered(jurisdiction, kind, config)
         return
+    selectors = Selectors(item=item, title=item_title, link=item_link, date=date) if item else None
+    for written in (item, item_title, item_link, date):
+        if written and (problem := fault_in(written)):
+            raise ServiceError(f"{written!r}: {problem}")
     with opened(config) as (settings, store):
         if problem := egress.check_url(url, settings.egress.allow):
             raise ServiceError(f"{url}: {problem}")
         code = jurisdiction[0] if jurisdiction else None
-        new = NewFeed(url=url, title=title, jurisdiction=code, kind=kind, tier=tier, interval=settings.feeds.interval)
+        new = NewFeed(
+            url=url,
+            title=title,
+            jurisdiction=code,
+            kind=kind,
+            tier=tier,
+            interval=settings.feeds.interval,
+            selectors=selectors,
+        )
         feed = store.feeds.add(new, now=datetime.now(UTC))
     if feed is None:
         raise ServiceError(f"{url} is polled already; see policywatch feeds list")
@@ -129,6 +149,44 @@ def _show_sources(sources: list[Source], *, as_json: bool) -> None:
     for each in sources:
         add_row(table, each.jurisdiction, each.tier, each.kind, each.language or "", each.name, each.url)
     out.print(table)
+
+
+@feeds.command("discover")
+def feeds_discover(url: str, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """What could be polled at a site: its feeds, else its sitemaps and the lists of news on the page."""
+    settings = load(config)
+    found = asyncio.run(_discover(url, settings))
+    if as_json:
+        print_json(found)
+    for each in () if as_json else found:
+        said = f"{each.way}: {each.url} ({each.entries} entries{', ' + each.title if each.title else ''})"
+        out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
+        if each.selectors is not None:
+            options = f"--item {each.selectors.item!r}" + (
+                f" --date {each.selectors.date!r}" if each.selectors.date else ""
+            )
+            out.print(printable(f"    {options}"), markup=False, highlight=False, soft_wrap=True)
+        for title in each.titles:
+            out.print(printable(f"    {title}"), markup=False, highlight=False, soft_wrap=True)
+    if not found:
+        raise ServiceError(f"{url} has no feed, no sitemap and no list of news that could be found")
+
+
+async def _discover(url: str, settings: Settings) -> tuple[Found, ...]:
+    """Under the same guard and in the same sandbox as the service itself."""
+    from service.app import fetch_limits, user_agent  # noqa: PLC0415  (the web framework is only needed here)
+    from service.feeds.discover import discover  # noqa: PLC0415
+    from service.feeds.fetch import Fetcher, session  # noqa: PLC0415
+
+    if problem := egress.check_url(url, settings.egress.allow):
+        raise ServiceError(f"{url}: {problem}")
+    egress.install(settings.egress.allow)
+    box = Sandbox(workers=1)
+    try:
+        async with session(user_agent=user_agent(settings)) as client:
+            return await discover(url, Fetcher(client, limits=fetch_limits(settings)), box, now=datetime.now(UTC))
+    finally:
+        box.close()
 
 
 # --- how it goes ----------------------------------------------------------------------------------------------------

@@ -382,6 +382,17 @@ class FeedGap:
     gap: Gap
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selectors:
+    """CSS selectors that find the entries of an HTML list page. Within an item, `link` is the link with the longest
+    text and `title` that text when they are empty; without `date` the entries have none."""
+
+    item: str
+    link: str = ""
+    title: str = ""
+    date: str = ""
+
+
 class FullText(StrEnum):
     """Whether an entry's page is fetched for its main text: `auto` when the feed carries only a summary."""
 
@@ -427,6 +438,7 @@ class Feed:
     pace: timedelta | None = None
     """How often it is polled at present; `interval` is what a person asked for."""
     gaps: int = 0
+    selectors: Selectors | None = None
 
     @property
     def address(self) -> str:

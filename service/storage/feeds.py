@@ -28,6 +28,7 @@ from service.domain.model import (
     NoticeKind,
     ParsedEntry,
     Rhythm,
+    Selectors,
     Tier,
     Validators,
 )
@@ -67,6 +68,7 @@ class NewFeed:
     managed: bool = False
     kind: str | None = None
     tags: tuple[str, ...] = ()
+    selectors: Selectors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -414,6 +416,7 @@ def _values(new: NewFeed) -> dict[str, Any]:
         "managed": new.managed,
         "kind": new.kind,
         "tags": list(new.tags),
+        "selectors": asdict(new.selectors) if new.selectors else None,
     }
 
 
@@ -450,6 +453,7 @@ def _feed(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
         last_news_at=row.last_news_at,
         pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
         gaps=gaps,
+        selectors=Selectors(**row.selectors) if row.selectors else None,
     )
 
 

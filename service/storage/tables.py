@@ -121,6 +121,7 @@ class FeedRow(Row, table=True):
     longest_seconds: float | None = None
     last_news_at: datetime | None = _time(null=True)
     pace_seconds: float | None = None
+    selectors: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
 
 
 class FeedNoticeRow(Row, table=True):

@@ -19,6 +19,7 @@ def upgrade() -> None:
     op.add_column("feed", sa.Column("longest_seconds", sa.Float(), nullable=True))
     op.add_column("feed", sa.Column("last_news_at", sa.DateTime(timezone=True), nullable=True))
     op.add_column("feed", sa.Column("pace_seconds", sa.Float(), nullable=True))
+    op.add_column("feed", sa.Column("selectors", sa.JSON(), nullable=True))
     op.create_table(
         "feed_notice",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -50,6 +51,7 @@ def downgrade() -> None:
     op.drop_table("feed_gap")
     op.drop_table("feed_notice")
     for column in (
+        "selectors",
         "pace_seconds",
         "last_news_at",
         "longest_seconds",

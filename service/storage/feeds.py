@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, func, or_, select, update
+from sqlalchemy import CursorResult, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
@@ -142,16 +142,16 @@ class Feeds:
             known = _recognised(session, feed.id, keys, entries)
             for key, row in known.items():
                 row.key = key  # a feed that changed all its guids brings no news by that
+            fresh: list[_Fresh] = []
             for key, parsed in dict(zip(keys, entries, strict=True)).items():
-                first = not feed.polled_once
-                history = first and (parsed.published is None or parsed.published < now - look_back)
-                try:
-                    with session.begin_nested():  # one bad row must not cost its siblings
-                        counted[_save_entry(session, feed, key, parsed, known.get(key), now, history=history)] += 1
-                        session.flush()
-                except DBAPIError as exc:
-                    counted["refused"] += 1
-                    _note_refused(session, feed, parsed, exc)
+                stored, content_hash = known.get(key), _content_hash(parsed)
+                if stored is None:
+                    history = not feed.polled_once and (parsed.published is None or parsed.published < now - look_back)
+                    row_ = _fresh_row(feed, key, parsed, content_hash, now, history=history)
+                    fresh.append((parsed, row_))
+                elif stored.content_hash != content_hash:
+                    counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
+            counted += _insert(session, feed, fresh)
             failpoint.reach("poll.before_commit")
         failpoint.reach("poll.committed")
         return PollSaved(
@@ -357,13 +357,12 @@ def _recognised(
     return known | found if len(found) >= len(unknown) * REKEYED_SHARE else known
 
 
-def _save_entry(
-    session: Session, feed: Feed, key: str, parsed: ParsedEntry, row: EntryRow | None, now: datetime, *, history: bool
-) -> str:
-    content_hash = _content_hash(parsed)
-    if row is not None and row.content_hash == content_hash:
-        return "known"
-    text: dict[str, Any] = {
+_Fresh = tuple[ParsedEntry, dict[str, Any]]
+"""An entry that is not stored yet, and its row."""
+
+
+def _text_of(parsed: ParsedEntry, content_hash: str) -> dict[str, Any]:
+    return {
         "title": parsed.title,
         "summary": parsed.summary,
         "content": parsed.content,
@@ -372,20 +371,62 @@ def _save_entry(
         "updated": parsed.updated,
         "content_hash": content_hash,
     }
-    if row is None:
-        state = EntryState.HISTORY if history else EntryState.NEW
-        fresh = EntryRow(feed_id=feed.id, key=key, guid=parsed.guid, published=parsed.published, state=state, **text)
-        fresh.received_at = fresh.next_attempt_at = now
-        session.add(fresh)
-        return "history" if history else "new"
-    for name, value in text.items():
-        setattr(row, name, value)
-    row.revision += 1
-    session.execute(delete(ReadingRow).where(READING.entry_id == row.id))  # it was of the old text
-    # Whoever is reading the old text loses its claim: committing that would mark the new text as judged.
-    row.lease_token, row.lease_until = row.lease_token + 1, None
-    if row.state != EntryState.HISTORY:  # read it again; its story and who was told are remembered
-        row.state, row.next_attempt_at, row.attempts = EntryState.NEW, now, 0
+
+
+def _fresh_row(
+    feed: Feed, key: str, parsed: ParsedEntry, content_hash: str, now: datetime, *, history: bool
+) -> dict[str, Any]:
+    return _text_of(parsed, content_hash) | {
+        "feed_id": feed.id,
+        "key": key,
+        "guid": parsed.guid,
+        "published": parsed.published,
+        "state": EntryState.HISTORY if history else EntryState.NEW,
+        "received_at": now,
+        "next_attempt_at": now,
+        "revision": 0,
+        "attempts": 0,
+        "lease_token": 0,
+        "sketch": [],
+    }
+
+
+def _insert(session: Session, feed: Feed, fresh: Sequence[_Fresh]) -> Counter[str]:
+    """Store new entries: all at once, and one by one if the database refuses some of them, so that a bad row does not
+    cost its siblings."""
+    counted: Counter[str] = Counter()
+    if not fresh:
+        return counted
+    try:
+        with session.begin_nested():
+            session.execute(insert(ENTRY.__table__), [row for _, row in fresh])
+    except DBAPIError as exc:
+        if len(fresh) == 1:
+            _note_refused(session, feed, fresh[0][0], exc)
+            return Counter(refused=1)
+        for each in fresh:
+            counted += _insert(session, feed, [each])
+        return counted
+    counted.update("history" if row["state"] == EntryState.HISTORY else "new" for _, row in fresh)
+    return counted
+
+
+def _rewrite(session: Session, feed: Feed, row: EntryRow, parsed: ParsedEntry, content_hash: str, now: datetime) -> str:
+    """Store an entry that was edited in place, to be read again; its story and who was told are remembered."""
+    try:
+        with session.begin_nested():  # one bad row must not cost its siblings
+            for name, value in _text_of(parsed, content_hash).items():
+                setattr(row, name, value)
+            row.revision += 1
+            session.execute(delete(ReadingRow).where(READING.entry_id == row.id))  # it was of the old text
+            # Whoever is reading the old text loses its claim: committing that would mark the new text as judged.
+            row.lease_token, row.lease_until = row.lease_token + 1, None
+            if row.state != EntryState.HISTORY:
+                row.state, row.next_attempt_at, row.attempts = EntryState.NEW, now, 0
+            session.flush()
+    except DBAPIError as exc:
+        _note_refused(session, feed, parsed, exc)
+        return "refused"
     return "changed"
 
 

@@ -36,7 +36,6 @@ from service.domain.model import (
     Match,
     Outcome,
     OutcomeStatus,
-    ParsedFeed,
     Selectors,
     ServiceError,
 )
@@ -47,7 +46,7 @@ from service.domain.text import html_to_text, sketch
 from service.feeds.extract import Page, extract
 from service.feeds.fetch import Fetcher
 from service.feeds.listing import parse_list
-from service.feeds.parse import parse_feed
+from service.feeds.parse import Changed, parse_changed
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing
 from service.storage.feeds import PollSaved
@@ -129,7 +128,13 @@ class Pipeline:
         update = polling.after_poll(feed, polled, now, self._chance())
         entries = polled.document.entries if polled.document else ()
         saved = await asyncio.to_thread(
-            self.store.feeds.save_poll, feed, update, entries, now=now, look_back=self._pace.look_back
+            self.store.feeds.save_poll,
+            feed,
+            update,
+            entries,
+            digests=polled.digests,
+            now=now,
+            look_back=self._pace.look_back,
         )
         log.info(
             "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
@@ -144,18 +149,21 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
+        known = await asyncio.to_thread(self.store.feeds.digests, feed)
         try:
-            parsed: ParsedFeed | Failed = await self._sandbox.run(
-                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.selectors
+            changed: Changed = await self._sandbox.run(
+                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.selectors, known
             )
         except ServiceError as exc:
-            parsed = Failed(
-                url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=f"the document could not be parsed: {exc}"
-            )
+            detail = f"the document could not be parsed: {exc}"
+            changed = Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+        parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
-        news = await asyncio.to_thread(self.store.feeds.compare, feed, parsed.entries, now=self._now())
-        return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news)
+        news = await asyncio.to_thread(
+            self.store.feeds.compare, feed, parsed.entries, unchanged=changed.unchanged, now=self._now()
+        )
+        return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
 
     # --- process -----------------------------------------------------------------------------------------------
 
@@ -312,13 +320,16 @@ def _told_before(
     return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
 
 
-def _parse_feed(body: bytes, content_type: str, url: str, selectors: Selectors | None = None) -> ParsedFeed | Failed:
+def _parse_feed(
+    body: bytes, content_type: str, url: str, selectors: Selectors | None = None, known: frozenset[str] = frozenset()
+) -> Changed:
     try:
         if selectors is not None:
-            return parse_list(body, content_type=content_type, url=url, selectors=selectors)
-        return parse_feed(body, content_type=content_type, url=url)
+            return Changed(feed=parse_list(body, content_type=content_type, url=url, selectors=selectors))
+        return parse_changed(body, content_type=content_type, url=url, known=known)
     except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
-        return Failed(url=url, reason=FetchReason.UNPARSABLE, detail=f"the parser failed: {type(exc).__name__}")
+        detail = f"the parser failed: {type(exc).__name__}"
+        return Changed(feed=Failed(url=url, reason=FetchReason.UNPARSABLE, detail=detail))
 
 
 def _extract(body: bytes, url: str, content_type: str) -> Page | None:

@@ -61,10 +61,11 @@ BUSY_WAIT = timedelta(minutes=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class News:
     """What a document brought, held against what is stored: `shared` entries were known, `times` are those at which
-    the feed's newest entries, these included, came out."""
+    the feed's newest entries, these included, came out; `size` counts the document's."""
 
     shared: int
     fresh: int
+    size: int
     times: tuple[datetime, ...] = ()
 
 
@@ -76,6 +77,7 @@ class Polled:
     document: ParsedFeed | None = None
     body_hash: str | None = None
     news: News | None = None
+    digests: tuple[str, ...] | None = None
 
 
 def asks_with(feed: Feed, now: datetime) -> Validators:
@@ -119,8 +121,7 @@ def _answered(feed: Feed, polled: Polled, answer: Fetched | NotModified, now: da
         rhythm = rhythm_of(news.times) or feed.rhythm
         last = max(news.times) if last is None else max(last, max(news.times))
     gap = gap_between(feed, polled, now)
-    size = len(document.entries) if document else None
-    pace = next_pace(feed, rhythm, size=size, gap=gap is not None)
+    pace = next_pace(feed, rhythm, size=news.size if news else None, gap=gap is not None)
     wish = min(answer.fresh_for or timedelta(0), feed.interval * SLOWEST)
     fetched = answer if isinstance(answer, Fetched) else None
     return FeedUpdate(

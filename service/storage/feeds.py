@@ -42,6 +42,7 @@ from service.storage.tables import (
     FEED_NOTICE,
     READING,
     EntryRow,
+    FeedDigestsRow,
     FeedGapRow,
     FeedNoticeRow,
     FeedRow,
@@ -112,8 +113,16 @@ class Feeds:
             failpoint.reach("poll.claimed")
         return feeds
 
-    def compare(self, feed: Feed, entries: Sequence[ParsedEntry], *, now: datetime) -> News:
-        """A document's entries held against what is stored of its feed."""
+    def digests(self, feed: Feed) -> frozenset[str]:
+        """The digests of the items that a feed's last document had and that are stored."""
+        if not feed.polled_once:
+            return frozenset()
+        with self._database.read() as session:
+            row = session.get(FeedDigestsRow, feed.id)
+            return frozenset(row.digests.split()) if row else frozenset()
+
+    def compare(self, feed: Feed, entries: Sequence[ParsedEntry], *, unchanged: int, now: datetime) -> News:
+        """A document's entries held against what is stored of its feed; `unchanged` are those left out as known."""
         with self._database.read() as session:
             known = _recognised(session, feed.id, keys := entry_keys(entries), entries)
             newest = select(ENTRY.published, ENTRY.received_at).where(ENTRY.feed_id == feed.id)
@@ -124,10 +133,22 @@ class Feeds:
         times = [when for parsed in fresh.values() if (when := parsed.published or seen_at) is not None]
         times += [min(published or received, received) for published, received in rows]
         newest_first = sorted((min(when, now) for when in times), reverse=True)
-        return News(shared=len(known), fresh=len(fresh), times=tuple(newest_first[:RHYTHM_FROM]))
+        return News(
+            shared=len(known) + unchanged,
+            fresh=len(fresh),
+            size=len(entries) + unchanged,
+            times=tuple(newest_first[:RHYTHM_FROM]),
+        )
 
     def save_poll(
-        self, feed: Feed, update_: FeedUpdate, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
+        self,
+        feed: Feed,
+        update_: FeedUpdate,
+        entries: Sequence[ParsedEntry],
+        *,
+        digests: Sequence[str] | None = None,
+        now: datetime,
+        look_back: timedelta,
     ) -> PollSaved:
         """Commit one poll: feed state and next due time, new entries, changed entries. Fenced by the lease token.
 
@@ -152,6 +173,9 @@ class Feeds:
                 elif stored.content_hash != content_hash:
                     counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
             counted += _insert(session, feed, fresh)
+            if digests is not None:
+                # After a refusal the document is read whole again: an item left out is not stored by that.
+                _keep_digests(session, feed, () if counted["refused"] else digests)
             failpoint.reach("poll.before_commit")
         failpoint.reach("poll.committed")
         return PollSaved(
@@ -355,6 +379,10 @@ def _recognised(
     rows = {(row.link_key, row.title): row for row in session.execute(chunk).scalars()}
     found = {key: row for key, e in unknown.items() if (row := rows.pop((link_key(e.link), e.title), None)) is not None}
     return known | found if len(found) >= len(unknown) * REKEYED_SHARE else known
+
+
+def _keep_digests(session: Session, feed: Feed, digests: Sequence[str]) -> None:
+    session.merge(FeedDigestsRow(feed_id=feed.id, digests=" ".join(digests)))
 
 
 _Fresh = tuple[ParsedEntry, dict[str, Any]]

@@ -124,6 +124,14 @@ class FeedRow(Row, table=True):
     selectors: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
 
 
+class FeedDigestsRow(Row, table=True):
+    """The digests of the items of a feed's last document, apart from the feed: most polls have no use for them."""
+
+    __tablename__ = "feed_digests"
+    feed_id: int = Field(sa_column=Column(ForeignKey("feed.id", ondelete="CASCADE"), primary_key=True))
+    digests: str = _text()
+
+
 class FeedNoticeRow(Row, table=True):
     """What the owner of a feed was told about it, oldest first."""
 
@@ -357,6 +365,7 @@ class AttemptRow(Row, table=True):
 TEAM: Any = TeamRow
 KEY: Any = KeyRow
 FEED: Any = FeedRow
+FEED_DIGESTS: Any = FeedDigestsRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow

@@ -209,7 +209,7 @@ def test_quiet_is_longer_than_the_rhythm_explains(longest, silence, state) -> No
 def a_poll(*, shared: int, fresh: int) -> Polled:
     entries = tuple(ParsedEntry(guid=str(n), published=NOON - n * HOUR) for n in range(shared + fresh))
     times = tuple(entry.published for entry in entries if entry.published)
-    news = News(shared=shared, fresh=fresh, times=times)
+    news = News(shared=shared, fresh=fresh, size=shared + fresh, times=times)
     return Polled(result=Fetched(url=FEED.url, body=b"x"), document=ParsedFeed(entries=entries), news=news)
 
 

@@ -21,6 +21,13 @@ def upgrade() -> None:
     op.add_column("feed", sa.Column("pace_seconds", sa.Float(), nullable=True))
     op.add_column("feed", sa.Column("selectors", sa.JSON(), nullable=True))
     op.create_table(
+        "feed_digests",
+        sa.Column("feed_id", sa.Integer(), nullable=False),
+        sa.Column("digests", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["feed_id"], ["feed.id"], name=op.f("fk_feed_digests_feed_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("feed_id", name=op.f("pk_feed_digests")),
+    )
+    op.create_table(
         "feed_notice",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("feed_id", sa.Integer(), nullable=False),
@@ -50,6 +57,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_table("feed_gap")
     op.drop_table("feed_notice")
+    op.drop_table("feed_digests")
     for column in (
         "selectors",
         "pace_seconds",

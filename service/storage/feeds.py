@@ -374,10 +374,15 @@ def _recognised(
     unknown = {key: e for key, e in zip(keys, entries, strict=True) if key not in known and e.link}
     if len(unknown) < REKEYED_LEAST or len(unknown) < len(set(keys)) * REKEYED_SHARE:
         return known
-    links = {link_key(entry.link) for entry in unknown.values()}
-    chunk = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.link_key.in_(links)).order_by(ENTRY.id)
-    rows = {(row.link_key, row.title): row for row in session.execute(chunk).scalars()}
-    found = {key: row for key, e in unknown.items() if (row := rows.pop((link_key(e.link), e.title), None)) is not None}
+    if not known and session.execute(select(ENTRY.id).where(ENTRY.feed_id == feed_id).limit(1)).first() is None:
+        return known  # a feed's first document, which is all new
+    links = {key: link_key(entry.link) for key, entry in unknown.items()}
+    rows: dict[tuple[str | None, str], EntryRow] = {}
+    wanted = list(set(links.values()))
+    for start in range(0, len(wanted), 500):  # SQLite bounds the number of parameters
+        chunk = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.link_key.in_(wanted[start : start + 500]))
+        rows |= {(row.link_key, row.title): row for row in session.execute(chunk.order_by(ENTRY.id)).scalars()}
+    found = {key: row for key, e in unknown.items() if (row := rows.pop((links[key], e.title), None)) is not None}
     return known | found if len(found) >= len(unknown) * REKEYED_SHARE else known
 
 

@@ -30,6 +30,7 @@ from service.domain.model import (
     Entry,
     Failed,
     Feed,
+    FeedUpdate,
     Fetched,
     FetchReason,
     FullText,
@@ -91,6 +92,8 @@ class Pipeline:
         self._pace = pace
         self._now = now
         self._chance = chance
+        self._quiet: list[tuple[Feed, FeedUpdate, asyncio.Future[PollSaved]]] = []
+        self._saving: asyncio.Task[None] | None = None
 
     async def warm_up(self) -> None:
         """Start the parsing children and let them load what they need, so that the first feed does not wait for it."""
@@ -126,22 +129,47 @@ class Pipeline:
     async def _save_poll(self, feed: Feed, polled: Polled) -> PollSaved:
         now = self._now()
         update = polling.after_poll(feed, polled, now, self._chance())
-        entries = polled.document.entries if polled.document else ()
-        saved = await asyncio.to_thread(
-            self.store.feeds.save_poll,
-            feed,
-            update,
-            entries,
-            digests=polled.digests,
-            now=now,
-            look_back=self._pace.look_back,
-        )
+        if polled.document is None:
+            saved = await self._save_quiet(feed, update)
+        else:
+            saved = await asyncio.to_thread(
+                self.store.feeds.save_poll,
+                feed,
+                update,
+                polled.document.entries,
+                digests=polled.digests,
+                now=now,
+                look_back=self._pace.look_back,
+            )
         log.info(
             "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
         )
         for notice in () if saved.stale else update.notices:
             log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
         return saved
+
+    async def _save_quiet(self, feed: Feed, update: FeedUpdate) -> PollSaved:
+        """Commit a poll without a document, together with those that end while another commit is under way."""
+        waiting: asyncio.Future[PollSaved] = asyncio.get_running_loop().create_future()
+        self._quiet.append((feed, update, waiting))
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save_all_quiet())
+        return await waiting
+
+    async def _save_all_quiet(self) -> None:
+        while self._quiet:
+            batch, self._quiet = self._quiet, []
+            polls = [(feed, update) for feed, update, _ in batch]
+            try:
+                saved = await asyncio.to_thread(self.store.feeds.save_quiet, polls, now=self._now())
+            except Exception as exc:  # passed on: each poll breaks off with it, and is given back
+                for *_, waiting in batch:
+                    if not waiting.done():
+                        waiting.set_exception(exc)
+                continue
+            for (*_, waiting), each in zip(batch, saved, strict=True):
+                if not waiting.done():
+                    waiting.set_result(each)
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
         failpoint.reach("poll.parsing")

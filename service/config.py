@@ -219,9 +219,18 @@ class Settings(BaseSettings):
         found = self._document.at(path)
         return f"{found.where}: {name}"
 
+    @property
+    def _slowest(self) -> timedelta:
+        return max(self.feeds.timeout, self.delivery.timeout) + PARSE_ALLOWANCE
+
+    @property
+    def turn(self) -> timedelta:
+        """What is left of a lease for waiting until a host has time for us."""
+        return self.runner.lease - self._slowest
+
     @model_validator(mode="after")
     def _agree(self) -> Settings:
-        slowest = max(self.feeds.timeout, self.delivery.timeout) + PARSE_ALLOWANCE
+        slowest = self._slowest
         if self.runner.lease <= slowest:
             raise ValueError(
                 f"runner.lease ({show_duration(self.runner.lease)}) must exceed the slowest step "

@@ -20,7 +20,7 @@ from service import failpoint
 from service.config import Rulebook
 from service.delivery.channels import Sender
 from service.delivery.message import render
-from service.domain import routing, stories
+from service.domain import polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told
 from service.domain.model import (
@@ -30,22 +30,24 @@ from service.domain.model import (
     Entry,
     Failed,
     Feed,
+    FeedUpdate,
     Fetched,
     FetchReason,
     FullText,
     Match,
     Outcome,
     OutcomeStatus,
-    ParsedFeed,
+    Selectors,
     ServiceError,
 )
+from service.domain.polling import Polled
 from service.domain.remembered import note
-from service.domain.routing import Polled
 from service.domain.rule import Rule
 from service.domain.text import html_to_text, sketch
 from service.feeds.extract import Page, extract
 from service.feeds.fetch import Fetcher
-from service.feeds.parse import parse_feed
+from service.feeds.listing import parse_list
+from service.feeds.parse import Changed, parse_changed
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing
 from service.storage.feeds import PollSaved
@@ -59,10 +61,12 @@ SUMMARY_ONLY = 600
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Times that the steps need: how long a claim holds, and how old a new feed's entries may be to count as news."""
+    """Times that the steps need: how long a claim holds, how old a new feed's entries may be to count as news, and
+    how long a fetch may wait for its host's turn (beyond the lease somebody else would take up its work)."""
 
     lease: timedelta
     look_back: timedelta
+    turn: timedelta
 
 
 class Pipeline:
@@ -88,6 +92,8 @@ class Pipeline:
         self._pace = pace
         self._now = now
         self._chance = chance
+        self._quiet: list[tuple[Feed, FeedUpdate, asyncio.Future[PollSaved]]] = []
+        self._saving: asyncio.Task[None] | None = None
 
     async def warm_up(self) -> None:
         """Start the parsing children and let them load what they need, so that the first feed does not wait for it."""
@@ -113,21 +119,57 @@ class Pipeline:
 
     async def poll(self, feed: Feed) -> PollSaved:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
-        result = await self._fetcher.get(feed.url, validators=feed.validators, now=self._now())
+        now = self._now()
+        result = await self._fetcher.get(
+            feed.address, validators=polling.asks_with(feed, now), now=now, patience=self._pace.turn
+        )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)
 
     async def _save_poll(self, feed: Feed, polled: Polled) -> PollSaved:
         now = self._now()
-        update = routing.after_poll(feed, polled, now, self._chance())
-        entries = polled.document.entries if polled.document else ()
-        saved = await asyncio.to_thread(
-            self.store.feeds.save_poll, feed, update, entries, now=now, look_back=self._pace.look_back
-        )
+        update = polling.after_poll(feed, polled, now, self._chance())
+        if polled.document is None:
+            saved = await self._save_quiet(feed, update)
+        else:
+            saved = await asyncio.to_thread(
+                self.store.feeds.save_poll,
+                feed,
+                update,
+                polled.document.entries,
+                digests=polled.digests,
+                now=now,
+                look_back=self._pace.look_back,
+            )
         log.info(
             "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
         )
+        for notice in () if saved.stale else update.notices:
+            log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
         return saved
+
+    async def _save_quiet(self, feed: Feed, update: FeedUpdate) -> PollSaved:
+        """Commit a poll without a document, together with those that end while another commit is under way."""
+        waiting: asyncio.Future[PollSaved] = asyncio.get_running_loop().create_future()
+        self._quiet.append((feed, update, waiting))
+        if self._saving is None or self._saving.done():
+            self._saving = asyncio.create_task(self._save_all_quiet())
+        return await waiting
+
+    async def _save_all_quiet(self) -> None:
+        while self._quiet:
+            batch, self._quiet = self._quiet, []
+            polls = [(feed, update) for feed, update, _ in batch]
+            try:
+                saved = await asyncio.to_thread(self.store.feeds.save_quiet, polls, now=self._now())
+            except Exception as exc:  # passed on: each poll breaks off with it, and is given back
+                for *_, waiting in batch:
+                    if not waiting.done():
+                        waiting.set_exception(exc)
+                continue
+            for (*_, waiting), each in zip(batch, saved, strict=True):
+                if not waiting.done():
+                    waiting.set_result(each)
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
         failpoint.reach("poll.parsing")
@@ -135,17 +177,21 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
+        known = await asyncio.to_thread(self.store.feeds.digests, feed)
         try:
-            parsed: ParsedFeed | Failed = await self._sandbox.run(
-                _parse_feed, fetched.body, fetched.content_type, fetched.url
+            changed: Changed = await self._sandbox.run(
+                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.selectors, known
             )
         except ServiceError as exc:
-            parsed = Failed(
-                url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=f"the document could not be parsed: {exc}"
-            )
+            detail = f"the document could not be parsed: {exc}"
+            changed = Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+        parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
-        return Polled(result=fetched, document=parsed, body_hash=body_hash)
+        news = await asyncio.to_thread(
+            self.store.feeds.compare, feed, parsed.entries, unchanged=changed.unchanged, now=self._now()
+        )
+        return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
 
     # --- process -----------------------------------------------------------------------------------------------
 
@@ -171,7 +217,7 @@ class Pipeline:
         entry = await asyncio.to_thread(_as_text, claimed.entry)
         if not _wants_page(claimed.full_text, entry):
             return entry
-        fetched = await self._fetcher.get(entry.link, now=self._now())
+        fetched = await self._fetcher.get(entry.link, now=self._now(), patience=self._pace.turn)
         if not isinstance(fetched, Fetched):
             log.info("page not read", entry=entry.id, result=type(fetched).__name__)
             return entry
@@ -302,11 +348,16 @@ def _told_before(
     return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
 
 
-def _parse_feed(body: bytes, content_type: str, url: str) -> ParsedFeed | Failed:
+def _parse_feed(
+    body: bytes, content_type: str, url: str, selectors: Selectors | None = None, known: frozenset[str] = frozenset()
+) -> Changed:
     try:
-        return parse_feed(body, content_type=content_type, url=url)
+        if selectors is not None:
+            return Changed(feed=parse_list(body, content_type=content_type, url=url, selectors=selectors))
+        return parse_changed(body, content_type=content_type, url=url, known=known)
     except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
-        return Failed(url=url, reason=FetchReason.UNPARSABLE, detail=f"the parser failed: {type(exc).__name__}")
+        detail = f"the parser failed: {type(exc).__name__}"
+        return Changed(feed=Failed(url=url, reason=FetchReason.UNPARSABLE, detail=detail))
 
 
 def _extract(body: bytes, url: str, content_type: str) -> Page | None:

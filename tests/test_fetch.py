@@ -15,8 +15,8 @@ from ipaddress import ip_network
 import pytest
 
 from service import egress
-from service.domain.model import Failed, Fetched, FetchReason, FetchResult, Gone, Limited, NotModified, Validators
-from service.feeds.fetch import Fetcher, Limits, retry_after, session
+from service.domain.model import Busy, Failed, Fetched, FetchReason, FetchResult, Gone, Limited, NotModified, Validators
+from service.feeds.fetch import Fetcher, Limits, fresh_for, retry_after, session
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 BODY = b"<rss version='2.0'><channel><title>Desk</title></channel></rss>"
@@ -483,6 +483,45 @@ async def test_odd_spellings_of_an_address_lead_nowhere(server: Server, host: st
     assert server.connections == 0
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "moved"),
+    [
+        pytest.param("301 Moved", "308 Moved", True, id="permanent-all-the-way"),
+        pytest.param("301 Moved", "302 Found", False, id="permanent-then-for-now"),
+        pytest.param("307 For Now", "301 Moved", False, id="for-now-then-permanent"),
+    ],
+)
+async def test_a_new_address_is_one_that_every_hop_calls_permanent(
+    server: Server, first: str, second: str, moved: bool
+) -> None:
+    server.answers["/f"] = answer(first, b"", Location="/g")
+    server.answers["/g"] = answer(second, b"", Location="/h")
+    server.answers["/h"] = answer()
+    result = await get(server.url("/f"))
+    assert isinstance(result, Fetched)
+    assert (result.url, result.moved) == (server.url("/h"), moved)
+    direct = await get(server.url("/h"))
+    assert isinstance(direct, Fetched)
+    assert not direct.moved
+
+
+@pytest.mark.parametrize(
+    ("said", "fresh"),
+    [
+        pytest.param([], None, id="nothing"),
+        pytest.param(["public, max-age=900"], timedelta(minutes=15), id="max-age"),
+        pytest.param(["MAX-AGE=60", "max-age=5"], timedelta(minutes=1), id="the-first-counts"),
+        pytest.param(["no-cache, max-age=900"], None, id="no-cache"),
+        pytest.param(["max-age=" + "9" * 5000], timedelta(hours=24), id="beyond-reason"),
+        pytest.param(["max-age=-5"], None, id="negative"),
+        pytest.param(["max-age=\u0663"], None, id="no-digit-of-http"),
+        pytest.param(["s-maxage=900"], None, id="for-shared-caches"),
+    ],
+)
+def test_fresh_for(said, fresh) -> None:
+    assert fresh_for(said) == fresh
+
+
 # --- polite -------------------------------------------------------------------------------------------------------
 
 
@@ -497,6 +536,24 @@ async def test_one_request_at_a_time_with_a_gap_to_one_host(server: Server) -> N
     assert all(isinstance(result, Fetched) for result in results)
     gaps = [later[0] - earlier[1] for earlier, later in zip(server.times, server.times[1:], strict=False)]
     assert min(gaps) >= 0.045
+
+
+async def test_a_turn_that_does_not_come_in_time_is_no_fault_of_the_feed(server: Server) -> None:
+    asked = asyncio.Event()
+
+    async def slow_answer(writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await never_answer(writer)
+
+    server.answers["/slow"] = slow_answer
+    server.answers["/f"] = answer()
+    async with fetching(QUICK) as fetcher:
+        slow = asyncio.ensure_future(fetcher.get(server.url("/slow"), now=NOON))
+        await asked.wait()
+        waiting = await fetcher.get(server.url("/f"), now=NOON, patience=timedelta(seconds=0.01))
+        assert waiting == Busy(url=server.url("/f"))
+        assert isinstance(await slow, Failed)
+        assert isinstance(await fetcher.get(server.url("/f"), now=NOON, patience=timedelta(seconds=5)), Fetched)
 
 
 async def test_a_slow_host_delays_no_other(server: Server) -> None:

@@ -16,7 +16,8 @@ from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
 from service.api.texts import Code, Id, Interval, Line, Shown
 from service.api.watches import jurisdiction_problems
-from service.domain.model import Feed, FeedState, FetchReason, FullText, Problem, Tier
+from service.domain import polling
+from service.domain.model import Feed, FeedState, FetchReason, FullText, NoticeKind, Problem, Tier
 from service.domain.text import LANGUAGES
 from service.egress import check_url
 from service.storage.feeds import NewFeed
@@ -70,6 +71,15 @@ class FeedOut(BaseModel):
     last_ok_at: datetime | None
     entries: int = Field(description="Entries received from it.")
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
+    kind: str | None = Field(description="What publishes it, such as regulator or central-bank.")
+    tags: list[str] = Field(description="Folders it was imported under.")
+    address: str = Field(description="Where it is fetched from: differs from url once a new address was learned.")
+    state_since: datetime | None = Field(description="When the state last changed.")
+    last_news_at: datetime | None = Field(description="When its newest entry came out.")
+    pace: Shown = Field(description="How often it is polled at present, by its rhythm and within limits of interval.")
+    usual_pause: Shown | None = Field(description="The usual time between two of its entries; null until learned.")
+    quiet_after: Shown = Field(description="Silence longer than this makes it quiet.")
+    gaps: int = Field(description="Times at which entries may have come and gone unseen.")
 
     @classmethod
     def of(cls, feed: Feed) -> FeedOut:
@@ -91,7 +101,40 @@ class FeedOut(BaseModel):
             last_ok_at=feed.last_ok_at,
             entries=feed.entries,
             managed=feed.managed,
+            kind=feed.kind,
+            tags=list(feed.tags),
+            address=_masked(feed.address),
+            state_since=feed.state_since,
+            last_news_at=feed.last_news_at,
+            pace=whole_seconds(polling.pace_of(feed)),
+            usual_pause=whole_seconds(feed.rhythm.usual) if feed.rhythm else None,
+            quiet_after=whole_seconds(polling.patience_with(feed.rhythm)),
+            gaps=feed.gaps,
         )
+
+
+class NoticeOut(BaseModel):
+    """Something about a feed that its owner should know."""
+
+    at: datetime
+    kind: NoticeKind
+    detail: str = Field(description="The same in words.")
+
+
+class GapOut(BaseModel):
+    """A time in which entries of a feed may have come and gone unseen."""
+
+    since: datetime = Field(description="The last poll that still joined up.")
+    until: datetime = Field(description="The oldest entry of the poll that did not.")
+    missing: int | None = Field(description="About how many entries, by the feed's rhythm; null when unknown.")
+    opened_at: datetime
+
+
+class FeedHealth(BaseModel):
+    """A feed's story: what its owner was told, and its gaps; newest first, a hundred of each at most."""
+
+    notices: list[NoticeOut]
+    gaps: list[GapOut]
 
 
 _EXAMPLE: Mapping[str, Any] = {
@@ -112,6 +155,32 @@ _EXAMPLE: Mapping[str, Any] = {
     "last_ok_at": "2026-03-02T12:00:00Z",
     "entries": 15,
     "managed": False,
+    "kind": "central-bank",
+    "tags": [],
+    "address": "https://www.ecb.europa.eu/rss/press.xml",
+    "state_since": "2026-02-02T12:00:00Z",
+    "last_news_at": "2026-03-02T10:00:00Z",
+    "pace": "30m",
+    "usual_pause": "5h",
+    "quiet_after": "9d",
+    "gaps": 0,
+}
+_HEALTH: Mapping[str, Any] = {
+    "notices": [
+        {
+            "at": "2026-02-02T12:00:00Z",
+            "kind": "recovered",
+            "detail": "it was failing and is well again",
+        }
+    ],
+    "gaps": [
+        {
+            "since": "2026-02-01T12:00:00Z",
+            "until": "2026-02-01T19:00:00Z",
+            "missing": 7,
+            "opened_at": "2026-02-02T00:00:00Z",
+        }
+    ],
 }
 _NEW = {
     "title": "",
@@ -120,6 +189,12 @@ _NEW = {
     "last_polled_at": None,
     "last_ok_at": None,
     "entries": 0,
+    "kind": None,
+    "state_since": None,
+    "last_news_at": None,
+    "pace": "15m",
+    "usual_pause": None,
+    "quiet_after": "45d",
 }
 
 
@@ -198,6 +273,19 @@ def create_feed(
 def read_feed(deps: Given, _: Reader, feed_id: Id) -> FeedOut:
     """How polling it goes, and if it does not go, why."""
     return FeedOut.of(_own(deps, feed_id))
+
+
+@router.get("/{feed_id}/health", summary="Read a feed's story", responses=shows(200, _HEALTH, Kind.NOT_FOUND))
+def read_feed_health(deps: Given, _: Reader, feed_id: Id) -> FeedHealth:
+    """Trouble, silence, moves and gaps as they were noticed, and their ends."""
+    _own(deps, feed_id)
+    return FeedHealth(
+        notices=[NoticeOut(at=n.at, kind=n.kind, detail=n.detail) for n in deps.store.feeds.notices(feed_id)],
+        gaps=[
+            GapOut(since=g.gap.since, until=g.gap.until, missing=g.gap.missing, opened_at=g.opened_at)
+            for g in deps.store.feeds.gaps(feed_id)
+        ],
+    )
 
 
 @router.patch(
@@ -295,6 +383,10 @@ def _checked_url(written: str, deps: Deps) -> str:
     if reason is not None:
         raise invalid((Problem(where="url", what=reason),), Kind.ADDRESS_REFUSED)
     return url
+
+
+def whole_seconds(span: timedelta) -> timedelta:
+    return timedelta(seconds=round(span.total_seconds()))
 
 
 def _masked(url: str) -> str:

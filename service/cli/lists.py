@@ -1,4 +1,4 @@
-"""Commands about what the service keeps: feeds, keys, deliveries."""
+"""Commands about what the service keeps: keys and deliveries."""
 
 from __future__ import annotations
 
@@ -9,49 +9,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from service import egress
 from service.cli.common import ConfigOption, JsonOption, add_row, err, opened, out, print_json
-from service.domain.model import DeliveryState, Scope, ServiceError, Tier
-from service.storage.feeds import NewFeed
+from service.domain.model import DeliveryState, Scope, ServiceError
 
-feeds = typer.Typer(help="The feeds that are polled.", no_args_is_help=True)
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 deliveries = typer.Typer(help="The outbox.", no_args_is_help=True)
-
-
-@feeds.command("list")
-def feeds_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Every feed that is polled, with its state and what is wrong with it."""
-    with opened(config) as (_, store):
-        rows = store.feeds.page(limit=1_000_000)
-    if as_json:
-        print_json(rows)
-        return
-    table = Table("id", "state", "entries", "next poll", "title", "address", "problem")
-    for feed in rows:
-        due = feed.next_due_at.isoformat(timespec="minutes")
-        problem = feed.problem or ""
-        add_row(table, str(feed.id), feed.state, str(feed.entries), due, feed.title, feed.url, problem)
-    out.print(table)
-
-
-@feeds.command("add")
-def feeds_add(
-    url: str,
-    title: Annotated[str, typer.Option(help="Name shown in alerts.")] = "",
-    jurisdiction: Annotated[str | None, typer.Option(help="Whose news it carries, such as KR.")] = None,
-    tier: Annotated[Tier, typer.Option(help="How close the source is to the act.")] = Tier.UNKNOWN,
-    config: ConfigOption = None,
-) -> None:
-    """Add a feed; a running service polls it at its next tick."""
-    with opened(config) as (settings, store):
-        if problem := egress.check_url(url, settings.egress.allow):
-            raise ServiceError(f"{url}: {problem}")
-        new = NewFeed(url=url, title=title, jurisdiction=jurisdiction, tier=tier, interval=settings.feeds.interval)
-        feed = store.feeds.add(new, now=datetime.now(UTC))
-    if feed is None:
-        raise ServiceError(f"{url} is polled already; see policywatch feeds list")
-    out.print(f"feed {feed.id} added: {feed.url}", markup=False, highlight=False)
 
 
 @keys.command("create")

@@ -14,6 +14,7 @@ from service import __version__, logs
 from service.cli import entries, lists
 from service.cli.common import ConfigOption, JsonOption, err, out, plain, print_problems
 from service.cli.evaluate import evaluate_labels
+from service.cli.feeds import feeds
 from service.cli.label import label_item
 from service.cli.lookback import backtest_rule, diff_rules
 from service.cli.rules import rules
@@ -39,7 +40,7 @@ rules.command("show")(show_rule)
 rules.command("backtest")(backtest_rule)
 rules.command("diff")(diff_rules)
 for name, group in (
-    ("feeds", lists.feeds),
+    ("feeds", feeds),
     ("keys", lists.keys),
     ("deliveries", lists.deliveries),
     ("rules", rules),

@@ -233,19 +233,27 @@ class FetchReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """A body was received whole. `url` is where it came from after redirects."""
+    """A body was received whole. `url` is where it came from after redirects.
+
+    `moved`: every redirect on the way was permanent (301, 308), so `url` is the new address. `fresh_for` is how long
+    the server says that nothing will change.
+    """
 
     url: str
     body: bytes
     content_type: str = ""
     validators: Validators = Validators()
+    moved: bool = False
+    fresh_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotModified:
-    """The server says that nothing changed (304)."""
+    """The server says that nothing changed (304). `moved` and `fresh_for` as in `Fetched`."""
 
     url: str
+    moved: bool = False
+    fresh_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -274,15 +282,115 @@ class Failed:
     status: int | None = None
 
 
-FetchResult = Fetched | NotModified | Limited | Gone | Failed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Busy:
+    """The turn at this address's host did not come in time; nothing was asked."""
+
+    url: str
+
+
+FetchResult = Fetched | NotModified | Limited | Gone | Failed | Busy
 
 
 class FeedState(StrEnum):
+    """What the last polls say of a feed.
+
+    QUIET answers well and has published nothing for longer than its rhythm explains; MOVED is answered from another
+    address, which is not trusted yet; LIMITED is asked by its server to wait. None of them ends the polling.
+    """
+
     NEW = "new"
     HEALTHY = "healthy"
+    QUIET = "quiet"
+    FAILING = "failing"
+    LIMITED = "limited"
+    MOVED = "moved"
+    GONE = "gone"
+
+
+class NoticeKind(StrEnum):
+    """What the owner of a feed is told about it."""
+
     FAILING = "failing"
     LIMITED = "limited"
     GONE = "gone"
+    QUIET = "quiet"
+    MOVED = "moved"
+    ADDRESS_LEARNED = "address_learned"
+    ADDRESS_DROPPED = "address_dropped"
+    GAP = "gap"
+    RECOVERED = "recovered"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """One operational notice about a feed; `detail` is for a person."""
+
+    kind: NoticeKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedNotice:
+    """A notice as it is kept."""
+
+    id: int
+    feed_id: int
+    at: datetime
+    kind: NoticeKind
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """A permanent redirect as it was seen: where to, how often, since when; `learned` once `to` is asked directly.
+
+    Until then `via` is asked, an address learned before, or the feed's own.
+    """
+
+    to: str
+    seen: int
+    since: datetime
+    learned: bool = False
+    via: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rhythm:
+    """How a feed publishes, learned from its newest entries: the usual and the longest pause between two of them."""
+
+    usual: timedelta
+    longest: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """Entries may have come and gone unseen between two polls; `missing` is an estimate, None without a rhythm."""
+
+    since: datetime
+    until: datetime
+    missing: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedGap:
+    """A gap as it is kept."""
+
+    id: int
+    feed_id: int
+    opened_at: datetime
+    gap: Gap
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selectors:
+    """CSS selectors that find the entries of an HTML list page. Within an item, `link` is the link with the longest
+    text and `title` that text when they are empty; without `date` the entries have none."""
+
+    item: str
+    link: str = ""
+    title: str = ""
+    date: str = ""
 
 
 class FullText(StrEnum):
@@ -318,11 +426,31 @@ class Feed:
     managed: bool = False
     polled_once: bool = False
     lease_token: int = 0
+    kind: str | None = None
+    tags: tuple[str, ...] = ()
+    added_at: datetime | None = None
+    state_since: datetime | None = None
+    validated_at: datetime | None = None
+    """When the validators came with a document: a server that answers 304 to anything is not believed for ever."""
+    move: Move | None = None
+    rhythm: Rhythm | None = None
+    last_news_at: datetime | None = None
+    pace: timedelta | None = None
+    """How often it is polled at present; `interval` is what a person asked for."""
+    gaps: int = 0
+    selectors: Selectors | None = None
+
+    @property
+    def address(self) -> str:
+        """Where it is fetched from: its new address once that is learned."""
+        if self.move is None:
+            return self.url
+        return self.move.to if self.move.learned else self.move.via or self.url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedUpdate:
-    """What one poll changes in a feed: the decision of `routing.after_poll`."""
+    """What one poll changes in a feed: the decision of `polling.after_poll`."""
 
     state: FeedState
     next_due_at: datetime
@@ -333,6 +461,13 @@ class FeedUpdate:
     problem: str | None = None
     title: str | None = None
     ok: bool = False
+    validated_at: datetime | None = None
+    move: Move | None = None
+    rhythm: Rhythm | None = None
+    last_news_at: datetime | None = None
+    pace: timedelta | None = None
+    gap: Gap | None = None
+    notices: tuple[Notice, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,9 +1,8 @@
-"""Who is told, and what follows from an attempt or a poll: decisions only, nothing is done here."""
+"""Who is told, and what follows from an attempt to tell them: decisions only, nothing is done here."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -11,20 +10,9 @@ from service.domain.holding import Background, held_back
 from service.domain.model import (
     DeliveryState,
     Development,
-    Failed,
-    Feed,
-    FeedState,
-    FeedUpdate,
-    Fetched,
-    FetchReason,
-    FetchResult,
-    Gone,
-    Limited,
     Match,
-    NotModified,
     Outcome,
     OutcomeStatus,
-    ParsedFeed,
     Route,
     RouteReason,
     Settlement,
@@ -116,77 +104,6 @@ def after_attempt(tries: int, outcome: Outcome, now: datetime, chance: float) ->
     if outcome.retry_after is not None:
         wait = max(wait, min(outcome.retry_after, MAX_RETRY_AFTER))
     return Settlement(state=DeliveryState.PENDING, due_at=now + wait, outcome=outcome)
-
-
-# --- what follows a poll ------------------------------------------------------------------------------------------
-
-MAX_BACKOFF = timedelta(hours=24)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Polled:
-    """What one poll of a feed brought: the fetch, and the document where there was a new one."""
-
-    result: FetchResult
-    document: ParsedFeed | None = None
-    body_hash: str | None = None
-
-
-def after_poll(feed: Feed, polled: Polled, now: datetime, chance: float) -> FeedUpdate:
-    """What a feed becomes after a poll; `chance` in 0..1 spreads the next due time by ±10 % of the interval.
-
-    A failing feed is tried for ever, at a pace that slows to once a day.
-    """
-    interval = feed.interval * (0.9 + 0.2 * chance)
-    match polled.result:
-        case Fetched() as fetched:
-            document = polled.document
-            return FeedUpdate(
-                state=FeedState.HEALTHY,
-                next_due_at=now + interval,
-                failures=0,
-                validators=fetched.validators,
-                body_hash=polled.body_hash,
-                problem=document.warning if document else None,
-                title=document.title if document and document.title else None,
-                ok=True,
-            )
-        case NotModified():
-            return FeedUpdate(
-                state=FeedState.HEALTHY,
-                next_due_at=now + interval,
-                failures=0,
-                validators=feed.validators,
-                body_hash=feed.body_hash,
-                ok=True,
-            )
-        case Limited(status=status, retry_after=retry_after):
-            wait = max(interval, min(retry_after or timedelta(0), MAX_BACKOFF))
-            said = f"the server asks for patience (HTTP {status}); next poll in {_words(wait)}"
-            return _troubled(feed, FeedState.LIMITED, now + wait, FetchReason.HTTP_STATUS, said)
-        case Gone():
-            said = "the server says that this feed is gone for good (HTTP 410); look for its new address"
-            return _troubled(feed, FeedState.GONE, now + MAX_BACKOFF, FetchReason.HTTP_STATUS, said)
-        case Failed(reason=reason, detail=detail):
-            wait = min(interval * 2 ** min(feed.failures, 10), MAX_BACKOFF)
-            return _troubled(feed, FeedState.FAILING, now + wait, reason, detail)
-
-
-def _troubled(feed: Feed, state: FeedState, due: datetime, reason: FetchReason, problem: str) -> FeedUpdate:
-    return FeedUpdate(
-        state=state,
-        next_due_at=due,
-        failures=feed.failures + 1,
-        validators=feed.validators,
-        body_hash=feed.body_hash,
-        reason=reason,
-        problem=problem,
-    )
-
-
-def _words(wait: timedelta) -> str:
-    minutes = round(wait.total_seconds() / 60)
-    return f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"
 
 
 # --- an alert's words ---------------------------------------------------------------------------------------------

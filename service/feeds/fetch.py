@@ -11,14 +11,15 @@ import re
 import socket
 import ssl
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
+from typing import TypeGuard
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
 import aiohttp
@@ -27,6 +28,7 @@ from yarl import URL
 
 from service import egress, failpoint
 from service.domain.model import (
+    Busy,
     EgressRefused,
     Failed,
     Fetched,
@@ -42,6 +44,7 @@ from service.domain.model import (
 ACCEPT = "application/atom+xml, application/rss+xml, application/feed+json, text/xml;q=0.9, text/html;q=0.8, */*;q=0.5"
 LONGEST_WAIT = timedelta(hours=24)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_PERMANENT = frozenset({301, 308})
 _LONGEST_VALIDATOR = 1024
 _MOST_GZIP_MEMBERS = 64
 _FORGET_HOSTS_ABOVE = 1024
@@ -94,25 +97,42 @@ class Fetcher:
         self._limits = limits
         self._gates: dict[tuple[str, int], _Gate] = {}
 
-    async def get(self, url: str, *, validators: Validators = NOTHING_ASKED, now: datetime) -> FetchResult:
+    async def get(
+        self,
+        url: str,
+        *,
+        validators: Validators = NOTHING_ASKED,
+        now: datetime,
+        patience: timedelta | None = None,
+    ) -> FetchResult:
         """The result of one GET with redirects followed; `now` is for a Retry-After that names a date.
 
-        The deadline counts the time spent on the network; waiting for the host's turn is not counted.
+        The deadline counts the time spent on the network. Waiting for the host's turn is bounded by `patience`
+        alone: Busy when that was not enough.
         """
         left = self._limits.deadline
         loop = asyncio.get_running_loop()
-        for _ in range(self._limits.redirects + 1):
+        give_up = None if patience is None else loop.time() + patience.total_seconds()
+        moved = True
+        for hop in range(self._limits.redirects + 1):
             gate = self._gate(url)
             if isinstance(gate, Failed):
                 return gate
-            async with gate.turn:
-                await gate.pause()
+            try:
+                async with asyncio.timeout_at(give_up):
+                    await gate.take()
+            except TimeoutError:
+                return Busy(url=url)
+            try:
                 started = loop.time()
                 answer = await self._hop(url, validators, now, deadline=left)
                 left -= loop.time() - started
-                gate.free_at = loop.time() + self._limits.host_gap
+            finally:
+                gate.leave(self._limits.host_gap)
             if not isinstance(answer, _Redirect):
-                return answer
+                # A new address is one that every step of the way calls permanent.
+                return replace(answer, moved=True) if hop and moved and _is_good(answer) else answer
+            moved = moved and answer.permanent
             url = answer.to
         return _failed(url, FetchReason.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
 
@@ -156,12 +176,12 @@ class Fetcher:
             location = response.headers.get("Location", "").strip()
             if not location:
                 return _failed(url, FetchReason.HTTP_STATUS, f"a redirect ({status}) that names no target", status)
-            return _Redirect(to=_target(url, location))
+            return _Redirect(to=_target(url, location), permanent=status in _PERMANENT)
         if status == 304:
             if not _conditions(validators):
                 detail = "answered 304 Not Modified although nothing was asked"
                 return _failed(url, FetchReason.HTTP_STATUS, detail, status)
-            return NotModified(url=url)
+            return NotModified(url=url, fresh_for=fresh_for(response.headers.getall("Cache-Control", [])))
         if status == 410:
             return Gone(url=url)
         if status in (429, 503):
@@ -193,7 +213,26 @@ class Fetcher:
                 etag=_clean(response.headers.get("ETag")),
                 last_modified=_clean(response.headers.get("Last-Modified")),
             ),
+            fresh_for=fresh_for(response.headers.getall("Cache-Control", [])),
         )
+
+
+def _is_good(answer: FetchResult) -> TypeGuard[Fetched | NotModified]:
+    return isinstance(answer, Fetched | NotModified)
+
+
+def fresh_for(cache_control: Iterable[str]) -> timedelta | None:
+    """How long an answer stays fresh by its Cache-Control (RFC 9111 section 5.2.2): 24 hours at most.
+
+    None when it does not say, or says that it must be asked about each time.
+    """
+    directives = [part.strip().lower() for value in cache_control for part in value.split(",")]
+    if "no-cache" in directives or "no-store" in directives:
+        return None
+    ages = [found[1] for each in directives if (found := re.fullmatch(r'max-age="?(\d+)"?', each, re.ASCII))]
+    if not ages:
+        return None
+    return LONGEST_WAIT if len(ages[0]) > 9 else min(timedelta(seconds=int(ages[0])), LONGEST_WAIT)
 
 
 def retry_after(value: str | None, now: datetime) -> timedelta | None:
@@ -226,10 +265,21 @@ class _Gate:
         self.turn = asyncio.Lock()
         self.free_at = 0.0
 
-    async def pause(self) -> None:
-        wait = self.free_at - asyncio.get_running_loop().time()
-        if wait > 0:
-            await asyncio.sleep(wait)
+    async def take(self) -> None:
+        """Wait for the turn and for the pause after the request before; cancelled, the turn is free again."""
+        await self.turn.acquire()
+        try:
+            wait = self.free_at - asyncio.get_running_loop().time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+        except BaseException:
+            self.turn.release()
+            raise
+
+    def leave(self, gap: float) -> None:
+        """The next request may go out `gap` seconds from now."""
+        self.free_at = asyncio.get_running_loop().time() + gap
+        self.turn.release()
 
 
 def _conditions(validators: Validators) -> dict[str, str]:
@@ -250,6 +300,7 @@ def _clean(value: str | None) -> str | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Redirect:
     to: str
+    permanent: bool
 
 
 def _target(url: str, location: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import pairwise
@@ -15,15 +16,28 @@ from typing import Any
 
 from service.domain.model import Failed, FetchReason, ParsedEntry, ParsedFeed
 from service.feeds import clean
+from service.feeds.cut import cut
 from service.feeds.jsonfeed import parse_json_feed
 from service.feeds.repair import TooComplex, binary_kind, decode, find_root, repair
+from service.feeds.sitemap import ROOT, parse_sitemap
 
 MAX_ENTRIES = 2_000
 _LONGEST_HEAD = 64 * 1024
+_HEAD_OF_SITEMAP = 2_000
 _ITEM = re.compile(r"<(item|entry)[\s>/]", re.IGNORECASE)
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,3}")
 _ISO_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _LOCAL_DATE = re.compile(r"(\d{4})[年/.](\d{1,2})[月/.](\d{1,2})日?(?:\s*(\d{1,2}):(\d{2})(?::(\d{2}))?)?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """What is new in a document: a feed of the items that were not `known`, how many were, and the digests of all
+    (none when the document could not be cut, and was read whole)."""
+
+    feed: ParsedFeed | Failed
+    unchanged: int = 0
+    digests: tuple[str, ...] = ()
 
 
 def parse_feed(body: bytes, *, content_type: str = "", url: str = "") -> ParsedFeed | Failed:
@@ -31,6 +45,35 @@ def parse_feed(body: bytes, *, content_type: str = "", url: str = "") -> ParsedF
 
     Never raises for what a document holds. One bad entry costs that entry, not the others; `warning` says so.
     """
+    document = _document(body, content_type, url)
+    return _read(document.text, url, document.warning) if isinstance(document, _Document) else document
+
+
+def parse_changed(body: bytes, *, content_type: str = "", url: str = "", known: frozenset[str]) -> Changed:
+    """Like `parse_feed`, without the items whose digests are `known` from the document before."""
+    document = _document(body, content_type, url)
+    if not isinstance(document, _Document):
+        return Changed(feed=document)
+    pieces = cut(document.text)
+    if pieces is None or len(pieces.items) > MAX_ENTRIES:
+        return Changed(feed=_read(document.text, url, document.warning))
+    digests = pieces.digests()
+    fresh = [item for item, digest in zip(pieces.items, digests, strict=True) if digest not in known]
+    text = pieces.head + "".join(fresh) + pieces.tail
+    feed = _read(text, url, document.warning)
+    return Changed(feed=feed, unchanged=len(digests) - len(fresh), digests=digests)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    """The text of an XML feed, repaired, and what was repaired."""
+
+    text: str
+    warning: str | None
+
+
+def _document(body: bytes, content_type: str, url: str) -> _Document | ParsedFeed | Failed:
+    """The text to be parsed, or the answer where none is needed."""
     if not body.strip(b"\0 \t\r\n"):
         return _failed(url, FetchReason.NOT_A_FEED, "this is not a feed but an empty document")
     kind = binary_kind(body)
@@ -40,14 +83,15 @@ def parse_feed(body: bytes, *, content_type: str = "", url: str = "") -> ParsedF
     text = text.lstrip("\ufeff\0 \t\r\n")
     if text.startswith(("{", "[")):
         return parse_json_feed(text, url=url, most_entries=MAX_ENTRIES)
+    if ROOT.search(text[:_HEAD_OF_SITEMAP]):
+        return parse_sitemap(text, url=url, most_entries=MAX_ENTRIES)
     root_at, instead = find_root(text)
     if instead is not None:
         return _failed(url, FetchReason.NOT_A_FEED, f"this is not a feed but {instead}")
     try:
-        document = repair(text, root_at)
+        return _Document(text=repair(text, root_at), warning=warning)
     except TooComplex as exc:
         return _failed(url, FetchReason.TOO_COMPLEX, str(exc))
-    return _read(document, url, warning)
 
 
 def _failed(url: str, reason: FetchReason, detail: str) -> Failed:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, delete, func, or_, select, update
+from sqlalchemy import CursorResult, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
@@ -17,24 +17,42 @@ from service import failpoint
 from service.domain.model import (
     EntryState,
     Feed,
+    FeedGap,
+    FeedNotice,
     FeedState,
     FeedUpdate,
     FetchReason,
     FullText,
+    Gap,
+    Move,
+    NoticeKind,
     ParsedEntry,
+    Rhythm,
+    Selectors,
     Tier,
     Validators,
 )
+from service.domain.polling import News
 from service.domain.text import canonical_url
 from service.storage.database import Database
 from service.storage.tables import (
     ENTRY,
     FEED,
+    FEED_GAP,
+    FEED_NOTICE,
     READING,
     EntryRow,
+    FeedDigestsRow,
+    FeedGapRow,
+    FeedNoticeRow,
     FeedRow,
     ReadingRow,
 )
+
+RHYTHM_FROM = 20
+"""A feed's rhythm is that of its newest entries."""
+
+REKEYED_LEAST, REKEYED_SHARE = 5, 0.8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +67,9 @@ class NewFeed:
     jurisdiction: str | None = None
     language: str | None = None
     managed: bool = False
+    kind: str | None = None
+    tags: tuple[str, ...] = ()
+    selectors: Selectors | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +113,42 @@ class Feeds:
             failpoint.reach("poll.claimed")
         return feeds
 
+    def digests(self, feed: Feed) -> frozenset[str]:
+        """The digests of the items that a feed's last document had and that are stored."""
+        if not feed.polled_once:
+            return frozenset()
+        with self._database.read() as session:
+            row = session.get(FeedDigestsRow, feed.id)
+            return frozenset(row.digests.split()) if row else frozenset()
+
+    def compare(self, feed: Feed, entries: Sequence[ParsedEntry], *, unchanged: int, now: datetime) -> News:
+        """A document's entries held against what is stored of its feed; `unchanged` are those left out as known."""
+        with self._database.read() as session:
+            known = _recognised(session, feed.id, keys := entry_keys(entries), entries)
+            newest = select(ENTRY.published, ENTRY.received_at).where(ENTRY.feed_id == feed.id)
+            rows = session.execute(newest.order_by(ENTRY.id.desc()).limit(RHYTHM_FROM)).all()
+        fresh = dict(pair for pair in zip(keys, entries, strict=True) if pair[0] not in known)
+        # The first document brings a past that we did not see: without a date, an entry of it has no time.
+        seen_at = now if feed.polled_once else None
+        times = [when for parsed in fresh.values() if (when := parsed.published or seen_at) is not None]
+        times += [min(published or received, received) for published, received in rows]
+        newest_first = sorted((min(when, now) for when in times), reverse=True)
+        return News(
+            shared=len(known) + unchanged,
+            fresh=len(fresh),
+            size=len(entries) + unchanged,
+            times=tuple(newest_first[:RHYTHM_FROM]),
+        )
+
     def save_poll(
-        self, feed: Feed, update_: FeedUpdate, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
+        self,
+        feed: Feed,
+        update_: FeedUpdate,
+        entries: Sequence[ParsedEntry],
+        *,
+        digests: Sequence[str] | None = None,
+        now: datetime,
+        look_back: timedelta,
     ) -> PollSaved:
         """Commit one poll: feed state and next due time, new entries, changed entries. Fenced by the lease token.
 
@@ -104,26 +159,46 @@ class Feeds:
             if not self._settle(session, feed, update_, now):
                 return PollSaved(stale=True)
             counted: Counter[str] = Counter()
-            known = _known(session, feed.id, keys := entry_keys(entries))
+            keys = entry_keys(entries)
+            known = _recognised(session, feed.id, keys, entries)
+            for key, row in known.items():
+                row.key = key  # a feed that changed all its guids brings no news by that
+            fresh: list[_Fresh] = []
             for key, parsed in dict(zip(keys, entries, strict=True)).items():
-                first = not feed.polled_once
-                history = first and (parsed.published is None or parsed.published < now - look_back)
-                try:
-                    with session.begin_nested():  # one bad row must not cost its siblings
-                        counted[_save_entry(session, feed, key, parsed, known.get(key), now, history=history)] += 1
-                        session.flush()
-                except DBAPIError as exc:
-                    counted["refused"] += 1
-                    _note_refused(session, feed, parsed, exc)
+                stored, content_hash = known.get(key), _content_hash(parsed)
+                if stored is None:
+                    history = not feed.polled_once and (parsed.published is None or parsed.published < now - look_back)
+                    row_ = _fresh_row(feed, key, parsed, content_hash, now, history=history)
+                    fresh.append((parsed, row_))
+                elif stored.content_hash != content_hash:
+                    counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
+            counted += _insert(session, feed, fresh)
+            if digests is not None:
+                # After a refusal the document is read whole again: an item left out is not stored by that.
+                _keep_digests(session, feed, () if counted["refused"] else digests)
             failpoint.reach("poll.before_commit")
         failpoint.reach("poll.committed")
         return PollSaved(
             new=counted["new"], changed=counted["changed"], history=counted["history"], refused=counted["refused"]
         )
 
+    def save_quiet(self, polls: Sequence[tuple[Feed, FeedUpdate]], *, now: datetime) -> tuple[PollSaved, ...]:
+        """Commit polls that brought no document, together: most polls are such, and each commit waits for the disk."""
+        with self._database.write() as session:
+            saved = tuple(PollSaved(stale=not self._settle(session, feed, made, now)) for feed, made in polls)
+            failpoint.reach("poll.before_commit")
+        failpoint.reach("poll.committed")
+        return saved
+
     def _settle(self, session: Session, feed: Feed, update_: FeedUpdate, now: datetime) -> bool:
         values: dict[str, Any] = {
             "state": update_.state,
+            "validated_at": update_.validated_at,
+            "move": _plain_move(update_.move),
+            "usual_seconds": update_.rhythm.usual.total_seconds() if update_.rhythm else None,
+            "longest_seconds": update_.rhythm.longest.total_seconds() if update_.rhythm else None,
+            "last_news_at": update_.last_news_at,
+            "pace_seconds": update_.pace.total_seconds() if update_.pace else None,
             "next_due_at": update_.next_due_at,
             "failures": update_.failures,
             "etag": update_.validators.etag,
@@ -136,10 +211,19 @@ class Feeds:
         }
         if update_.ok:
             values |= {"last_ok_at": now, "polled_once": True}
+        if update_.state is not feed.state:
+            values["state_since"] = now
         if update_.title and not feed.title:
             values["title"] = update_.title[:300]
         fenced = update(FeedRow).where(FEED.id == feed.id, FEED.lease_token == feed.lease_token)
-        return bool(_rowcount(session, fenced.values(**values)))
+        if not _rowcount(session, fenced.values(**values)):
+            return False
+        for notice in update_.notices:
+            session.add(FeedNoticeRow(feed_id=feed.id, at=now, kind=notice.kind, detail=notice.detail[:1000]))
+        if (gap := update_.gap) is not None:
+            row = FeedGapRow(feed_id=feed.id, opened_at=now, since=gap.since, until=gap.until, missing=gap.missing)
+            session.add(row)
+        return True
 
     # --- what people do ---------------------------------------------------------------------------------------
 
@@ -156,7 +240,7 @@ class Feeds:
                 # Taken up again it is like new: what it published meanwhile does not flood its readers.
                 fresh = _values(new) | {"state": FeedState.NEW, "next_due_at": now, "polled_once": False}
                 fresh |= {"active": True, "failures": 0, "reason": None, "problem": None}
-                fresh |= {"body_hash": None, "etag": None, "last_modified": None}
+                fresh |= {"body_hash": None, "etag": None, "last_modified": None, "move": None, "pace_seconds": None}
                 for name, value in fresh.items():
                     setattr(row, name, value)
                 session.flush()
@@ -203,15 +287,47 @@ class Feeds:
     def get(self, feed_id: int) -> Feed | None:
         with self._database.read() as session:
             row = session.get(FeedRow, feed_id)
-            return _feed(row, entries=_entry_counts(session, [feed_id]).get(feed_id, 0)) if row and row.active else None
+            if row is None or not row.active:
+                return None
+            entries, gaps = (_counts(session, column, [feed_id]).get(feed_id, 0) for column in _COUNTED)
+            return _feed(row, entries=entries, gaps=gaps)
 
     def page(self, *, after: int = 0, limit: int = 100) -> tuple[Feed, ...]:
         """Active feeds in id order."""
         statement = select(FeedRow).where(FEED.active, FEED.id > after).order_by(FEED.id).limit(limit)
         with self._database.read() as session:
             rows = session.execute(statement).scalars().all()
-            counts = _entry_counts(session, [row.id for row in rows])
-            return tuple(_feed(row, entries=counts.get(row.id, 0)) for row in rows)
+            entries, gaps = (_counts(session, column, [row.id for row in rows]) for column in _COUNTED)
+            return tuple(_feed(row, entries=entries.get(row.id, 0), gaps=gaps.get(row.id, 0)) for row in rows)
+
+    def notices(self, feed_id: int | None = None, *, limit: int = 100) -> tuple[FeedNotice, ...]:
+        """What owners were told, newest first; of one feed or of all."""
+        statement = select(FeedNoticeRow).order_by(FEED_NOTICE.id.desc()).limit(limit)
+        if feed_id is not None:
+            statement = statement.where(FEED_NOTICE.feed_id == feed_id)
+        with self._database.read() as session:
+            return tuple(
+                FeedNotice(
+                    id=cast(int, row.id), feed_id=row.feed_id, at=row.at, kind=NoticeKind(row.kind), detail=row.detail
+                )
+                for row in session.execute(statement).scalars()
+            )
+
+    def gaps(self, feed_id: int | None = None, *, limit: int = 100) -> tuple[FeedGap, ...]:
+        """The gap ledger, newest first; of one feed or of all."""
+        statement = select(FeedGapRow).order_by(FEED_GAP.id.desc()).limit(limit)
+        if feed_id is not None:
+            statement = statement.where(FEED_GAP.feed_id == feed_id)
+        with self._database.read() as session:
+            return tuple(
+                FeedGap(
+                    id=cast(int, row.id),
+                    feed_id=row.feed_id,
+                    opened_at=row.opened_at,
+                    gap=Gap(since=row.since, until=row.until, missing=row.missing),
+                )
+                for row in session.execute(statement).scalars()
+            )
 
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
@@ -254,13 +370,40 @@ def _known(session: Session, feed_id: int, keys: Sequence[str]) -> dict[str, Ent
     return rows
 
 
-def _save_entry(
-    session: Session, feed: Feed, key: str, parsed: ParsedEntry, row: EntryRow | None, now: datetime, *, history: bool
-) -> str:
-    content_hash = _content_hash(parsed)
-    if row is not None and row.content_hash == content_hash:
-        return "known"
-    text: dict[str, Any] = {
+def _recognised(
+    session: Session, feed_id: int, keys: Sequence[str], entries: Sequence[ParsedEntry]
+) -> dict[str, EntryRow]:
+    """The stored rows of these entries, by the entries' keys.
+
+    Where nearly every key is new and nearly every address is not, the feed has changed its guids (a moved site does):
+    its entries are recognised by address and title then. Otherwise a guid tells entries of one address apart.
+    """
+    known = _known(session, feed_id, keys)
+    unknown = {key: e for key, e in zip(keys, entries, strict=True) if key not in known and e.link}
+    if len(unknown) < REKEYED_LEAST or len(unknown) < len(set(keys)) * REKEYED_SHARE:
+        return known
+    if not known and session.execute(select(ENTRY.id).where(ENTRY.feed_id == feed_id).limit(1)).first() is None:
+        return known  # a feed's first document, which is all new
+    links = {key: link_key(entry.link) for key, entry in unknown.items()}
+    rows: dict[tuple[str | None, str], EntryRow] = {}
+    wanted = list(set(links.values()))
+    for start in range(0, len(wanted), 500):  # SQLite bounds the number of parameters
+        chunk = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.link_key.in_(wanted[start : start + 500]))
+        rows |= {(row.link_key, row.title): row for row in session.execute(chunk.order_by(ENTRY.id)).scalars()}
+    found = {key: row for key, e in unknown.items() if (row := rows.pop((links[key], e.title), None)) is not None}
+    return known | found if len(found) >= len(unknown) * REKEYED_SHARE else known
+
+
+def _keep_digests(session: Session, feed: Feed, digests: Sequence[str]) -> None:
+    session.merge(FeedDigestsRow(feed_id=feed.id, digests=" ".join(digests)))
+
+
+_Fresh = tuple[ParsedEntry, dict[str, Any]]
+"""An entry that is not stored yet, and its row."""
+
+
+def _text_of(parsed: ParsedEntry, content_hash: str) -> dict[str, Any]:
+    return {
         "title": parsed.title,
         "summary": parsed.summary,
         "content": parsed.content,
@@ -269,20 +412,62 @@ def _save_entry(
         "updated": parsed.updated,
         "content_hash": content_hash,
     }
-    if row is None:
-        state = EntryState.HISTORY if history else EntryState.NEW
-        fresh = EntryRow(feed_id=feed.id, key=key, guid=parsed.guid, published=parsed.published, state=state, **text)
-        fresh.received_at = fresh.next_attempt_at = now
-        session.add(fresh)
-        return "history" if history else "new"
-    for name, value in text.items():
-        setattr(row, name, value)
-    row.revision += 1
-    session.execute(delete(ReadingRow).where(READING.entry_id == row.id))  # it was of the old text
-    # Whoever is reading the old text loses its claim: committing that would mark the new text as judged.
-    row.lease_token, row.lease_until = row.lease_token + 1, None
-    if row.state != EntryState.HISTORY:  # read it again; its story and who was told are remembered
-        row.state, row.next_attempt_at, row.attempts = EntryState.NEW, now, 0
+
+
+def _fresh_row(
+    feed: Feed, key: str, parsed: ParsedEntry, content_hash: str, now: datetime, *, history: bool
+) -> dict[str, Any]:
+    return _text_of(parsed, content_hash) | {
+        "feed_id": feed.id,
+        "key": key,
+        "guid": parsed.guid,
+        "published": parsed.published,
+        "state": EntryState.HISTORY if history else EntryState.NEW,
+        "received_at": now,
+        "next_attempt_at": now,
+        "revision": 0,
+        "attempts": 0,
+        "lease_token": 0,
+        "sketch": [],
+    }
+
+
+def _insert(session: Session, feed: Feed, fresh: Sequence[_Fresh]) -> Counter[str]:
+    """Store new entries: all at once, and one by one if the database refuses some of them, so that a bad row does not
+    cost its siblings."""
+    counted: Counter[str] = Counter()
+    if not fresh:
+        return counted
+    try:
+        with session.begin_nested():
+            session.execute(insert(ENTRY.__table__), [row for _, row in fresh])
+    except DBAPIError as exc:
+        if len(fresh) == 1:
+            _note_refused(session, feed, fresh[0][0], exc)
+            return Counter(refused=1)
+        for each in fresh:
+            counted += _insert(session, feed, [each])
+        return counted
+    counted.update("history" if row["state"] == EntryState.HISTORY else "new" for _, row in fresh)
+    return counted
+
+
+def _rewrite(session: Session, feed: Feed, row: EntryRow, parsed: ParsedEntry, content_hash: str, now: datetime) -> str:
+    """Store an entry that was edited in place, to be read again; its story and who was told are remembered."""
+    try:
+        with session.begin_nested():  # one bad row must not cost its siblings
+            for name, value in _text_of(parsed, content_hash).items():
+                setattr(row, name, value)
+            row.revision += 1
+            session.execute(delete(ReadingRow).where(READING.entry_id == row.id))  # it was of the old text
+            # Whoever is reading the old text loses its claim: committing that would mark the new text as judged.
+            row.lease_token, row.lease_until = row.lease_token + 1, None
+            if row.state != EntryState.HISTORY:
+                row.state, row.next_attempt_at, row.attempts = EntryState.NEW, now, 0
+            session.flush()
+    except DBAPIError as exc:
+        _note_refused(session, feed, parsed, exc)
+        return "refused"
     return "changed"
 
 
@@ -294,8 +479,11 @@ def _note_refused(session: Session, feed: Feed, parsed: ParsedEntry, exc: DBAPIE
     session.execute(update(FeedRow).where(FEED.id == feed.id).values(**values))
 
 
-def _entry_counts(session: Session, feed_ids: Sequence[int | None]) -> dict[int, int]:
-    counts = select(ENTRY.feed_id, func.count()).where(ENTRY.feed_id.in_(feed_ids)).group_by(ENTRY.feed_id)
+_COUNTED = (ENTRY.feed_id, FEED_GAP.feed_id)
+
+
+def _counts(session: Session, column: Any, feed_ids: Sequence[int | None]) -> dict[int, int]:
+    counts = select(column, func.count()).where(column.in_(feed_ids)).group_by(column)
     return dict(session.execute(counts).all())
 
 
@@ -308,10 +496,13 @@ def _values(new: NewFeed) -> dict[str, Any]:
         "language": new.language,
         "interval_seconds": new.interval.total_seconds(),
         "managed": new.managed,
+        "kind": new.kind,
+        "tags": list(new.tags),
+        "selectors": asdict(new.selectors) if new.selectors else None,
     }
 
 
-def _feed(row: FeedRow, *, entries: int = 0) -> Feed:
+def _feed(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
     return Feed(
         id=cast(int, row.id),
         url=row.url,
@@ -334,7 +525,32 @@ def _feed(row: FeedRow, *, entries: int = 0) -> Feed:
         managed=row.managed,
         polled_once=row.polled_once,
         lease_token=row.lease_token,
+        kind=row.kind,
+        tags=tuple(row.tags),
+        added_at=row.created_at,
+        state_since=row.state_since,
+        validated_at=row.validated_at,
+        move=_move(row.move),
+        rhythm=_rhythm(row),
+        last_news_at=row.last_news_at,
+        pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
+        gaps=gaps,
+        selectors=Selectors(**row.selectors) if row.selectors else None,
     )
+
+
+def _rhythm(row: FeedRow) -> Rhythm | None:
+    if row.usual_seconds is None or row.longest_seconds is None:
+        return None
+    return Rhythm(usual=timedelta(seconds=row.usual_seconds), longest=timedelta(seconds=row.longest_seconds))
+
+
+def _move(kept: dict[str, Any] | None) -> Move | None:
+    return Move(**(kept | {"since": datetime.fromisoformat(kept["since"])})) if kept else None
+
+
+def _plain_move(move: Move | None) -> dict[str, Any] | None:
+    return asdict(move) | {"since": move.since.isoformat()} if move else None
 
 
 def _rowcount(session: Session, statement: Any) -> int:

@@ -112,6 +112,47 @@ class FeedRow(Row, table=True):
     created_at: datetime = _time()
     lease_until: datetime | None = _time(null=True)
     lease_token: int = 0
+    kind: str | None = None
+    tags: list[str] = _json([])
+    state_since: datetime | None = _time(null=True)
+    validated_at: datetime | None = _time(null=True)
+    move: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    usual_seconds: float | None = None
+    longest_seconds: float | None = None
+    last_news_at: datetime | None = _time(null=True)
+    pace_seconds: float | None = None
+    selectors: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+
+
+class FeedDigestsRow(Row, table=True):
+    """The digests of the items of a feed's last document, apart from the feed: most polls have no use for them."""
+
+    __tablename__ = "feed_digests"
+    feed_id: int = Field(sa_column=Column(ForeignKey("feed.id", ondelete="CASCADE"), primary_key=True))
+    digests: str = _text()
+
+
+class FeedNoticeRow(Row, table=True):
+    """What the owner of a feed was told about it, oldest first."""
+
+    __tablename__ = "feed_notice"
+    id: int | None = Field(default=None, primary_key=True)
+    feed_id: int = _ref("feed.id")
+    at: datetime = _time(index=True)
+    kind: str
+    detail: str = _text()
+
+
+class FeedGapRow(Row, table=True):
+    """The gap ledger: times of a feed in which entries may have come and gone unseen."""
+
+    __tablename__ = "feed_gap"
+    id: int | None = Field(default=None, primary_key=True)
+    feed_id: int = _ref("feed.id")
+    opened_at: datetime = _time(index=True)
+    since: datetime = _time()
+    until: datetime = _time()
+    missing: int | None = None
 
 
 class StoryRow(Row, table=True):
@@ -324,6 +365,9 @@ class AttemptRow(Row, table=True):
 TEAM: Any = TeamRow
 KEY: Any = KeyRow
 FEED: Any = FeedRow
+FEED_DIGESTS: Any = FeedDigestsRow
+FEED_NOTICE: Any = FeedNoticeRow
+FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow
 ENTRY: Any = EntryRow
 READING: Any = ReadingRow

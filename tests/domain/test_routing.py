@@ -1,8 +1,7 @@
-"""Who is told, and what follows an attempt or a poll: tables of decisions."""
+"""Who is told, and what follows an attempt: tables of decisions."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,28 +11,16 @@ from service.domain.model import (
     Channel,
     ChannelKind,
     DeliveryState,
-    Failed,
-    Feed,
-    FeedState,
-    Fetched,
-    FetchReason,
-    FullText,
-    Gone,
-    Limited,
-    NotModified,
     Outcome,
     OutcomeStatus,
-    ParsedFeed,
     RouteReason,
     Secret,
     Severity,
     Subscription,
-    Tier,
     Topic,
-    Validators,
     Watch,
 )
-from service.domain.routing import MAX_ATTEMPTS, MAX_BACKOFF, WAITS, Polled, after_attempt, after_poll, route, selects
+from service.domain.routing import MAX_ATTEMPTS, WAITS, after_attempt, route, selects
 from tests.builders import a_development, a_match
 from tests.conftest import NOON
 
@@ -136,54 +123,3 @@ def test_retries_spread(chance, low, high) -> None:
 def test_retry_after(asked, waited) -> None:
     outcome = Outcome(status=OutcomeStatus.RETRY, retry_after=asked)
     assert after_attempt(1, outcome, NOON, 0.5).due_at - NOON == waited
-
-
-FEED = Feed(
-    id=1,
-    url="https://a.example/",
-    title="",
-    state=FeedState.NEW,
-    tier=Tier.UNKNOWN,
-    full_text=FullText.AUTO,
-    interval=HOUR,
-    next_due_at=NOON,
-    validators=Validators(etag='"1"'),
-    body_hash="h1",
-)
-
-
-@pytest.mark.parametrize(
-    ("result", "state", "wait"),
-    [
-        pytest.param(Fetched(url="u", body=b"x"), FeedState.HEALTHY, HOUR, id="fetched"),
-        pytest.param(NotModified(url="u"), FeedState.HEALTHY, HOUR, id="not-modified"),
-        pytest.param(Limited(url="u", status=429), FeedState.LIMITED, HOUR, id="limited"),
-        pytest.param(
-            Limited(url="u", status=429, retry_after=5 * HOUR), FeedState.LIMITED, 5 * HOUR, id="limited-for-long"
-        ),
-        pytest.param(Gone(url="u"), FeedState.GONE, MAX_BACKOFF, id="gone"),
-        pytest.param(
-            Failed(url="u", reason=FetchReason.TIMEOUT, detail="slow"), FeedState.FAILING, HOUR, id="failed-once"
-        ),
-    ],
-)
-def test_after_poll(result, state, wait) -> None:
-    update = after_poll(FEED, Polled(result=result, document=ParsedFeed()), NOON, 0.5)
-    assert (update.state, update.next_due_at - NOON) == (state, wait)
-
-
-def test_a_failing_feed_slows_to_once_a_day_and_is_never_given_up() -> None:
-    failed = Failed(url="u", reason=FetchReason.TIMEOUT, detail="slow")
-    waits = [
-        after_poll(replace(FEED, failures=n), Polled(result=failed), NOON, 0.5).next_due_at - NOON for n in range(60)
-    ]
-    assert waits == sorted(waits)
-    assert waits[-1] == MAX_BACKOFF
-
-
-@pytest.mark.parametrize(
-    "result", [NotModified(url="u"), Gone(url="u"), Failed(url="u", reason=FetchReason.TIMEOUT, detail="slow")]
-)
-def test_validators_are_replaced_only_by_a_document(result) -> None:
-    update = after_poll(FEED, Polled(result=result), NOON, 0.5)
-    assert (update.validators, update.body_hash) == (FEED.validators, "h1")

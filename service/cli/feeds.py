@@ -1,0 +1,344 @@
+"""Commands about feeds: what is polled, how it goes, what the catalogue offers, lists in and out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from service import egress
+from service.cli.common import ConfigOption, JsonOption, add_row, opened, out, plain, print_json, printable
+from service.config import Settings, load
+from service.domain import polling
+from service.domain.coverage import SOUND, coverage
+from service.domain.model import Feed, Invalid, Problem, Selectors, ServiceError, Tier
+from service.domain.text import LANGUAGES
+from service.feeds.catalogue import Kind, Source, catalogue
+from service.feeds.found import Found
+from service.feeds.listing import fault_in
+from service.feeds.opml import Listed, read_opml, write_opml
+from service.sandbox import Sandbox
+from service.storage.feeds import NewFeed
+from service.storage.store import Store
+
+feeds = typer.Typer(help="The feeds that are polled.", no_args_is_help=True)
+
+EVERY = 1_000_000
+
+JurisdictionOption = Annotated[
+    list[str] | None, typer.Option("--jurisdiction", help="Whose news it carries, such as KR; may be repeated.")
+]
+KindOption = Annotated[Kind | None, typer.Option("--kind", help="What publishes it.")]
+
+
+@feeds.command("list")
+def feeds_list(
+    from_catalogue: Annotated[bool, typer.Option("--catalogue", help="What could be added instead.")] = False,
+    jurisdiction: JurisdictionOption = None,
+    kind: KindOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Every feed that is polled, with its state and what is wrong with it; --catalogue shows the sources on offer."""
+    if from_catalogue:
+        _show_sources(_offered(jurisdiction, kind), as_json=as_json)
+        return
+    with opened(config) as (_, store):
+        rows = [feed for feed in store.feeds.page(limit=EVERY) if _is_wanted(feed, jurisdiction, kind)]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("id", "state", "entries", "next poll", "title", "address", "problem")
+    for feed in rows:
+        due = feed.next_due_at.isoformat(timespec="minutes")
+        add_row(table, str(feed.id), feed.state, str(feed.entries), due, feed.title, feed.url, feed.problem or "")
+    out.print(table)
+
+
+@feeds.command("add")
+def feeds_add(
+    url: Annotated[str | None, typer.Argument(help="Address; without it the catalogue's sources are added.")] = None,
+    title: Annotated[str, typer.Option(help="Name shown in alerts.")] = "",
+    jurisdiction: JurisdictionOption = None,
+    kind: KindOption = None,
+    tier: Annotated[Tier, typer.Option(help="How close the source is to the act.")] = Tier.UNKNOWN,
+    item: Annotated[str, typer.Option(help="For an HTML list page: CSS selector of its items.")] = "",
+    item_title: Annotated[str, typer.Option("--item-title", help="Of the title in an item; its link by default.")] = "",
+    item_link: Annotated[str, typer.Option("--item-link", help="Of the link in an item; the longest by default.")] = "",
+    date: Annotated[str, typer.Option(help="Of the date in an item; none by default.")] = "",
+    config: ConfigOption = None,
+) -> None:
+    """Add a feed, or the catalogue's sources of a jurisdiction or kind; a running service polls them soon."""
+    if url is None:
+        _add_offered(jurisdiction, kind, config)
+        return
+    selectors = Selectors(item=item, title=item_title, link=item_link, date=date) if item else None
+    for written in (item, item_title, item_link, date):
+        if written and (problem := fault_in(written)):
+            raise ServiceError(f"{written!r}: {problem}")
+    with opened(config) as (settings, store):
+        if problem := egress.check_url(url, settings.egress.allow):
+            raise ServiceError(f"{url}: {problem}")
+        code = jurisdiction[0] if jurisdiction else None
+        new = NewFeed(
+            url=url,
+            title=title,
+            jurisdiction=code,
+            kind=kind,
+            tier=tier,
+            interval=settings.feeds.interval,
+            selectors=selectors,
+        )
+        feed = store.feeds.add(new, now=datetime.now(UTC))
+    if feed is None:
+        raise ServiceError(f"{url} is polled already; see policywatch feeds list")
+    out.print(f"feed {feed.id} added: {feed.url}", markup=False, highlight=False)
+
+
+def _add_offered(jurisdiction: list[str] | None, kind: Kind | None, config: Path | None) -> None:
+    if not jurisdiction and kind is None:
+        raise typer.BadParameter("give an address, or --jurisdiction or --kind to add from the catalogue")
+    offered = _offered(jurisdiction, kind)
+    if not offered:
+        raise ServiceError("the catalogue has no such source; see policywatch feeds list --catalogue")
+    with opened(config) as (settings, store):
+        added = _add_all(store, [_from_source(source, settings) for source in offered])
+    known = len(offered) - len(added)
+    for feed in added:
+        out.print(f"feed {feed.id} added: {feed.title}, {feed.url}", markup=False, highlight=False)
+    out.print(f"{len(added)} added, {known} polled already")
+
+
+def _add_all(store: Store, new: Iterable[NewFeed]) -> list[Feed]:
+    now = datetime.now(UTC)
+    return [feed for each in new if (feed := store.feeds.add(each, now=now)) is not None]
+
+
+def _offered(jurisdiction: list[str] | None, kind: Kind | None) -> list[Source]:
+    return [source for source in catalogue() if _is_wanted(source, jurisdiction, kind)]
+
+
+def _is_wanted(it: Feed | Source, jurisdiction: list[str] | None, kind: Kind | None) -> bool:
+    return (not jurisdiction or it.jurisdiction in jurisdiction) and (kind is None or it.kind == kind)
+
+
+def _from_source(source: Source, settings: Settings) -> NewFeed:
+    return NewFeed(
+        url=source.url,
+        title=source.name,
+        jurisdiction=source.jurisdiction,
+        kind=source.kind,
+        tier=source.tier,
+        language=source.spoken,
+        interval=settings.feeds.interval,
+    )
+
+
+def _show_sources(sources: list[Source], *, as_json: bool) -> None:
+    if as_json:
+        print_json(sources)
+        return
+    table = Table("jurisdiction", "tier", "kind", "language", "name", "address")
+    for each in sources:
+        add_row(table, each.jurisdiction, each.tier, each.kind, each.language or "", each.name, each.url)
+    out.print(table)
+
+
+@feeds.command("discover")
+def feeds_discover(url: str, config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """What could be polled at a site: its feeds, else its sitemaps and the lists of news on the page."""
+    settings = load(config)
+    found = asyncio.run(_discover(url, settings))
+    if as_json:
+        print_json(found)
+    for each in () if as_json else found:
+        said = f"{each.way}: {each.url} ({each.entries} entries{', ' + each.title if each.title else ''})"
+        out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
+        if each.selectors is not None:
+            options = f"--item {each.selectors.item!r}" + (
+                f" --date {each.selectors.date!r}" if each.selectors.date else ""
+            )
+            out.print(printable(f"    {options}"), markup=False, highlight=False, soft_wrap=True)
+        for title in each.titles:
+            out.print(printable(f"    {title}"), markup=False, highlight=False, soft_wrap=True)
+    if not found:
+        raise ServiceError(f"{url} has no feed, no sitemap and no list of news that could be found")
+
+
+async def _discover(url: str, settings: Settings) -> tuple[Found, ...]:
+    """Under the same guard and in the same sandbox as the service itself."""
+    from service.app import fetch_limits, user_agent  # noqa: PLC0415  (the web framework is only needed here)
+    from service.feeds.discover import discover  # noqa: PLC0415
+    from service.feeds.fetch import Fetcher, session  # noqa: PLC0415
+
+    if problem := egress.check_url(url, settings.egress.allow):
+        raise ServiceError(f"{url}: {problem}")
+    egress.install(settings.egress.allow)
+    box = Sandbox(workers=1)
+    try:
+        async with session(user_agent=user_agent(settings)) as client:
+            return await discover(url, Fetcher(client, limits=fetch_limits(settings)), box, now=datetime.now(UTC))
+    finally:
+        box.close()
+
+
+# --- how it goes ----------------------------------------------------------------------------------------------------
+
+
+@feeds.command("health")
+def feeds_health(
+    days: Annotated[int, typer.Option(help="How far back notices and gaps are shown.", min=1)] = 30,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The story of each feed: state, rhythm, notices and gaps. Exit 1 when a feed needs somebody to look at it."""
+    with opened(config) as (_, store):
+        rows = store.feeds.page(limit=EVERY)
+        since = datetime.now(UTC).timestamp() - days * 86_400
+        notices = [each for each in store.feeds.notices(limit=1000) if each.at.timestamp() >= since]
+        gaps = [each for each in store.feeds.gaps(limit=1000) if each.opened_at.timestamp() >= since]
+    troubled = sorted((feed for feed in rows if feed.state not in SOUND), key=lambda feed: feed.state)
+    sound = [feed for feed in rows if feed.state in SOUND]
+    if as_json:
+        stories = [
+            plain(feed)
+            | {"notices": [plain(n) for n in notices if n.feed_id == feed.id]}
+            | {"gaps": [plain(g) for g in gaps if g.feed_id == feed.id]}
+            for feed in (*troubled, *sound)
+        ]
+        print(json.dumps(stories, ensure_ascii=False))
+        raise typer.Exit(1 if troubled else 0)
+    table = Table("id", "state", "since", "last news", "usual pause", "polled every", "gaps", "feed", "problem")
+    for feed in (*troubled, *sound):
+        add_row(table, *_health(feed))
+    out.print(table)
+    names = {feed.id: feed.title or feed.url for feed in rows}
+    for notice in notices[:100]:
+        said = f"{notice.at:%Y-%m-%d %H:%M} {names.get(notice.feed_id, '?')}: {notice.kind}: {notice.detail}"
+        out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
+    if troubled:
+        raise typer.Exit(1)
+
+
+def _health(feed: Feed) -> tuple[str, ...]:
+    usual = polling.in_words(feed.rhythm.usual) if feed.rhythm else "not learned yet"
+    name = feed.title or feed.url
+    moved = "" if feed.address == feed.url else f"fetched from {feed.address}"
+    return (
+        str(feed.id),
+        feed.state,
+        f"{feed.state_since:%Y-%m-%d %H:%M}" if feed.state_since else "",
+        f"{feed.last_news_at:%Y-%m-%d %H:%M}" if feed.last_news_at else "never",
+        usual,
+        polling.in_words(polling.pace_of(feed)),
+        str(feed.gaps),
+        name,
+        feed.problem or moved,
+    )
+
+
+@feeds.command("coverage")
+def feeds_coverage(
+    watchlist: Annotated[
+        str | None, typer.Option(help="Only the jurisdictions that this subscription watches.")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Jurisdictions by tier and state, and the holes: those without an official source that works. Exit 1 if any."""
+    with opened(config) as (settings, store):
+        codes = _watched(settings, store, watchlist) if watchlist else ()
+        rows = coverage(store.feeds.page(limit=EVERY), codes)
+    holes = [row.hole for row in rows if row.hole]
+    if as_json:
+        print_json(rows)
+        raise typer.Exit(1 if holes else 0)
+    table = Table("jurisdiction", *Tier)
+    for row in rows:
+        shown = [", ".join(f"{n} {state}" for state, n in row.of(tier).items()) or "-" for tier in Tier]
+        add_row(table, row.jurisdiction, *shown)
+    out.print(table)
+    for hole in holes:
+        out.print(hole, markup=False, highlight=False)
+    if holes:
+        raise typer.Exit(1)
+
+
+def _watched(settings: Settings, store: Store, name: str) -> tuple[str, ...]:
+    """The jurisdictions of the subscriptions of that name, declared ones before their first start too."""
+    declared = [each.watch.jurisdictions for each in settings.subscriptions if each.name == name]
+    with store.database.read() as session:
+        kept = [each.watch.jurisdictions for each in store.subscriptions.all(session) if each.name == name]
+    if not declared and not kept:
+        raise ServiceError(f"no subscription is named {name!r}")
+    codes = tuple(dict.fromkeys(code for watched in (*declared, *kept) for code in watched))
+    if not codes:
+        raise ServiceError(f"{name!r} watches every jurisdiction; leave --watchlist out to see all that have feeds")
+    return codes
+
+
+# --- lists ----------------------------------------------------------------------------------------------------------
+
+
+@feeds.command("import")
+def feeds_import(
+    file: Annotated[Path, typer.Argument(help="An OPML file.", exists=True, dir_okay=False)],
+    config: ConfigOption = None,
+) -> None:
+    """Add the feeds of an OPML list; folders become tags. An address that may not be polled costs no other."""
+    listed = read_opml(file.read_bytes())
+    problems: list[Problem] = []
+    with opened(config) as (settings, store):
+        usable: list[NewFeed] = []
+        for each in listed:
+            if problem := egress.check_url(each.url, settings.egress.allow, userinfo=False):
+                problems.append(Problem(where=f"{file}: {each.title or each.url}", what=problem))
+            else:
+                usable.append(_from_list(each, settings))
+        added = _add_all(store, usable)
+    out.print(f"{len(added)} added, {len(usable) - len(added)} polled already, {len(problems)} refused")
+    if problems:
+        raise Invalid(tuple(problems))
+
+
+@feeds.command("export")
+def feeds_export(config: ConfigOption = None) -> None:
+    """Every feed that is polled as an OPML list, to standard output; `feeds import` takes it back whole."""
+    with opened(config) as (_, store):
+        rows = store.feeds.page(limit=EVERY)
+    sys.stdout.buffer.write(write_opml(_to_list(feed) for feed in rows))
+
+
+def _from_list(each: Listed, settings: Settings) -> NewFeed:
+    return NewFeed(
+        url=each.url,
+        title=each.title,
+        tags=each.tags,
+        language=each.language if each.language in LANGUAGES else None,
+        jurisdiction=each.jurisdiction,
+        kind=each.kind,
+        tier=each.tier,
+        full_text=each.full_text,
+        interval=each.interval or settings.feeds.interval,
+    )
+
+
+def _to_list(feed: Feed) -> Listed:
+    return Listed(
+        url=feed.url,
+        title=feed.title,
+        tags=feed.tags,
+        language=feed.language,
+        jurisdiction=feed.jurisdiction,
+        kind=feed.kind,
+        tier=feed.tier,
+        full_text=feed.full_text,
+        interval=feed.interval,
+    )

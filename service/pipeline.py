@@ -42,7 +42,8 @@ from service.domain.model import (
 from service.domain.remembered import note
 from service.domain.routing import Polled
 from service.domain.rule import Rule
-from service.domain.text import html_to_text, sketch
+from service.domain.text import html_to_text
+from service.domain.traits import key_of
 from service.feeds.extract import Page, extract
 from service.feeds.fetch import Fetcher
 from service.feeds.parse import parse_feed
@@ -194,7 +195,7 @@ class Pipeline:
             noted=note(entry, reading, rulebook.lexicon),
             lexicon=rulebook.lexicon.version,
             matches=rulebook.ruleset.match(entry, reading),
-            sketch=sketch(f"{entry.title}\n{entry.summary}\n{entry.content}"),
+            story_key=key_of(entry, reading, rulebook.lexicon),
             judged_by=rulebook.version,
             rules=rulebook.ruleset.by_id,
         )
@@ -208,9 +209,7 @@ class Pipeline:
                 placing.finish(judged, now=now)
                 return None
             key, when = judged.story_key, min(judged.entry.published or now, now)
-            placement = placing.placed_before(judged) or stories.place(
-                key, when, placing.stories_near(key, when, stories.WINDOW)
-            )
+            placement = placing.placed_before(judged) or stories.place(key, when, placing.stories_near(key, when))
             story_id = placing.record_story(judged, placement, now=now)
             if judged.matches:
                 severity = routing.loudest(judged.matches).severity

@@ -54,7 +54,7 @@ def commit_alert(store: Store, now=NOON) -> int:
         value = judged(claimed, a_development(), matches=(a_match(),))
         with store.entries.placing() as placing:
             key = value.story_key
-            placement = stories.place(key, now, placing.stories_near(key, now, stories.WINDOW))
+            placement = stories.place(key, now, placing.stories_near(key, now))
             story_id = placing.record_story(value, placement, now=now)
             alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=now)
             subscriptions = placing.subscriptions(store.subscriptions)
@@ -192,7 +192,7 @@ class TestPlacing:
             value = judged(claimed, a_development(), matches=(a_match(),))
             with store.entries.placing() as placing:
                 key = value.story_key
-                placement = stories.place(key, NOON, placing.stories_near(key, NOON, stories.WINDOW))
+                placement = stories.place(key, NOON, placing.stories_near(key, NOON))
                 story_id = placing.record_story(value, placement, now=NOON)
                 alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
                 subscriptions = placing.subscriptions(store.subscriptions)

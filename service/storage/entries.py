@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,7 +22,6 @@ from service.domain.model import (
     ClaimedEntry,
     DeliveryKind,
     DeliveryState,
-    Development,
     Entry,
     EntryState,
     FullText,
@@ -42,7 +40,7 @@ from service.domain.model import (
 )
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
-from service.domain.text import canonical_url
+from service.storage import shelf
 from service.storage.database import Database
 from service.storage.mapping import (
     dump_alert,
@@ -52,7 +50,7 @@ from service.storage.mapping import (
     load_evidence,
     message_id,
 )
-from service.storage.readings import ACT, DEVELOPMENT_FIELDS, keep_reading, outlet
+from service.storage.readings import DEVELOPMENT_FIELDS, keep_reading, outlet
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     ALERT,
@@ -63,7 +61,6 @@ from service.storage.tables import (
     FEED,
     MATCH,
     ROUTE,
-    STORY,
     TEAM,
     AlertRow,
     AlertRuleRow,
@@ -88,14 +85,9 @@ class Judged:
     noted: Noted
     lexicon: str
     matches: tuple[Match, ...]
-    sketch: tuple[int, ...]
+    story_key: StoryKey
     judged_by: str
     rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
-
-    @property
-    def story_key(self) -> StoryKey:
-        link = canonical_url(self.entry.link) if self.entry.link else ""
-        return StoryKey(developments=self.reading.developments, link=link, sketch=self.sketch, title=self.entry.title)
 
 
 class Entries:
@@ -182,54 +174,31 @@ class Placing:
         """Everybody who may have to be told, as of this transaction."""
         return subscriptions.all(self._session)
 
-    def stories_near(self, key: StoryKey, when: datetime, window: timedelta) -> tuple[Story, ...]:
-        """Stories that may be the same event: active around `when`, and sharing a jurisdiction, link or plain text."""
-        near = (
-            select(EntryRow, StoryRow)
-            .join(StoryRow, STORY.id == ENTRY.story_id)
-            .where(STORY.last_at >= when - window, STORY.opened_at <= when + window)
-        )
-        jurisdictions = {d.jurisdiction for d in key.developments}
-        alike = []
-        if jurisdictions:
-            acting = select(DEVELOPMENT.entry_id).where(DEVELOPMENT.jurisdiction.in_(jurisdictions))
-            alike.append(ENTRY.id.in_(acting))
-        if key.link:
-            alike.append(ENTRY.link_key == hashlib.sha256(key.link.encode()).hexdigest())
-        if not jurisdictions:
-            alike.append(ENTRY.story_id.is_not(None))
-        rows = self._session.execute(near.where(or_(*alike)).order_by(ENTRY.id)).all()
-        developments = self._developments([entry.id for entry, _ in rows])
-        members: dict[int, list[StoryKey]] = {}
-        stories: dict[int, StoryRow] = {}
-        for entry, story in rows:
-            stories[story.id] = story
-            members.setdefault(story.id, []).append(
-                StoryKey(
-                    developments=developments.get(entry.id, ()),
-                    link=canonical_url(entry.link) if entry.link else "",
-                    sketch=tuple(entry.sketch),
-                    title=entry.title,
-                )
-            )
-        return tuple(
-            Story(id=story_id, opened_at=story.opened_at, last_at=story.last_at, members=tuple(members[story_id]))
-            for story_id, story in stories.items()
-        )
+    def stories_near(self, key: StoryKey, when: datetime) -> tuple[Story, ...]:
+        """The stories, at most a few, that may be the same event or the step before it."""
+        return shelf.near(self._session, key, when)
 
     def record_story(self, judged: Judged, placement: Placement, *, now: datetime) -> int:
         """Store the reading and put the entry in its story, which is opened when it is new; gives its id."""
         when = min(judged.entry.published or judged.claimed.received_at, now)
         if placement.story_id is None:
-            story = StoryRow(title=judged.entry.title, opened_at=when, last_at=when)
+            story = StoryRow(
+                title=judged.entry.title,
+                opened_at=when,
+                last_at=when,
+                predecessor_id=placement.predecessor,
+                because=placement.reason,
+            )
             self._session.add(story)
             self._session.flush()
+            shelf.forget(self._session, now)
         else:
             story = self._session.get_one(StoryRow, placement.story_id)
             story.opened_at, story.last_at = min(story.opened_at, when), max(story.last_at, when)
         row = self._store_reading(judged, now)
         row.story_id, row.placement = story.id, placement.reason
-        self._session.flush()
+        row.trace = shelf.dump_key(judged.story_key)
+        shelf.keep(self._session, story, judged.story_key, when)
         return cast(int, story.id)
 
     def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Alert:
@@ -374,7 +343,7 @@ class Placing:
     def _store_reading(self, judged: Judged, now: datetime) -> EntryRow:
         row = self._session.get_one(EntryRow, int(judged.entry.id))
         row.summary, row.content = judged.entry.summary, judged.entry.content
-        row.sketch = list(judged.sketch)
+        row.sketch = list(judged.story_key.sketch)
         row.state, row.problem, row.lease_until = EntryState.DONE, None, None
         row.judged_by, row.judged_at = judged.judged_by, now
         keep_reading(self._session, row, judged.reading, judged.noted, lexicon=judged.lexicon)
@@ -400,13 +369,6 @@ class Placing:
             row.evidence = dump_evidence(match.evidence)
             row.unclear = list(match.unclear)
         self._session.flush()
-
-    def _developments(self, entry_ids: Sequence[int | None]) -> dict[int, tuple[Development, ...]]:
-        rows = self._session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(entry_ids))).scalars()
-        grouped: dict[int, list[dict[str, Any]]] = {}
-        for row in rows:
-            grouped.setdefault(row.entry_id, []).append(row.model_dump(include=ACT))
-        return {entry_id: load_developments(group) for entry_id, group in grouped.items()}
 
 
 def read_alert(session: Session, row: AlertRow) -> Alert:

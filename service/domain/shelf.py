@@ -20,11 +20,14 @@ from service.domain.stories import DOSSIER, WINDOW, field_of, place, step_of, st
 UNDER_ONE = 16
 """Stories looked at under one handle, the newest: a handle under which there are more tells little."""
 
-COMPARED = 24
+COMPARED = 16
 """Stories compared with an entry: those met under the most handles."""
 
-_WORDS = 12
-_COPIES = 6
+MET_ENOUGH = 3
+"""Stories met under less are not compared: one word in common, or one of the pairs that make up a copy."""
+
+_WORDS = 10
+_COPIES = 5
 _FIRST, _LAST = 3, 5
 
 
@@ -64,7 +67,8 @@ def _handles(key: StoryKey) -> Iterator[Handle]:
         yield _handle("copy", str(value), 2)
     for number in sorted(term for term in key.traits.whole if term.startswith("n:"))[:_COPIES]:
         yield _handle("term", number, 4, DOSSIER)
-    for term in sorted(term for term in key.traits.head if not term.startswith(("n:", "m:")))[:_WORDS]:
+    telling = (term for term in key.traits.head if term.startswith(("a:", "d:")) or len(term) <= 5)  # short names
+    for term in sorted(term for term in telling if not term.startswith(("n:", "m:")))[:_COPIES]:
         yield _handle("term", term, 2)
     for word in sorted(key.traits.words)[:_WORDS]:
         yield _handle("word", word, 1)
@@ -83,7 +87,8 @@ def most_met(met: Iterable[tuple[int, int]]) -> tuple[int, ...]:
     weights: Counter[int] = Counter()
     for story_id, weight in met:
         weights[story_id] += weight
-    return tuple(sorted(weights, key=lambda story_id: (-weights[story_id], -story_id))[:COMPARED])
+    enough = (story_id for story_id, weight in weights.items() if weight >= MET_ENOUGH)
+    return tuple(sorted(enough, key=lambda story_id: (-weights[story_id], -story_id))[:COMPARED])
 
 
 def with_member(members: tuple[StoryKey, ...], key: StoryKey) -> tuple[StoryKey, ...]:

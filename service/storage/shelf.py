@@ -1,33 +1,53 @@
 """Stories under their handles (see `domain.shelf`): the few that an entry may belong to, at the same cost among any
-number of them. Runs inside the placing section."""
+number of them. Runs inside the placing section.
+
+Statements are given to the driver as they are: building them anew for each entry would take longer than running them.
+"""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pydantic import TypeAdapter
-from sqlalchemy import bindparam, delete, select, text
-from sqlalchemy.dialects.postgresql import insert as insert_into_postgresql
-from sqlalchemy.dialects.sqlite import insert as insert_into_sqlite
+from sqlalchemy import delete, select
 from sqlmodel import Session
 
-from service.domain.model import Story, StoryKey
+from service.domain.model import Action, Development, Direction, Stage, Story, StoryKey, Topic, Traits
 from service.domain.shelf import UNDER_ONE, handles_of, looks_under, most_met, with_member
-from service.storage.tables import STORY, STORY_HANDLE, StoryHandleRow, StoryRow, UtcDateTime
+from service.storage.tables import STORY, STORY_HANDLE, StoryHandleRow, StoryRow
 
-_KEY = TypeAdapter(StoryKey)
+_TRAITS = ("head", "whole", "words", "places")
 
 
 def dump_key(key: StoryKey) -> dict[str, Any]:
     """A key as a column holds it: without the evidence of its developments, which no comparison asks for."""
-    bare = tuple(replace(development, evidence=(), quotes=()) for development in key.developments)
-    return dict(_KEY.dump_python(replace(key, developments=bare), mode="json"))
+    return {
+        "developments": [[d.jurisdiction, d.topic, d.action, d.direction, d.stage] for d in key.developments],
+        "link": key.link,
+        "sketch": list(key.sketch),
+        "title": key.title,
+        "traits": {"lang": key.traits.lang} | {name: sorted(getattr(key.traits, name)) for name in _TRAITS},
+    }
 
 
-def load_key(row: object) -> StoryKey:
-    return _KEY.validate_python(row)
+def load_key(row: dict[str, Any]) -> StoryKey:
+    traits = row["traits"]
+    return StoryKey(
+        developments=tuple(
+            Development(
+                jurisdiction=jurisdiction,
+                topic=Topic(topic),
+                action=Action(action),
+                direction=Direction(direction),
+                stage=Stage(stage),
+            )
+            for jurisdiction, topic, action, direction, stage in row["developments"]
+        ),
+        link=row["link"],
+        sketch=tuple(row["sketch"]),
+        title=row["title"],
+        traits=Traits(lang=traits["lang"], **{name: frozenset(traits[name]) for name in _TRAITS}),
+    )
 
 
 def near(session: Session, key: StoryKey, when: datetime) -> tuple[Story, ...]:
@@ -36,21 +56,22 @@ def near(session: Session, key: StoryKey, when: datetime) -> tuple[Story, ...]:
     if not handles:
         return ()
     # One short index range for each handle; a window function would read all rows under a busy one.
-    one = (
-        "SELECT * FROM (SELECT story_id, {weight} AS weight FROM story_handle"
-        " WHERE handle = :h{n} AND at >= :s{n} ORDER BY at DESC LIMIT {limit}) AS found{n}"
+    sign = _sign(session)
+    under = (
+        f"SELECT * FROM (SELECT story_id, {sign} AS weight FROM story_handle WHERE handle = {sign} AND at >= {sign}"
+        f" ORDER BY at DESC LIMIT {UNDER_ONE}) AS found"
     )
-    parts = [one.format(n=n, weight=handle.weight, limit=UNDER_ONE) for n, handle in enumerate(handles)]
-    values: dict[str, Any] = {}
-    for n, handle in enumerate(handles):
-        values |= {f"h{n}": handle.code, f"s{n}": when - handle.span}
-    times = [bindparam(f"s{n}", type_=UtcDateTime) for n in range(len(handles))]
-    met = session.execute(text(" UNION ALL ".join(parts)).bindparams(*times), values)
-    chosen = most_met((int(story_id), int(weight)) for story_id, weight in met)
+    if session.get_bind().dialect.name != "sqlite":
+        under = under.replace(f"{sign} AS weight", f"CAST({sign} AS INTEGER) AS weight")
+    values = tuple(v for h in handles for v in (h.weight, h.code, _seconds(when - h.span)))
+    met = session.connection().exec_driver_sql(" UNION ALL ".join([under] * len(handles)), values)
+    chosen = most_met((story_id, weight) for story_id, weight in met)
+    if not chosen:
+        return ()
     columns = select(STORY.id, STORY.opened_at, STORY.last_at, STORY.members).where(STORY.id.in_(chosen))
     return tuple(
         Story(id=number, opened_at=opened_at, last_at=last_at, members=tuple(map(load_key, members)))
-        for number, opened_at, last_at, members in session.execute(columns)
+        for number, opened_at, last_at, members in session.connection().execute(columns)
     )
 
 
@@ -59,23 +80,25 @@ def keep(session: Session, row: StoryRow, key: StoryKey, when: datetime) -> None
     members = with_member(tuple(map(load_key, row.members)), key)
     row.members = [dump_key(member) for member in members]
     session.flush()
-    rows = [
-        {"handle": handle.code, "story_id": row.id, "at": when, "until": when + handle.span}
-        for handle in handles_of(key)
-    ]
-    if not rows:
-        return
-    insert = insert_into_sqlite if session.get_bind().dialect.name == "sqlite" else insert_into_postgresql
-    kept = insert(StoryHandleRow)
-    newer = {name: kept.excluded[name] for name in ("at", "until")}
-    session.execute(
-        kept.on_conflict_do_update(
-            index_elements=["handle", "story_id"], set_=newer, where=STORY_HANDLE.at < newer["at"]
-        ),
-        rows,
-    )
+    rows = [(h.code, row.id, _seconds(when), _seconds(when + h.span)) for h in handles_of(key)]
+    if rows:
+        session.connection().exec_driver_sql(
+            f"INSERT INTO story_handle (handle, story_id, at, until) VALUES ({', '.join([_sign(session)] * 4)})"
+            " ON CONFLICT (handle, story_id) DO UPDATE SET at = excluded.at, until = excluded.until"
+            " WHERE story_handle.at < excluded.at",
+            rows,
+        )
 
 
 def forget(session: Session, now: datetime, spare: timedelta = timedelta(days=1)) -> None:
     """Drop the handles whose time is over: what is kept is bounded by the window, not by the service's age."""
-    session.execute(delete(StoryHandleRow).where(STORY_HANDLE.until < now - spare))
+    session.execute(delete(StoryHandleRow).where(STORY_HANDLE.until < _seconds(now - spare)))
+
+
+def _seconds(when: datetime) -> int:
+    return int(when.timestamp())
+
+
+def _sign(session: Session) -> str:
+    """How the driver writes a parameter."""
+    return "?" if session.get_bind().dialect.name == "sqlite" else "%s"

@@ -130,14 +130,14 @@ class StoryRow(Row, table=True):
 
 class StoryHandleRow(Row, table=True):
     """Under which handles a story is found (see `domain.shelf`): `at` is the newest entry with the handle, `until` the
-    time from which nobody looks there any more."""
+    time from which nobody looks there any more; both in seconds of Unix time, for there are very many rows."""
 
     __tablename__ = "story_handle"
     __table_args__ = (Index("ix_story_handle_handle_at", "handle", "at"),)
     handle: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
-    story_id: int = Field(sa_column=Column(ForeignKey("story.id", ondelete="CASCADE"), primary_key=True, index=True))
-    at: datetime = _time()
-    until: datetime = _time(index=True)
+    story_id: int = Field(sa_column=Column(ForeignKey("story.id", ondelete="CASCADE"), primary_key=True))
+    at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    until: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
 
 
 class EntryRow(Row, table=True):

@@ -28,13 +28,12 @@ def upgrade() -> None:
         "story_handle",
         sa.Column("handle", sa.BigInteger(), nullable=False, autoincrement=False),
         sa.Column("story_id", sa.Integer(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("until", sa.BigInteger(), nullable=False),
         sa.ForeignKeyConstraint(["story_id"], ["story.id"], name=op.f("fk_story_handle_story_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("handle", "story_id", name=op.f("pk_story_handle")),
     )
     op.create_index("ix_story_handle_handle_at", "story_handle", ["handle", "at"], unique=False)
-    op.create_index(op.f("ix_story_handle_story_id"), "story_handle", ["story_id"], unique=False)
     op.create_index(op.f("ix_story_handle_until"), "story_handle", ["until"], unique=False)
     op.create_table(
         "alert_update",

@@ -133,3 +133,29 @@ def deliveries_retry(delivery_id: int, config: ConfigOption = None) -> None:
         if not store.outbox.retry(delivery_id, team=None, now=datetime.now(UTC)):
             raise ServiceError(f"delivery {delivery_id} is not dead; see policywatch deliveries list --state dead")
     out.print(f"delivery {delivery_id} is due now")
+
+
+# --- the ledger ---------------------------------------------------------------------------------------------------
+
+
+def ledger(
+    check: Annotated[bool, typer.Option("--check", help="End with exit code 1 if a match has no end.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What became of every match, for each subscription: delivered, or suppressed and why."""
+    with opened(config) as (_, store):
+        sums = store.alerts.check_ledger()
+    holes = [row for row in sums if row.missing]
+    if as_json:
+        print_json(sums)
+    else:
+        table = Table("team", "subscription", "matches", "delivered", "suppressed", "missing")
+        for row in sums:
+            held = ", ".join(f"{reason} {count}" for reason, count in sorted(row.suppressed.items())) or "0"
+            name = row.subscription or "(nobody)"
+            add_row(table, row.team, name, str(row.matches), str(row.delivered), held, str(row.missing))
+        out.print(table)
+    if check and holes:
+        err.print(f"the ledger has holes: {sum(row.missing for row in holes)} matches ended nowhere", style="red")
+        raise typer.Exit(1)

@@ -33,6 +33,7 @@ for command in (entries.annotate, entries.match, entries.stories, entries.parse,
     app.command()(command)
 app.command("evaluate")(evaluate_labels)
 app.command("why-not")(why_not)
+app.command("ledger")(lists.ledger)
 rules.command("show")(show_rule)
 rules.command("backtest")(backtest_rule)
 rules.command("diff")(diff_rules)

@@ -511,8 +511,10 @@ class Traits:
     """What a text names that tells its event from others like it.
 
     `head` are the terms of the headline, `whole` those of headline and lead, each with its kind before a colon:
-    `n:` number of a law or case, `a:` amount, `m:` month, `d:` day, `w:` name. `words` are the headline's stems, to be
-    compared within one language; `places` the jurisdictions that the headline names.
+    `n:` number of a law or case, `a:` amount, `m:` month, `d:` day, `w:` name,
+    `b:` body. `words` are the headline's stems, to be
+    compared within one language; `places` the jurisdictions that the headline names; `denies` tells that it denies what
+    others report.
     """
 
     lang: str = ""
@@ -520,6 +522,7 @@ class Traits:
     whole: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
     places: frozenset[str] = frozenset()
+    denies: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -569,6 +572,40 @@ class Source:
     published: datetime | None
 
 
+class UpdateReason(StrEnum):
+    """Why those who were told of a story hear of it again; whatever else joins it is counted as a further source."""
+
+    CONFIRMED = "confirmed"
+    OFFICIAL_SOURCE = "official_source"
+    DIRECTION_CLARIFIED = "direction_clarified"
+    SEVERITY_RAISED = "severity_raised"
+    JURISDICTION_ADDED = "jurisdiction_added"
+    CORRECTION = "correction"
+    RETRACTION = "retraction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What changed in an alert after it was raised; `detail` says it to a person, `entry_id` brought it."""
+
+    id: int
+    reason: UpdateReason
+    detail: str
+    entry_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The story of the same measure's step before: its alert, if it raised one, and what has changed since."""
+
+    story_id: int
+    alert_id: int | None
+    title: str
+    at: datetime
+    changed: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
     """A story that some rule matched: raised once, and listing every rule that matched it.
@@ -586,6 +623,8 @@ class Alert:
     evidence: tuple[Evidence, ...]
     sources: tuple[Source, ...]
     unclear: tuple[str, ...] = ()
+    predecessor: Predecessor | None = None
+    updates: tuple[Update, ...] = ()
 
 
 # --- who is told --------------------------------------------------------------------------------------------------
@@ -688,6 +727,7 @@ class Route:
 
 class DeliveryKind(StrEnum):
     ALERT = "alert"
+    UPDATE = "update"
     TEST = "test"
 
 
@@ -701,7 +741,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert (or test message) to one channel: a row of the outbox.
+    """One alert, update of it, or test message to one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began.

@@ -62,7 +62,21 @@ _ON_SOMEBODY = frozenset(
 _MEASURES = frozenset({*_CONTENT, Action.LEGISLATION, Action.CONSULTATION, Action.GUIDANCE, Action.DELAY})
 """Acts that go through stages, so that one of them can be a step of another's dossier."""
 
-_CRYPTO = frozenset({Topic.STABLECOIN, Topic.EXCHANGE, Topic.TOKEN_OFFERING, Topic.CUSTODY, Topic.DEFI, Topic.AML})
+_CRYPTO = frozenset(
+    {
+        Topic.STABLECOIN,
+        Topic.EXCHANGE,
+        Topic.TOKEN_OFFERING,
+        Topic.CUSTODY,
+        Topic.DEFI,
+        Topic.AML,
+        Topic.PAYMENTS,
+        Topic.MINING,
+        Topic.TOKENIZATION,
+    }
+)
+"""What one outlet tells as this, another tells as crypto assets in general."""
+
 _OPPOSITE = frozenset({Direction.TIGHTENING, Direction.EASING})
 _DECIDED = frozenset({Stage.PROPOSED, Stage.IN_FORCE})  # "will set up" and "sets up"
 
@@ -143,6 +157,8 @@ def _compare(new: StoryKey, old: StoryKey, apart: timedelta) -> _Verdict | None:
 def _without_act(new: StoryKey, old: StoryKey, alike: float, apart: timedelta) -> _Verdict | None:
     agreed = agreement(new.traits, old.traits)
     asked = SAME_FACTS if apart <= SAME_NEWS * 2 else 0.7
+    if new.traits.denies and new.traits.places & old.traits.places:
+        asked = RELATED  # it names what it denies, and says something else of it
     if alike < SAME_TEXT and agreed < asked:
         return None
     elsewhere = _are_apart(new.traits.places, old.traits.places)
@@ -194,8 +210,10 @@ def _is_alike(a: Action, b: Action) -> bool:
 
 
 def _is_same_step(a: Development, b: Development) -> bool:
+    """Outlets of one day tell one step as another, and a rumour of the morning comes true in the afternoon."""
     near_steps = {_ORDER[a.stage], _ORDER[b.stage]} == {_ORDER[Stage.ENACTED], _LAST_STEP}  # done, and done to somebody
-    return _ORDER[a.stage] == _ORDER[b.stage] or {a.stage, b.stage} == _DECIDED or near_steps
+    told_of = Stage.RUMOURED in (a.stage, b.stage) and max(_ORDER[a.stage], _ORDER[b.stage]) <= _LAST_STEP
+    return _ORDER[a.stage] == _ORDER[b.stage] or {a.stage, b.stage} == _DECIDED or near_steps or told_of
 
 
 # --- for and against ----------------------------------------------------------------------------------------------
@@ -211,7 +229,8 @@ def differs(a: Traits, b: Traits, *, party: bool) -> PlacementReason | None:
         return None  # names are written otherwise there, and amounts are told in other money
     if _other_amount(a, b) and _other_amount(b, a):
         return PlacementReason.OTHER_FIGURE
-    if party and _is_strange("w", a, b) and _is_strange("w", b, a):
+    shared = of_kind(a.head, "w") & of_kind(b.whole, "w") or of_kind(b.head, "w") & of_kind(a.whole, "w")
+    if party and not shared and any(_is_strange(kind, a, b) and _is_strange(kind, b, a) for kind in "wb"):
         return PlacementReason.OTHER_NAME
     return None
 
@@ -319,3 +338,19 @@ def steps_before(development: Development) -> range:
         return range(_LAST_STEP + 1)
     step = step_of(development)
     return range(0 if step is None else step + 1)
+
+
+def since(then: Iterable[StoryKey], now: Iterable[StoryKey]) -> str:
+    """What a story changes against the one before it in its dossier, for a person: `stage proposed → passed`."""
+    pairs = [
+        (b, a) for new in now for old in then for a in new.developments for b in old.developments if _is_next_step(a, b)
+    ]
+    if not pairs:
+        return ""
+    old_act, new_act = max(pairs, key=lambda pair: (pair[0].action == pair[1].action, _ORDER[pair[0].stage]))
+    said = [
+        f"{name} {before} → {after}"
+        for name in ("action", "stage", "direction")
+        if (before := getattr(old_act, name)) != (after := getattr(new_act, name))
+    ]
+    return ", ".join(said)

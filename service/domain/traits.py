@@ -7,32 +7,36 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from functools import lru_cache
 from itertools import pairwise
 
 from babel.dates import get_month_names
 
 from service.domain.judge import Lexicon
-from service.domain.model import ConceptKind, Entry, Reading, StoryKey, Traits
+from service.domain.model import Concept, ConceptKind, Entry, Reading, StoryKey, Traits
 from service.domain.text import LANGUAGES, canonical_url, fold, sketch
 
 LEAD = 1_200
 """Characters of the summary and the content that are read for traits: what follows is background more often."""
 
+_DENIAL = Concept(ConceptKind.CUE, "denial")
 _STEM = 5  # "approves", "approved" and "approval" begin alike
+_BODY = re.compile(r"(?!uae$|usa$|eea$)[a-z]{3,6}")  # "SEC", "CFTC"; longer names of bodies are told in many ways
 _MANY = 60  # terms of one text: more are a list
 
 
 def traits_of(entry: Entry, lang: str, places: Collection[str] = (), common: Collection[str] = ()) -> Traits:
-    """What the entry names; `places` are the jurisdictions that its headline mentions, `common` words that are no names
-    whatever their capitals say."""
+    """What the entry names; `places` are the jurisdictions that its headline mentions, `common` words that are no names,
+    whatever their capitals say: those of places, bodies and topics."""
     title, lead = entry.title[:LEAD], f"{entry.summary[:LEAD]}\n{entry.content[:LEAD]}"
     shouted = _is_title_case(title)
     spoken = frozenset(_names(lead))
     named = frozenset(_names(title)).difference(common)
+    bodies = frozenset(name for name in common if _BODY.fullmatch(name) and name.upper() in title)
     if shouted:  # every word has a capital: it is a name if the text below writes it as one
         named = frozenset(name for name in named if name in spoken or _is_acronym(name, title))
-    head = _facts(title) | {f"w:{name}" for name in named}
+    head = _facts(title) | {f"w:{name}" for name in named} | {f"b:{name}" for name in bodies}
     whole = head | _facts(lead) | {f"w:{name}" for name in spoken}
     return Traits(
         lang=lang,
@@ -48,22 +52,24 @@ def key_of(entry: Entry, reading: Reading, lexicon: Lexicon) -> StoryKey:
     title = entry.title[:LEAD]
     places: set[str] = set()
     common: set[str] = set()
+    denies = False
     for concept, start, end in lexicon.mentions(title, reading.lang):
+        denies = denies or concept == _DENIAL
         if concept.kind is ConceptKind.JURISDICTION:
             places.add(concept.name)
-        else:
-            common.update(_names(f" {title[start:end]}"))
+        common.update(_names(f" {title[start:end]}"))
+    traits = traits_of(entry, reading.lang, places, common)
     return StoryKey(
         developments=reading.developments,
         link=canonical_url(entry.link) if entry.link else "",
         sketch=sketch(f"{entry.title}\n{entry.summary}\n{entry.content}"),
         title=entry.title,
-        traits=traits_of(entry, reading.lang, places, common),
+        traits=replace(traits, denies=denies and not reading.developments),
     )
 
 
 def of_kind(terms: Collection[str], kind: str) -> frozenset[str]:
-    """The terms of one kind (`n`, `a`, `m`, `d`, `w`), without it."""
+    """The terms of one kind (`n`, `a`, `m`, `d`, `w`, `b`), without it."""
     return frozenset(term[2:] for term in terms if term[0] == kind)
 
 

@@ -5,9 +5,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -40,7 +40,8 @@ from service.domain.model import (
 )
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
-from service.storage import shelf
+from service.domain.updates import Before, Change
+from service.storage import shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
     dump_alert,
@@ -222,6 +223,36 @@ class Placing:
         self._session.flush()
         return read_alert(self._session, row)
 
+    def before(self, placement: Placement, alert: Alert | None) -> Before | None:
+        """The story as its readers were told it, before an entry joins; None when nobody can have been told."""
+        if placement.story_id is None or alert is None:
+            return None
+        story = self._session.get_one(StoryRow, placement.story_id)
+        return Before(
+            members=tuple(map(shelf.load_key, story.members)),
+            tiers=tuple(report.tier for report in self.reports(placement.story_id)),
+            severity=alert.severity,
+        )
+
+    def key_before(self, judged: Judged) -> StoryKey | None:
+        """What an earlier revision of this entry was compared by; None when this is the first."""
+        row = self._session.get_one(EntryRow, int(judged.entry.id))
+        return shelf.load_key(row.trace) if row.trace is not None else None
+
+    def readers(self, alert_id: int, subscriptions: Sequence[Subscription]) -> tuple[updates.Reader, ...]:
+        """Who was told of an alert and still wants to hear of it."""
+        return updates.readers(self._session, alert_id, subscriptions)
+
+    def update(
+        self, alert: Alert, judged: Judged, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
+    ) -> int:
+        """Record what the entry changed in the alert and tell its readers; gives the number of messages."""
+        made = updates.record(self._session, alert.id, int(judged.entry.id), changes, now)
+        if not made:
+            return 0
+        row = self._session.get_one(AlertRow, alert.id)
+        return updates.tell(self._session, replace(read_alert(self._session, row), updates=made), made, to, now)
+
     def told(self, alert_id: int) -> frozenset[int]:
         """The channels that have, or will get, this alert."""
         rows = self._session.execute(select(DELIVERY.channel_id).where(DELIVERY.alert_id == alert_id))
@@ -398,6 +429,8 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
         evidence=load_evidence(first.evidence if first else []),
         sources=tuple(_source(entry, feed) for entry, feed in entries),
         unclear=tuple(sorted({name for match in matches for name in match.unclear})),
+        predecessor=updates.predecessor_of(session, row.story_id),
+        updates=updates.updates_of(session, cast(int, row.id)),
     )
 
 

@@ -26,7 +26,8 @@ def dump_key(key: StoryKey) -> dict[str, Any]:
         "link": key.link,
         "sketch": list(key.sketch),
         "title": key.title,
-        "traits": {"lang": key.traits.lang} | {name: sorted(getattr(key.traits, name)) for name in _TRAITS},
+        "traits": {"lang": key.traits.lang, "denies": key.traits.denies}
+        | {name: sorted(getattr(key.traits, name)) for name in _TRAITS},
     }
 
 
@@ -46,7 +47,9 @@ def load_key(row: dict[str, Any]) -> StoryKey:
         link=row["link"],
         sketch=tuple(row["sketch"]),
         title=row["title"],
-        traits=Traits(lang=traits["lang"], **{name: frozenset(traits[name]) for name in _TRAITS}),
+        traits=Traits(
+            lang=traits["lang"], denies=traits["denies"], **{name: frozenset(traits[name]) for name in _TRAITS}
+        ),
     )
 
 

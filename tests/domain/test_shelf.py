@@ -30,12 +30,14 @@ HOUR = timedelta(hours=1)
 
 
 class Small:
-    """A lexicon of three words."""
+    """A lexicon of a few words."""
 
     version = "t"
     knows = (
         ("Kenya", ConceptKind.JURISDICTION, "KE"),
         ("Ghana", ConceptKind.JURISDICTION, "GH"),
+        ("CFTC", ConceptKind.JURISDICTION, "US"),
+        ("SEC", ConceptKind.JURISDICTION, "US"),
         ("Exchange", ConceptKind.TOPIC, "exchange"),
     )
 

@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 
 from service.app import Service
 from service.config import Rulebook, Settings, load_rulebook
-from service.domain.model import FullText, Tier
+from service.domain.model import FullText, RouteReason, Tier
 from service.storage.feeds import NewFeed
 from tests.conftest import Clock
 from tests.line import Line, settings_of
@@ -104,4 +104,38 @@ async def test_a_day(path: Path, line: Line) -> None:
     line.subscribe()
     await replay(line, day["entries"])
     assert told(line) == day["expect"]
+    assert adds_up(line)
+
+
+async def test_a_busy_day_adds_up(line: Line) -> None:
+    """Ninety reports of six events by fifteen feeds: six alerts, and every match has its end in the ledger."""
+    line.subscribe()
+    places = ("Kenya", "Ghana", "Brazil", "Turkey", "Japan", "Norway")
+    reports = [
+        {"at": f"2026-03-02 {13 + hour}:00", "feed": f"f{feed}", "title": f"{place} bans crypto mining", "text": said}
+        for hour, place in enumerate(places)
+        for feed, said in ((n, f"{place} has banned crypto mining, report {n} of the desk says.") for n in range(15))
+    ]
+    await replay(line, reports)
+    assert sorted(message["raised"] for message in told(line)) == sorted(f"{p} bans crypto mining" for p in places)
+    (desk, nobody) = line.store.alerts.check_ledger()
+    assert (desk.matches, desk.delivered, desk.missing, nobody.matches) == (180, 6, 0, 0)
+    assert desk.suppressed == {RouteReason.ALREADY_TOLD: 174}
+
+
+async def test_four_workers_that_race_tell_the_same(line: Line, day_rules: Rulebook, database_url: str) -> None:
+    if database_url.startswith("sqlite"):
+        pytest.skip("one process owns an embedded database")
+    others = [Service(line.service.settings, rulebook=day_rules, now=line.clock, chance=lambda: 0.5) for _ in range(3)]
+    for other in others:
+        await other.start()
+    line.subscribe()
+    day = YAML(typ="safe").load(next(path for path in DAYS if path.stem == "forty-copies"))
+    at_once = [{**entry, "at": "2026-03-02 13:00"} for entry in day["entries"]]
+    await replay(line, at_once, *others)
+    for other in others:
+        await other.stop()
+    assert len(told(line)) == 1
+    (alert,) = line.alerts()
+    assert len(alert.sources) == 40
     assert adds_up(line)

@@ -210,6 +210,8 @@ def test_payload_of_an_alert():
                 }
             ],
             "sources_total": 1,
+            "languages": ["en"],
+            "predecessor": None,
             "unclear": [],
             "team": "compliance",
             "subscription": "asia desk",

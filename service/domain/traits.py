@@ -27,8 +27,10 @@ _MANY = 60  # terms of one text: more are a list
 
 
 def traits_of(entry: Entry, lang: str, places: Collection[str] = (), common: Collection[str] = ()) -> Traits:
-    """What the entry names; `places` are the jurisdictions that its headline mentions, `common` words that are no names,
-    whatever their capitals say: those of places, bodies and topics."""
+    """What the entry names; `places` are the jurisdictions that its headline mentions.
+
+    `common` are words that name no party whatever their capitals say: those of places, bodies and topics.
+    """
     title, lead = entry.title[:LEAD], f"{entry.summary[:LEAD]}\n{entry.content[:LEAD]}"
     shouted = _is_title_case(title)
     spoken = frozenset(_names(lead))

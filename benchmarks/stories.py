@@ -108,8 +108,6 @@ def place_one(store: Store, key: StoryKey) -> tuple[float, Placement]:
         placement = place(key, NOW, shelf.near(session, key, NOW))
         if placement.story_id is None:
             row = StoryRow(title=key.title, opened_at=NOW, last_at=NOW)
-            session.add(row)
-            session.flush()
         else:
             row = session.get_one(StoryRow, placement.story_id)
         shelf.keep(session, row, key, NOW)

@@ -208,7 +208,8 @@ class Pipeline:
         with self.store.entries.placing() as placing:
             if not placing.still_ours(judged.claimed):
                 return None
-            key, when = judged.story_key, min(judged.entry.published or now, now)
+            key = judged.story_key
+            when = stories.told_at(judged.entry.published, judged.claimed.received_at, now)
             placed = placing.placed_before(judged)
             if not (judged.matches or judged.reading.developments or key.traits.denies or placed):
                 placing.finish(judged, now=now)

@@ -61,7 +61,7 @@ async def replay(line: Line, entries: list[dict[str, Any]], *others: Service) ->
         for entry in moments[at]:
             feed, guid = entry["feed"], str(entry.get("guid", entry["title"]))
             link = entry.get("link", f"https://{feed}.example/{zlib.crc32(guid.encode())}")
-            when = format_datetime(at)
+            when = format_datetime(datetime.fromisoformat(entry.get("dated", entry["at"])).replace(tzinfo=UTC))
             shown[feed][guid] = item(
                 guid, escape(entry["title"]), text=escape(entry.get("text", "")), link=link, published=when
             )

@@ -26,7 +26,7 @@ COMPARED = 16
 MET_ENOUGH = 3
 """Stories met under less are not compared: one word in common, or one of the pairs that make up a copy."""
 
-_WORDS = 10
+_WORDS = 8
 _COPIES = 5
 _FIRST, _LAST = 3, 5
 

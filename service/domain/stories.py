@@ -106,6 +106,16 @@ class _Verdict(NamedTuple):
     reason: PlacementReason
 
 
+def told_at(published: datetime | None, received: datetime, now: datetime) -> datetime:
+    """When an entry counts as told: as it says, if that is neither in the future nor long before it was received.
+
+    Feeds date what is new by the page that it replaces, by 1970, or by next year; when it came in is known.
+    """
+    if published is None or published > now or published < received - WINDOW:
+        return min(received, now)
+    return published
+
+
 def place(key: StoryKey, published: datetime, nearby: Iterable[Story]) -> Placement:
     """The story that `key` belongs to, newest first among equals; a new one when there is none.
 

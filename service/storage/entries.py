@@ -40,6 +40,7 @@ from service.domain.model import (
 )
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
+from service.domain.stories import told_at
 from service.domain.updates import Before, Change
 from service.storage import shelf, updates
 from service.storage.database import Database
@@ -181,7 +182,7 @@ class Placing:
 
     def record_story(self, judged: Judged, placement: Placement, *, now: datetime) -> int:
         """Store the reading and put the entry in its story, which is opened when it is new; gives its id."""
-        when = min(judged.entry.published or judged.claimed.received_at, now)
+        when = told_at(judged.entry.published, judged.claimed.received_at, now)
         if placement.story_id is None:
             story = StoryRow(
                 title=judged.entry.title,
@@ -190,16 +191,15 @@ class Placing:
                 predecessor_id=placement.predecessor,
                 because=placement.reason,
             )
-            self._session.add(story)
-            self._session.flush()
             shelf.forget(self._session, now)
         else:
             story = self._session.get_one(StoryRow, placement.story_id)
             story.opened_at, story.last_at = min(story.opened_at, when), max(story.last_at, when)
+        shelf.keep(self._session, story, judged.story_key, when)
         row = self._store_reading(judged, now)
         row.story_id, row.placement = story.id, placement.reason
         row.trace = shelf.dump_key(judged.story_key)
-        shelf.keep(self._session, story, judged.story_key, when)
+        self._session.flush()
         return cast(int, story.id)
 
     def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Alert:

@@ -7,9 +7,10 @@ Statements are given to the driver as they are: building them anew for each entr
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlmodel import Session
 
 from service.domain.model import Action, Development, Direction, Stage, Story, StoryKey, Topic, Traits
@@ -58,35 +59,45 @@ def near(session: Session, key: StoryKey, when: datetime) -> tuple[Story, ...]:
     handles = looks_under(key)
     if not handles:
         return ()
-    # One short index range for each handle; a window function would read all rows under a busy one.
-    sign = _sign(session)
-    under = (
-        f"SELECT * FROM (SELECT story_id, {sign} AS weight FROM story_handle WHERE handle = {sign} AND at >= {sign}"
-        f" ORDER BY at DESC LIMIT {UNDER_ONE}) AS found"
-    )
-    if session.get_bind().dialect.name != "sqlite":
-        under = under.replace(f"{sign} AS weight", f"CAST({sign} AS INTEGER) AS weight")
     values = tuple(v for h in handles for v in (h.weight, h.code, _seconds(when - h.span)))
-    met = session.connection().exec_driver_sql(" UNION ALL ".join([under] * len(handles)), values)
+    met = session.connection().exec_driver_sql(_under(len(handles), sqlite=_is_sqlite(session)), values)
     chosen = most_met((story_id, weight) for story_id, weight in met)
     if not chosen:
         return ()
-    columns = select(STORY.id, STORY.opened_at, STORY.last_at, STORY.members).where(STORY.id.in_(chosen))
     return tuple(
         Story(id=number, opened_at=opened_at, last_at=last_at, members=tuple(map(load_key, members)))
-        for number, opened_at, last_at, members in session.connection().execute(columns)
+        for number, opened_at, last_at, members in session.connection().execute(_CHOSEN, {"ids": chosen})
     )
 
 
+_CHOSEN = select(STORY.id, STORY.opened_at, STORY.last_at, STORY.members).where(
+    STORY.id.in_(bindparam("ids", expanding=True))
+)
+
+
+@lru_cache(maxsize=200)
+def _under(handles: int, *, sqlite: bool) -> str:
+    """The newest stories under each of so many handles: one short index range each, where a window function would read
+    all rows under a busy one. Takes weight, handle and earliest time of each."""
+    weight, sign = ("?", "?") if sqlite else ("CAST(%s AS INTEGER)", "%s")
+    one = (
+        f"SELECT * FROM (SELECT story_id, {weight} AS weight FROM story_handle WHERE handle = {sign} AND at >= {sign}"
+        f" ORDER BY at DESC LIMIT {UNDER_ONE}) AS found"
+    )
+    return " UNION ALL ".join([one] * handles)
+
+
 def keep(session: Session, row: StoryRow, key: StoryKey, when: datetime) -> None:
-    """Let `key` stand for its story, and find the story under its handles from now on."""
+    """Let `key` stand for its story, which may be a new row, and find the story under its handles from now on."""
     members = with_member(tuple(map(load_key, row.members)), key)
     row.members = [dump_key(member) for member in members]
+    session.add(row)
     session.flush()
     rows = [(h.code, row.id, _seconds(when), _seconds(when + h.span)) for h in handles_of(key)]
     if rows:
+        sign = "?" if _is_sqlite(session) else "%s"
         session.connection().exec_driver_sql(
-            f"INSERT INTO story_handle (handle, story_id, at, until) VALUES ({', '.join([_sign(session)] * 4)})"
+            f"INSERT INTO story_handle (handle, story_id, at, until) VALUES ({sign}, {sign}, {sign}, {sign})"
             " ON CONFLICT (handle, story_id) DO UPDATE SET at = excluded.at, until = excluded.until"
             " WHERE story_handle.at < excluded.at",
             rows,
@@ -102,6 +113,5 @@ def _seconds(when: datetime) -> int:
     return int(when.timestamp())
 
 
-def _sign(session: Session) -> str:
-    """How the driver writes a parameter."""
-    return "?" if session.get_bind().dialect.name == "sqlite" else "%s"
+def _is_sqlite(session: Session) -> bool:
+    return session.get_bind().dialect.name == "sqlite"

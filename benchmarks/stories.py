@@ -107,11 +107,9 @@ def place_one(store: Store, key: StoryKey) -> tuple[float, Placement]:
         begun = time.process_time()
         placement = place(key, NOW, shelf.near(session, key, NOW))
         if placement.story_id is None:
-            row = StoryRow(title=key.title, opened_at=NOW, last_at=NOW)
+            shelf.open_story(session, key, NOW, predecessor=placement.predecessor, because=placement.reason)
         else:
-            row = session.get_one(StoryRow, placement.story_id)
-        shelf.keep(session, row, key, NOW)
-        session.flush()
+            shelf.join_story(session, placement.story_id, key, NOW)
         taken = time.process_time() - begun
     return taken, placement
 

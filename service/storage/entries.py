@@ -73,7 +73,6 @@ from service.storage.tables import (
     FeedRow,
     MatchRow,
     RouteRow,
-    StoryRow,
 )
 
 
@@ -183,24 +182,19 @@ class Placing:
     def record_story(self, judged: Judged, placement: Placement, *, now: datetime) -> int:
         """Store the reading and put the entry in its story, which is opened when it is new; gives its id."""
         when = told_at(judged.entry.published, judged.claimed.received_at, now)
-        if placement.story_id is None:
-            story = StoryRow(
-                title=judged.entry.title,
-                opened_at=when,
-                last_at=when,
-                predecessor_id=placement.predecessor,
-                because=placement.reason,
+        key, story_id = judged.story_key, placement.story_id
+        if story_id is None:
+            story_id = shelf.open_story(
+                self._session, key, when, predecessor=placement.predecessor, because=placement.reason
             )
             shelf.forget(self._session, now)
         else:
-            story = self._session.get_one(StoryRow, placement.story_id)
-            story.opened_at, story.last_at = min(story.opened_at, when), max(story.last_at, when)
-        shelf.keep(self._session, story, judged.story_key, when)
+            shelf.join_story(self._session, story_id, key, when)
         row = self._store_reading(judged, now)
-        row.story_id, row.placement = story.id, placement.reason
-        row.trace = shelf.dump_key(judged.story_key)
+        row.story_id, row.placement = story_id, placement.reason
+        row.trace = shelf.dump_key(key)
         self._session.flush()
-        return cast(int, story.id)
+        return story_id
 
     def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Alert:
         """The story's alert with every rule that matched so far, raised now if this is its first match.
@@ -227,9 +221,8 @@ class Placing:
         """The story as its readers were told it, before an entry joins; None when nobody can have been told."""
         if placement.story_id is None or alert is None:
             return None
-        story = self._session.get_one(StoryRow, placement.story_id)
         return Before(
-            members=tuple(map(shelf.load_key, story.members)),
+            members=shelf.members_of(self._session, placement.story_id),
             tiers=tuple(report.tier for report in self.reports(placement.story_id)),
             severity=alert.severity,
         )

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, insert, select, update
 from sqlmodel import Session
 
-from service.domain.model import Action, Development, Direction, Stage, Story, StoryKey, Topic, Traits
+from service.domain.model import Action, Development, Direction, PlacementReason, Stage, Story, StoryKey, Topic, Traits
 from service.domain.shelf import UNDER_ONE, handles_of, looks_under, most_met, with_member
 from service.storage.tables import STORY, STORY_HANDLE, StoryHandleRow, StoryRow
 
@@ -87,13 +87,49 @@ def _under(handles: int, *, sqlite: bool) -> str:
     return " UNION ALL ".join([one] * handles)
 
 
-def keep(session: Session, row: StoryRow, key: StoryKey, when: datetime) -> None:
-    """Let `key` stand for its story, which may be a new row, and find the story under its handles from now on."""
-    members = with_member(tuple(map(load_key, row.members)), key)
-    row.members = [dump_key(member) for member in members]
-    session.add(row)
-    session.flush()
-    rows = [(h.code, row.id, _seconds(when), _seconds(when + h.span)) for h in handles_of(key)]
+def open_story(
+    session: Session, key: StoryKey, when: datetime, *, predecessor: int | None, because: PlacementReason
+) -> int:
+    """A new story with its first entry; gives its id."""
+    values = {
+        "title": key.title,
+        "opened_at": when,
+        "last_at": when,
+        "predecessor_id": predecessor,
+        "because": because,
+        "members": [dump_key(key)],
+    }
+    made = session.connection().execute(_OPEN, values).inserted_primary_key
+    story_id = int(made[0]) if made is not None else 0
+    _file(session, story_id, key, when)
+    return story_id
+
+
+def members_of(session: Session, story_id: int) -> tuple[StoryKey, ...]:
+    """The keys that stand for a story as it is now."""
+    members = session.connection().execute(_CHOSEN, {"ids": [story_id]}).one()[3]
+    return tuple(map(load_key, members))
+
+
+def join_story(session: Session, story_id: int, key: StoryKey, when: datetime) -> None:
+    """Let `key` stand for its story with the others, and find the story under its handles too."""
+    connection = session.connection()
+    opened_at, last_at, members = connection.execute(_CHOSEN, {"ids": [story_id]}).one()[1:]
+    values = {
+        "opened_at": min(opened_at, when),
+        "last_at": max(last_at, when),
+        "members": [dump_key(member) for member in with_member(tuple(map(load_key, members)), key)],
+    }
+    connection.execute(_JOIN, {"story_id": story_id} | values)
+    _file(session, story_id, key, when)
+
+
+_OPEN = insert(StoryRow)
+_JOIN = update(StoryRow).where(STORY.id == bindparam("story_id"))
+
+
+def _file(session: Session, story_id: int, key: StoryKey, when: datetime) -> None:
+    rows = [(h.code, story_id, _seconds(when), _seconds(when + h.span)) for h in handles_of(key)]
     if rows:
         sign = "?" if _is_sqlite(session) else "%s"
         session.connection().exec_driver_sql(
@@ -106,7 +142,10 @@ def keep(session: Session, row: StoryRow, key: StoryKey, when: datetime) -> None
 
 def forget(session: Session, now: datetime, spare: timedelta = timedelta(days=1)) -> None:
     """Drop the handles whose time is over: what is kept is bounded by the window, not by the service's age."""
-    session.execute(delete(StoryHandleRow).where(STORY_HANDLE.until < _seconds(now - spare)))
+    session.connection().execute(_FORGET, {"before": _seconds(now - spare)})
+
+
+_FORGET = delete(StoryHandleRow).where(STORY_HANDLE.until < bindparam("before"))
 
 
 def _seconds(when: datetime) -> int:

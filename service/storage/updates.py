@@ -14,7 +14,7 @@ from service.domain.model import Alert, DeliveryKind, DeliveryState, Predecessor
 from service.domain.stories import since
 from service.domain.updates import Change
 from service.storage.mapping import dump_alert, message_id
-from service.storage.shelf import load_key
+from service.storage.shelf import members_of
 from service.storage.tables import (
     ALERT,
     ALERT_UPDATE,
@@ -97,7 +97,7 @@ def predecessor_of(session: Session, story_id: int) -> Predecessor | None:
     if old is None:
         return None
     alert_id = session.execute(select(ALERT.id).where(ALERT.story_id == old.id)).scalar_one_or_none()
-    now, then = (tuple(map(load_key, row.members)) for row in (story, old))
+    now, then = members_of(session, story_id), members_of(session, cast(int, old.id))
     return Predecessor(
         story_id=cast(int, old.id), alert_id=alert_id, title=old.title, at=old.opened_at, changed=since(then, now)
     )

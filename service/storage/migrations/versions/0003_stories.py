@@ -80,7 +80,7 @@ def _shelve_recent_stories() -> None:
                 traits=traits_of(entry, row.lang or "en"),
             )
             row.trace = shelf.dump_key(key)
-            shelf.keep(session, story, key, row.published or row.received_at)
+            shelf.join_story(session, story.id, key, row.published or row.received_at)
     session.flush()
 
 

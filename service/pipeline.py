@@ -262,6 +262,7 @@ class Pipeline:
             reports=placing.reports(alert.story_id),
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
+            silences=placing.silences(now),
         )
         subscriptions = placing.subscriptions(self.store.subscriptions)
         made = 0

@@ -9,7 +9,7 @@ import asyncio
 import zlib
 from collections import defaultdict
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from html import escape
 from pathlib import Path
@@ -17,11 +17,13 @@ from typing import Any
 
 import pytest
 from ruamel.yaml import YAML
+from sqlalchemy import delete
 
 from service.app import Service
 from service.config import Rulebook, Settings, load_rulebook
-from service.domain.model import FullText, RouteReason, Tier
+from service.domain.model import FullText, RouteReason, Tier, Watch
 from service.storage.feeds import NewFeed
+from service.storage.tables import RouteRow
 from tests.conftest import Clock
 from tests.line import Line, settings_of
 from tests.loopback import Web, item
@@ -139,3 +141,34 @@ async def test_four_workers_that_race_tell_the_same(line: Line, day_rules: Ruleb
     (alert,) = line.alerts()
     assert len(alert.sources) == 40
     assert adds_up(line)
+
+
+async def test_a_silence_holds_back_until_it_runs_out(line: Line) -> None:
+    line.subscribe()
+    line.store.silences.add(
+        team="t",
+        owner="ana@bank.example",
+        reason="known since the briefing",
+        watch=Watch(jurisdictions=("KE",)),
+        expires_at=line.clock() + timedelta(hours=6),
+        now=line.clock(),
+    )
+    entries = [
+        {"at": "2026-03-02 13:00", "feed": "wire", "title": "Kenya bans crypto mining"},
+        {"at": "2026-03-02 14:00", "feed": "wire", "title": "Ghana bans crypto mining"},
+        {"at": "2026-03-03 13:00", "feed": "wire", "title": "Kenya fines crypto exchange Coinhall"},
+    ]
+    await replay(line, entries)
+    assert [message["raised"] for message in told(line)] == [entry["title"] for entry in entries[1:]]
+    (desk, _) = line.store.alerts.check_ledger()
+    assert desk.suppressed[RouteReason.SILENCED] == 2
+    assert adds_up(line)
+
+
+async def test_a_match_without_an_end_is_a_hole_in_the_ledger(line: Line) -> None:
+    line.subscribe()
+    await replay(line, [{"at": "2026-03-02 13:00", "feed": "wire", "title": "Kenya bans crypto mining"}])
+    assert adds_up(line)
+    with line.store.database.write() as session:
+        session.execute(delete(RouteRow))
+    assert [row.missing for row in line.store.alerts.check_ledger()] == [2, 2]

@@ -41,6 +41,7 @@ for name, group in (
     ("feeds", lists.feeds),
     ("keys", lists.keys),
     ("deliveries", lists.deliveries),
+    ("silences", lists.silences),
     ("rules", rules),
 ):
     app.add_typer(group, name=name)

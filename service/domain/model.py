@@ -701,6 +701,19 @@ class Subscription:
     managed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """What a team does not want to hear of until `expires_at`: somebody answers for it, and says why."""
+
+    id: int
+    team: str
+    owner: str
+    reason: str
+    watch: Watch
+    made_at: datetime
+    expires_at: datetime
+
+
 class RouteReason(StrEnum):
     """What became of one match for one subscription: every match ends in exactly one of these each time."""
 
@@ -710,6 +723,7 @@ class RouteReason(StrEnum):
     BELOW_SEVERITY = "below_severity"
     UNCONFIRMED = "unconfirmed"
     THROTTLED = "throttled"
+    SILENCED = "silenced"
     INACTIVE = "inactive"
     NO_CHANNEL = "no_channel"
     NO_SUBSCRIPTION = "no_subscription"

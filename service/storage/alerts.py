@@ -182,6 +182,7 @@ def _visible(team: str) -> Select[Any]:
         RouteReason.NO_CHANNEL,
         RouteReason.UNCONFIRMED,
         RouteReason.THROTTLED,
+        RouteReason.SILENCED,
     )
     routed = (
         select(ROUTE.alert_id)

@@ -32,6 +32,7 @@ from service.domain.model import (
     Route,
     RouteReason,
     Severity,
+    Silence,
     Source,
     Story,
     StoryKey,
@@ -53,6 +54,7 @@ from service.storage.mapping import (
     message_id,
 )
 from service.storage.readings import DEVELOPMENT_FIELDS, keep_reading, outlet
+from service.storage.silences import standing
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     ALERT,
@@ -287,6 +289,10 @@ class Placing:
             )
             for match, subscription_id, at, story_id in rows
         )
+
+    def silences(self, now: datetime) -> tuple[Silence, ...]:
+        """What teams do not want to hear of now."""
+        return standing(self._session, now)
 
     def unconfirmed(self, story_id: int) -> tuple[tuple[int, tuple[Match, ...]], ...]:
         """The matches of a story that wait to be confirmed, by entry."""

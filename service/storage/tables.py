@@ -269,6 +269,19 @@ class SubscriptionRow(Row, table=True):
     created_at: datetime = _time()
 
 
+class SilenceRow(Row, table=True):
+    """Silences that have run out stay: the ledger's reasons point to them by their times."""
+
+    __tablename__ = "silence"
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int = _ref("team.id")
+    owner: str
+    reason: str = _text()
+    watch: dict[str, Any] = _json({})
+    made_at: datetime = _time()
+    expires_at: datetime = _time(index=True)
+
+
 class ChannelRow(Row, table=True):
     """The address and the signing secret are ciphertext; `fingerprint` tells equal addresses of one team apart."""
 
@@ -372,6 +385,7 @@ ALERT: Any = AlertRow
 ALERT_UPDATE: Any = AlertUpdateRow
 ALERT_RULE: Any = AlertRuleRow
 SUBSCRIPTION: Any = SubscriptionRow
+SILENCE: Any = SilenceRow
 CHANNEL: Any = ChannelRow
 SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
 ROUTE: Any = RouteRow

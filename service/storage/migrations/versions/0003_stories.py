@@ -1,4 +1,4 @@
-"""stories: the handles under which they are found, their dossiers, and updates of alerts."""
+"""stories: the handles under which they are found, their dossiers, updates of alerts, and silences."""
 
 from datetime import timedelta
 
@@ -50,6 +50,20 @@ def upgrade() -> None:
         sa.UniqueConstraint("alert_id", "what", name=op.f("uq_alert_update_alert_id_what")),
     )
     op.create_index(op.f("ix_alert_update_entry_id"), "alert_update", ["entry_id"], unique=False)
+    op.create_table(
+        "silence",
+        sa.Column("id", sa.Integer(), nullable=False),
+        sa.Column("team_id", sa.Integer(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("watch", sa.JSON(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["team_id"], ["team.id"], name=op.f("fk_silence_team_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_silence")),
+    )
+    op.create_index(op.f("ix_silence_team_id"), "silence", ["team_id"], unique=False)
+    op.create_index(op.f("ix_silence_expires_at"), "silence", ["expires_at"], unique=False)
     op.add_column("delivery", sa.Column("update_id", sa.Integer(), nullable=True))
     op.create_index("ix_delivery_update_id_channel_id", "delivery", ["update_id", "channel_id"], unique=True)
     _shelve_recent_stories()
@@ -87,6 +101,7 @@ def _shelve_recent_stories() -> None:
 def downgrade() -> None:
     op.drop_index("ix_delivery_update_id_channel_id", table_name="delivery")
     op.drop_column("delivery", "update_id")
+    op.drop_table("silence")
     op.drop_table("alert_update")
     op.drop_table("story_handle")
     op.drop_column("entry", "trace")

@@ -17,10 +17,11 @@ from itertools import islice
 from service.domain.model import Placement, Story, StoryKey
 from service.domain.stories import DOSSIER, WINDOW, field_of, place, step_of, steps_before
 
-UNDER_ONE = 16
-"""Stories looked at under one handle, the newest: a handle under which there are more tells little."""
+DEEP, SHALLOW = 24, 6
+"""Stories looked at under one handle, the newest: many under an act, which may be all that two languages share; few
+under a word, for a story that is meant is met under several."""
 
-COMPARED = 16
+COMPARED = 12
 """Stories compared with an entry: those met under the most handles."""
 
 MET_ENOUGH = 3
@@ -33,11 +34,13 @@ _FIRST, _LAST = 3, 5
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """Where a story is kept, or looked for: `weight` is how much it says, `span` how long it is of use."""
+    """Where a story is kept, or looked for: `weight` is how much it says, `span` how long it is of use, `depth` how
+    many of the newest stories there are looked at."""
 
     code: int
     weight: int
     span: timedelta
+    depth: int
 
 
 def handles_of(key: StoryKey) -> tuple[Handle, ...]:
@@ -79,7 +82,8 @@ def _step_handle(jurisdiction: str, topic: str, step: int) -> Handle:
 
 
 def _handle(kind: str, value: str, weight: int, span: timedelta = WINDOW) -> Handle:
-    return Handle(zlib.crc32(f"{kind}:{value}".encode("utf-8", "replace")), weight, span)
+    depth = DEEP if kind in ("act", "link") else SHALLOW
+    return Handle(zlib.crc32(f"{kind}:{value}".encode("utf-8", "replace")), weight, span, depth)
 
 
 def most_met(met: Iterable[tuple[int, int]]) -> tuple[int, ...]:
@@ -129,6 +133,6 @@ class Shelf:
     def _near(self, key: StoryKey, when: datetime) -> tuple[int, ...]:
         met: list[tuple[int, int]] = []
         for handle in looks_under(key):
-            newest = islice(reversed(self._under.get(handle.code, {}).items()), UNDER_ONE)
+            newest = islice(reversed(self._under.get(handle.code, {}).items()), handle.depth)
             met += [(number, handle.weight) for number, at in newest if at >= when - handle.span]
         return most_met(met)

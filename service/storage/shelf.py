@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, delete, insert, select, update
 from sqlmodel import Session
 
 from service.domain.model import Action, Development, Direction, PlacementReason, Stage, Story, StoryKey, Topic, Traits
-from service.domain.shelf import UNDER_ONE, handles_of, looks_under, most_met, with_member
+from service.domain.shelf import handles_of, looks_under, most_met, with_member
 from service.storage.tables import STORY, STORY_HANDLE, StoryHandleRow, StoryRow
 
 _TRAITS = ("head", "whole", "words", "places")
@@ -59,7 +59,7 @@ def near(session: Session, key: StoryKey, when: datetime) -> tuple[Story, ...]:
     handles = looks_under(key)
     if not handles:
         return ()
-    values = tuple(v for h in handles for v in (h.weight, h.code, _seconds(when - h.span)))
+    values = tuple(v for h in handles for v in (h.weight, h.code, _seconds(when - h.span), h.depth))
     met = session.connection().exec_driver_sql(_under(len(handles), sqlite=_is_sqlite(session)), values)
     chosen = most_met((story_id, weight) for story_id, weight in met)
     if not chosen:
@@ -78,11 +78,11 @@ _CHOSEN = select(STORY.id, STORY.opened_at, STORY.last_at, STORY.members).where(
 @lru_cache(maxsize=200)
 def _under(handles: int, *, sqlite: bool) -> str:
     """The newest stories under each of so many handles: one short index range each, where a window function would read
-    all rows under a busy one. Takes weight, handle and earliest time of each."""
+    all rows under a busy one. Takes weight, handle, earliest time and depth of each."""
     weight, sign = ("?", "?") if sqlite else ("CAST(%s AS INTEGER)", "%s")
     one = (
         f"SELECT * FROM (SELECT story_id, {weight} AS weight FROM story_handle WHERE handle = {sign} AND at >= {sign}"
-        f" ORDER BY at DESC LIMIT {UNDER_ONE}) AS found"
+        f" ORDER BY at DESC LIMIT {sign}) AS found"
     )
     return " UNION ALL ".join([one] * handles)
 

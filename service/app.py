@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random as chances
 import secrets
 import signal
@@ -263,6 +264,8 @@ class Server:
     async def run(self, *, ready: Callable[[str], None] = lambda address: None) -> None:
         """Serve until `stop`; `ready` is told the address once requests are answered."""
         await self.service.start()
+        gc.collect()
+        gc.freeze()  # lexicon and rules stay: looking through them for garbage would cost more than reading does
         warming = asyncio.create_task(self.service.pipeline.warm_up())
         try:
             serving = asyncio.create_task(self._uvicorn.serve())

@@ -13,3 +13,11 @@ def test_matching() -> None:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "0 missing, 0 extra" in run.stdout
+
+
+def test_reading() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.reading", "--quick"], cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "whole" in run.stdout

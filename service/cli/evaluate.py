@@ -16,8 +16,8 @@ from service.cli.entries import Placer
 from service.config import load_lexicon
 from service.documents import read_yaml
 from service.domain.developments import read
-from service.domain.evaluation import Figures, Item, Label, by_language, evaluate
-from service.domain.model import Development, Invalid, Problem
+from service.domain.evaluation import Figures, Item, Label, by_language, evaluate, read_as
+from service.domain.model import Invalid, Problem
 
 _LABELS = TypeAdapter(tuple[Label, ...])
 
@@ -66,7 +66,7 @@ def _items(files: list[Path]) -> list[Item]:
                     lang=entry.lang or reading.lang,
                     title=entry.title,
                     wanted=wanted,
-                    found=tuple(map(_read_as, reading.developments)),
+                    found=tuple(map(read_as, reading.developments)),
                     story=str(row.get("story") or ""),
                     told=told,
                 )
@@ -89,10 +89,6 @@ def _misfit(id_: str, exc: Exception) -> Problem:
     if isinstance(exc, KeyError):
         return Problem(where=id_, what=f"{exc.args[0]} is missing", hint=hint)
     return Problem(where=id_, what="labels is no list of labels", hint=hint)
-
-
-def _read_as(found: Development) -> Label:
-    return Label(found.jurisdiction, found.topic, found.action, found.direction, found.stage)
 
 
 def _plain(figures: Figures) -> dict[str, Any]:

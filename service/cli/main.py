@@ -14,6 +14,7 @@ from service import __version__, logs
 from service.cli import entries, lists
 from service.cli.common import ConfigOption, JsonOption, err, out, plain, print_problems
 from service.cli.evaluate import evaluate_labels
+from service.cli.label import label_item
 from service.cli.lookback import backtest_rule, diff_rules
 from service.cli.rules import rules
 from service.cli.show import show_rule
@@ -32,6 +33,7 @@ app = typer.Typer(
 for command in (entries.annotate, entries.match, entries.stories, entries.parse, entries.extract):
     app.command()(command)
 app.command("evaluate")(evaluate_labels)
+app.command("label")(label_item)
 app.command("why-not")(why_not)
 app.command("ledger")(lists.ledger)
 rules.command("show")(show_rule)

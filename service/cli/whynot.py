@@ -2,44 +2,35 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from textwrap import shorten
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from service import egress
-from service.cli.common import ConfigOption, JsonOption, opened, out, plain, print_problems, printable
+from service.cli.common import ConfigOption, JsonOption, out, plain, print_problems, printable
 from service.cli.entries import shown_development, shown_miss
 from service.cli.show import RulesOption, find
-from service.config import Settings, load, read_rulebook, read_rules
+from service.cli.subject import Subject, subject_of
+from service.config import load, read_rulebook, read_rules
 from service.domain.developments import read
 from service.domain.judge import Facts
 from service.domain.model import (
     Entry,
     Evidence,
-    Failed,
-    Fetched,
     Match,
     NearMiss,
     Reading,
     RouteReason,
-    ServiceError,
 )
 from service.domain.rule import Rule, Status
 from service.domain.text import sentences
 from service.domain.whynot import Became, Decision, Fate, became, judged
-from service.sandbox import Sandbox
-from service.storage.store import Store, is_there
 
 NEAREST = 10
 PASSAGES = 3
@@ -48,18 +39,8 @@ DETAIL = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Subject:
-    """What is asked about. `looked_up` says whether a store was asked what became of it."""
-
-    entry: Entry
-    jurisdiction: str | None = None
-    fate: Fate | None = None
-    looked_up: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class _Answer:
-    subject: _Subject
+    subject: Subject
     reading: Reading
     fired: tuple[Match, ...]
     missed: tuple[NearMiss, ...]
@@ -89,7 +70,7 @@ def why_not(
     chosen: tuple[Rule, ...] = tuple(r for r in book.rules if r.status is not Status.RETIRED)
     if rule is not None:
         chosen = (find(rule, book),)
-    subject = _subject(what if what is not None else sys.stdin.read(), settings, config)
+    subject = subject_of(what if what is not None else sys.stdin.read(), settings, config)
     reading = read(subject.entry, book.lexicon, jurisdiction=subject.jurisdiction)
     fired, missed = judged(chosen, Facts(subject.entry, reading, book.lexicon))
     answer = _Answer(subject=subject, reading=reading, fired=fired, missed=missed)
@@ -109,59 +90,6 @@ def _plain(answer: _Answer) -> dict[str, Any]:
         "fired": [plain(match) for match in answer.fired],
         "missed": [shown_miss(miss) | {"missing": miss.missing} for miss in answer.missed],
     }
-
-
-# --- what is asked about ------------------------------------------------------------------------------------------
-
-
-def _subject(what: str, settings: Settings, config: Path | None) -> _Subject:
-    what = what.strip()
-    if what.isdecimal():
-        if not is_there(settings.storage.url):
-            raise ServiceError(f"no entry {what} is stored: there is no database yet")
-        with opened(config) as (_, store):
-            return _stored(store, int(what))
-    if not what.startswith(("http://", "https://")) or len(what.split()) != 1:
-        title, _, content = what.partition("\n")
-        return _Subject(entry=Entry(id="text", title=title, content=content.strip()))
-    looked_up = is_there(settings.storage.url)
-    if looked_up:
-        with opened(config) as (_, store):
-            if ids := store.fates.at(what):
-                return _stored(store, ids[0])
-    return _Subject(entry=asyncio.run(_page(what, settings)), looked_up=looked_up)
-
-
-def _stored(store: Store, entry_id: int) -> _Subject:
-    """An entry with the text as it was read, and what became of it."""
-    fate = store.fates.get(entry_id)
-    if fate is None:
-        raise ServiceError(f"no entry {entry_id} is stored")
-    (whole,) = store.readings.whole([entry_id])
-    return _Subject(entry=whole.entry, jurisdiction=whole.jurisdiction, fate=fate, looked_up=True)
-
-
-async def _page(url: str, settings: Settings) -> Entry:
-    """The main text of a page, fetched under the same guard and read in the same sandbox as by the service."""
-    from service.app import fetch_limits, user_agent  # noqa: PLC0415  (the web framework is only needed here)
-    from service.feeds.extract import extract  # noqa: PLC0415
-    from service.feeds.fetch import Fetcher, session  # noqa: PLC0415
-
-    egress.install(settings.egress.allow)
-    box = Sandbox(workers=1)
-    try:
-        async with session(user_agent=user_agent(settings)) as client:
-            fetched = await Fetcher(client, limits=fetch_limits(settings)).get(url, now=datetime.now(UTC))
-        if not isinstance(fetched, Fetched):
-            said = fetched.detail if isinstance(fetched, Failed) else f"the server answered {type(fetched).__name__}"
-            raise ServiceError(f"{url} cannot be fetched: {said}")
-        page = await box.run(extract, fetched.body, url=fetched.url, content_type=fetched.content_type)
-    finally:
-        box.close()
-    if page is None:
-        raise ServiceError(f"{url} has no main text; give the text itself instead of the address")
-    host = urlsplit(url).hostname or ""
-    return Entry(id=url, title=page.title, content=page.text, source=host, link=url, published=page.published)
 
 
 # --- for a person -------------------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -113,6 +113,7 @@ class _Phrase:
     lang: str
     role: Role
     text: str
+    folded: str = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,22 +182,25 @@ def _patterns(
     """Everything to look for, and what each hit may mean."""
     numbers = {sense: number for number, sense in enumerate(senses)}
     for phrase in phrases:
-        parts, endings = _split(phrase.text, phrase.lang, phrase.role)
+        parts, endings = _split(phrase)
         sense = numbers[phrase.concept, phrase.role]
         for number, part in enumerate(parts):
             pattern = _Pattern(phrase, parts, number, endings, sense, part.capitals, len(parts) == 1)
             yield Phrase(part.text, part.open_end or bool(endings)), pattern
 
 
-def _split(text: str, lang: str, role: Role) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
+def _split(phrase: _Phrase) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
     """The parts of a phrase, and the endings that its last word may take besides `*`."""
+    lang, role, text = phrase.lang, phrase.role, phrase.text
     parts: list[_Part] = []
-    for index, side in enumerate(re.split(r"\s*\.\.\.\s*", text)):
-        pieces = re.split(r"(?<=\*) ", side)
-        for number, piece in enumerate(pieces):
-            literal = piece.removesuffix("*")
-            far = index > 0 and number == 0
-            parts.append(_Part(fold(literal).text, piece.endswith("*"), far, _capitals(literal)))
+    if "*" in text or "..." in text:
+        for index, side in enumerate(_GAP.split(text)):
+            for number, piece in enumerate(_AFTER_STAR.split(side)):
+                literal = piece.removesuffix("*")
+                far = index > 0 and number == 0
+                parts.append(_Part(fold(literal).text, piece.endswith("*"), far, _capitals(literal)))
+    else:
+        parts.append(_Part(phrase.folded, capitals=_capitals(text)))
     endings: tuple[str, ...] = ()
     if role is Role.PEOPLE and lang == "en":
         endings = ("s",)
@@ -210,10 +214,15 @@ def _split(text: str, lang: str, role: Role) -> tuple[tuple[_Part, ...], tuple[s
     return tuple(parts), endings
 
 
+_GAP = re.compile(r"\s*\.\.\.\s*")
+_AFTER_STAR = re.compile(r"(?<=\*) ")
+
+
 def _capitals(text: str) -> int:
-    letters = [c for c in text if c.isalpha()]
-    if not letters or letters[0] == letters[0].lower():
+    first = next(filter(str.isalpha, text), "")
+    if first == first.lower():
         return 0
+    letters = [c for c in text if c.isalpha()]
     return 2 if len(letters) <= 6 and all(c.isupper() for c in letters) else 1
 
 
@@ -248,7 +257,7 @@ class Lexicon:
             table.setdefault(sought, []).append(pattern)
         self._scanner = Scanner(table)
         self._patterns = tuple(tuple(found) for found in table.values())
-        self._heard: dict[str | None, View[int | _Heard]] = {None: self._hear(None)}
+        self._heard: dict[str | None, View[int | _Heard]] = {}
 
     def _hear(self, lang: str | None) -> View[int | _Heard]:
         """What each phrase means in a text of `lang` (None: in a rule)."""
@@ -284,10 +293,8 @@ class Lexicon:
                     phrases.extend(_read_section(section, node, seen, problems))
         if problems:
             raise Invalid(tuple(problems))
-        written = {(p.concept, p.lang, fold(p.text).text) for p in phrases}
-        for phrase in _country_names():
-            if (phrase.concept, phrase.lang, fold(phrase.text).text) not in written:
-                phrases.append(phrase)
+        written = {(p.concept, p.lang, p.folded) for p in phrases if p.concept.kind is ConceptKind.JURISDICTION}
+        phrases += [name for name in _country_names() if (name.concept, name.lang, name.folded) not in written]
         return cls(phrases)
 
     def lookup(self, phrase: str) -> tuple[Concept, ...]:
@@ -443,13 +450,14 @@ def _read_section(
             for role, phrase in _read_phrases(kind, entry, problems):
                 concept = Concept(kind, str(name))
                 text = str(phrase.value)
-                key = (concept, lang, (f"{role} " if role in _UNSPOKEN else "") + fold(text).text, _capitals(text))
+                folded = fold(text).text
+                key = (concept, lang, (f"{role} " if role in _UNSPOKEN else "") + folded, _capitals(text))
                 if key in seen:
                     what = f"{phrase.value!r} is given twice for {concept} in {lang}"
                     problems.append(Problem(where=phrase.where, what=what, hint=f"first at {seen[key]}"))
                 elif lang in LANGUAGES or lang == ANY:
                     seen[key] = phrase.where
-                    yield _Phrase(concept, lang, role, str(phrase.value))
+                    yield _Phrase(concept, lang, role, text, folded)
 
 
 def _read_phrases(kind: ConceptKind, node: Node, problems: list[Problem]) -> Iterator[tuple[Role, Node]]:
@@ -468,13 +476,17 @@ def _read_phrases(kind: ConceptKind, node: Node, problems: list[Problem]) -> Ite
             problems.append(Problem(where=phrases.where, what=f"{key} should be a list, is {phrases.kind}"))
             continue
         for phrase in phrases.items:
-            if phrase.text is None or not re.search(r"\w", fold(phrase.text).text):
+            if phrase.text is None or not _LETTER.search(phrase.text):
                 problems.append(Problem(where=phrase.where, what=f"should be a phrase, is {phrase.kind}"))
-            elif re.search(r"(^|\.\.\.|\s)\s*\*|^\.\.\.|\.\.\.$|\*\w", phrase.text.strip()):
+            elif ("*" in phrase.text or "..." in phrase.text) and _MISPLACED.search(phrase.text.strip()):
                 hint = "* ends a word, ... stands between words"
                 problems.append(Problem(where=phrase.where, what=f"cannot read {phrase.text!r}", hint=hint))
             else:
                 yield roles[key], phrase
+
+
+_LETTER = re.compile(r"\w")
+_MISPLACED = re.compile(r"(^|\.\.\.|\s)\s*\*|^\.\.\.|\.\.\.$|\*\w")
 
 
 # --- the world ----------------------------------------------------------------------------------------------------
@@ -496,5 +508,6 @@ def _country_names() -> tuple[_Phrase, ...]:
         for code in jurisdictions():
             name = re.sub(r"\s*[(（].*?[)）]", "", territories.get(code, "")).strip()
             if name and (len(name) > 1 or lang == "vi"):
-                phrases.append(_Phrase(Concept(ConceptKind.JURISDICTION, code), lang, Role.NAME, name))
+                concept = Concept(ConceptKind.JURISDICTION, code)
+                phrases.append(_Phrase(concept, lang, Role.NAME, name, fold(name).text))
     return tuple(phrases)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import itertools
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from operator import attrgetter
 
 from service.domain.concepts import Annotation, Cue, Lexicon, Role
 from service.domain.model import (
@@ -155,7 +158,7 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     if _is_no_report(article):
         return Reading(lang=lang)
     acts = _acts(article)
-    acts = _merge((*acts, *_resting_on_privacy(article, acts)))
+    acts = _merge((*(_as_law(article, act, acts) for act in acts), *_resting_on_privacy(article, acts)))
     return Reading(lang=lang, developments=_developments(article, acts))
 
 
@@ -184,12 +187,14 @@ def _names_crypto(clause: Clause) -> bool:
     return any(n.role is Role.STRONG for n in named) or len({n.concept for n in named}) > 1
 
 
+@lru_cache(maxsize=4)
 def _openers(lexicon: Lexicon) -> frozenset[str]:
     return frozenset(fold(text).text for _, text in lexicon.phrases(Concept(ConceptKind.CUE, Cue.APART)))
 
 
 def _clause(entry: Entry, segment: Segment, notes: Sequence[Annotation]) -> Clause:
-    inside = tuple(n for n in notes if segment.start <= n.start and n.end <= segment.end)
+    first = bisect_left(notes, segment.start, key=_start)
+    inside = tuple(n for n in notes[first : bisect_left(notes, segment.end, first, key=_start)] if n.end <= segment.end)
     text = getattr(entry, segment.field)[segment.start : segment.end]
     return Clause(
         field=segment.field,
@@ -200,6 +205,9 @@ def _clause(entry: Entry, segment: Segment, notes: Sequence[Annotation]) -> Clau
         notes=inside,
         sentence=(segment.start, segment.end),
     )
+
+
+_start = attrgetter("start")
 
 
 def _home_of_source(entry: Entry, lexicon: Lexicon, lang: str) -> str | None:
@@ -440,6 +448,22 @@ def _resting_on_privacy(article: Article, acts: list[Act]) -> Iterator[Act]:
         yield replace(about_ai[0], topics=(Topic.PRIVACY,), topic_words=tuple(words))
 
 
+_MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.ENFORCEMENT})
+
+
+def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
+    """A bill on licences, taxes or penalties is legislation while it is made, unless the law is told beside it."""
+    if act.action not in _MAY_BE_LAW or any(other.action is Action.LEGISLATION for other in acts):
+        return act
+    stage, _, _ = _stage(article, act)
+    told = (*article.title, *article.lead[:1])
+    words = [(c, n) for c in told for n in c.of(ConceptKind.ACTION) if n.concept.name == Action.LEGISLATION]
+    by_bill = words and stage in (Stage.PROPOSED, Stage.ENACTED) and act.action is not Action.TAX_CHANGE
+    if stage is Stage.PASSED or by_bill:
+        return replace(act, action=Action.LEGISLATION)
+    return act
+
+
 def _merge(acts: Iterable[Act]) -> list[Act]:
     """One act for each topic: the telling one where several clauses speak of it."""
     best: dict[Topic, Act] = {}
@@ -448,6 +472,9 @@ def _merge(acts: Iterable[Act]) -> list[Act]:
             known = best.get(topic)
             if known is None or WEIGHT.index(act.action) < WEIGHT.index(known.action):
                 best[topic] = replace(act, topics=(topic,))
+    alone = {act.action for topic, act in best.items() if topic in ALONE}
+    if (general := best.get(Topic.CRYPTO_GENERAL)) and general.action in alone:
+        del best[Topic.CRYPTO_GENERAL]
     return list(best.values())
 
 
@@ -530,14 +557,26 @@ def _stage(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotation
         return Stage.RUMOURED, *hearsay
     if fixed is not None:
         return _weighed(article, act) or (fixed, None, None)
+    foretold: tuple[Stage, Clause, Annotation] | None = None
     for clauses in ((act.clause,), article.title, *((c,) for c in article.lead[:2])):
         found = [(c, n) for c in clauses for n in c.of(ConceptKind.STAGE)]
+        if foretold:
+            found = [(c, n) for c, n in found if n.concept.name in _SETTLED]
         if found:
             clause, note = _governing(article, act, found)
-            return Stage(note.concept.name), clause, note
+            told = (Stage(note.concept.name), clause, note)
+            if note.role is not Role.WEAK:
+                return told
+            foretold = foretold or told
+    if foretold:
+        return foretold
     if act.action is Action.LEGISLATION:
         return Stage.PROPOSED, None, None
     return Stage.IN_FORCE, None, None
+
+
+_SETTLED = frozenset({Stage.PASSED, Stage.ENACTED, Stage.IN_FORCE})
+"""What makes a bare future of the title certain: "to lift its ban", and the order is published."""
 
 
 def _weighed(article: Article, act: Act) -> tuple[Stage, Clause, Annotation] | None:
@@ -572,7 +611,11 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
     before = [(c, n) for c, n in own if n.start <= act.word.start]
     if before and before[0][1].concept.name == Stage.WITHDRAWN:  # "withdraws its draft law": the draft is what goes
         return before[0]
-    return min(before or found, key=lambda cn: STAGE_WEIGHT.index(Stage(cn[1].concept.name)))
+    chosen = min(before or found, key=lambda cn: STAGE_WEIGHT.index(Stage(cn[1].concept.name)))
+    if chosen[1].concept.name in (Stage.PASSED, Stage.ENACTED):  # "the law passed in June took effect"
+        later = [(c, n) for c, n in found if c is chosen[0] and n.start > chosen[1].start]
+        return next(((c, n) for c, n in later if n.concept.name == Stage.IN_FORCE), chosen)
+    return chosen
 
 
 def _direction(article: Article, act: Act, topic: Topic, stage: Stage) -> Direction:
@@ -582,11 +625,19 @@ def _direction(article: Article, act: Act, topic: Topic, stage: Stage) -> Direct
         return _REVERSE.get(fixed, fixed) if undone else fixed
     if act.action is Action.LEGISLATION and topic is Topic.CRYPTO_GENERAL:
         return Direction.NEUTRAL
+    if act.action is Action.TAX_CHANGE or (act.action is Action.LEGISLATION and topic is Topic.TAX):
+        eased = any(n.concept.name == Direction.EASING for c in article.core for n in c.of(ConceptKind.DIRECTION))
+        return Direction.EASING if eased else Direction.TIGHTENING
     for clauses in ((act.clause,), article.title, article.core):
-        weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes)
+        weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes if not _is_licence(act, n))
         if weight:
             return Direction.TIGHTENING if weight > 0 else Direction.EASING
     return Direction.NEUTRAL
+
+
+def _is_licence(act: Act, note: Annotation) -> bool:
+    """Whether this only says once more that a licence is what it is about, not that one is easier to have."""
+    return act.action is Action.LICENSING and note.start < act.word.end and act.word.start < note.end
 
 
 _REVERSE = {Direction.TIGHTENING: Direction.EASING, Direction.EASING: Direction.TIGHTENING}

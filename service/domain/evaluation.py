@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from service.domain.model import Action, Direction, Stage, Topic
+from service.domain.model import Action, Development, Direction, Stage, Topic
 
 
 class Label(NamedTuple):
@@ -21,6 +21,11 @@ class Label(NamedTuple):
     action: Action
     direction: Direction
     stage: Stage
+
+
+def read_as(found: Development) -> Label:
+    """A development as a label: without its evidence."""
+    return Label(found.jurisdiction, found.topic, found.action, found.direction, found.stage)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

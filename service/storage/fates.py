@@ -20,6 +20,7 @@ from service.storage.tables import (
     MATCH,
     ROUTE,
     TEAM,
+    AlertRow,
     ChannelRow,
     DeliveryRow,
     EntryRow,
@@ -44,6 +45,12 @@ class Fates:
         key = hashlib.sha256(canonical_url(url).encode()).hexdigest()
         with self._database.read() as session:
             return tuple(session.execute(select(ENTRY.id).where(ENTRY.link_key == key).order_by(ENTRY.id)).scalars())
+
+    def reports(self, alert_id: int) -> tuple[int, ...]:
+        """The entries that told of an alert's story, first reports first; none when there is no such alert."""
+        told = select(ENTRY.id).join(AlertRow, ALERT.story_id == ENTRY.story_id).where(ALERT.id == alert_id)
+        with self._database.read() as session:
+            return tuple(session.execute(told.order_by(ENTRY.id)).scalars())
 
 
 def _fate(session: Session, row: EntryRow) -> Fate:

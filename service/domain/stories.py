@@ -42,6 +42,9 @@ SAME_NEWS = timedelta(hours=36)
 SAME_FACTS = 0.5
 """How far names, figures, dates and wording must agree where no act tells that two texts report one event."""
 
+NEARLY_ALL = 0.9
+"""The part of a headline's words that copies share even if they were read differently: forms differ in less."""
+
 RELATED = 0.3
 """The same, where the acts are at least akin: one outlet tells the law, another what is in it."""
 
@@ -182,7 +185,8 @@ def _without_act(new: StoryKey, old: StoryKey, alike: float, apart: timedelta) -
 def _akin(new: StoryKey, old: StoryKey, alike: float, apart: timedelta) -> _Verdict | None:
     """Two reports of acts that are not the same: one event told in two ways, another step, or look-alikes.
 
-    Across languages wording cannot agree; there the same act under a wider topic is enough.
+    In one language wording alone is not enough: a regulator's headlines on custody and on crypto assets are alike.
+    Across languages it cannot agree; there the same act under a wider topic is enough.
     """
     pairs = [(a, b) for a in new.developments for b in old.developments if a.jurisdiction == b.jurisdiction]
     agreed = max(alike, agreement(new.traits, old.traits))
@@ -190,12 +194,14 @@ def _akin(new: StoryKey, old: StoryKey, alike: float, apart: timedelta) -> _Verd
         return _Verdict(False, agreed, PlacementReason.OTHER_PLACE) if agreed >= SAME_FACTS else None
     told_twice = [(a, b) for a, b in pairs if _is_kin(a, b)]
     translated = new.traits.lang != old.traits.lang and any(a.action == b.action for a, b in told_twice)
-    if told_twice and apart <= SAME_NEWS and (agreed >= RELATED or translated):
+    supported = agreed >= RELATED and _name_the_same(new.traits, old.traits)
+    if told_twice and apart <= SAME_NEWS and (supported or translated):
         against = differs(new.traits, old.traits, party=all(a.action in _ON_SOMEBODY for a, _ in told_twice))
         if against:
             return _Verdict(False, 1 + agreed, against)
         return _Verdict(True, 1 + agreed, PlacementReason.RELATED_ACT)
-    if alike >= SAME_TEXT and any(_is_same_step(a, b) for a, b in pairs):
+    copied = alike >= SAME_TEXT and _share(new.traits.words, old.traits.words) > NEARLY_ALL
+    if copied and any(_is_same_step(a, b) for a, b in pairs):
         against = differs(new.traits, old.traits, party=True)
         return _Verdict(against is None, 1 + alike, against or PlacementReason.SAME_TEXT)
     return None
@@ -210,9 +216,9 @@ def _same_act(a: Development, b: Development, apart: timedelta) -> bool:
 
 
 def _is_kin(a: Development, b: Development) -> bool:
-    """Whether one act may be told as `a` and as `b`: another act, or a wider topic, at the same step."""
+    """Whether one act may be told as `a` and as `b`: an act of another name, or a wider topic, at the same step."""
     wider = Topic.CRYPTO_GENERAL in (a.topic, b.topic) and field_of(a.topic) is field_of(b.topic)
-    return (a.topic == b.topic or wider) and _is_same_step(a, b)
+    return (a.topic == b.topic or wider) and _is_alike(a.action, b.action) and _is_same_step(a, b)
 
 
 def _is_alike(a: Action, b: Action) -> bool:
@@ -255,6 +261,12 @@ def agreement(a: Traits, b: Traits) -> float:
     if a.lang != b.lang:
         return 0.6 * facts
     return max(wording, 0.6 * (wording + facts))
+
+
+def _name_the_same(a: Traits, b: Traits) -> bool:
+    """Whether one names in its headline what the other names too: a party, law, amount or day."""
+    common = (a.head & b.whole) | (b.head & a.whole)
+    return any(term[0] in "wnad" for term in common)
 
 
 def _is_supported(a: Traits, b: Traits, alike: float) -> bool:

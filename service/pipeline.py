@@ -37,13 +37,17 @@ from service.domain.model import (
     Match,
     Outcome,
     OutcomeStatus,
+    Placement,
     Selectors,
     ServiceError,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
 from service.domain.rule import Rule
-from service.domain.text import html_to_text, sketch
+from service.domain.text import html_to_text
+from service.domain.traits import key_of
+from service.domain.updates import Change, Joining, corrections
+from service.domain.updates import changes as changes_of
 from service.feeds.extract import Page, extract
 from service.feeds.fetch import Fetcher
 from service.feeds.listing import parse_list
@@ -240,7 +244,7 @@ class Pipeline:
             noted=note(entry, reading, rulebook.lexicon),
             lexicon=rulebook.lexicon.version,
             matches=rulebook.ruleset.match(entry, reading),
-            sketch=sketch(f"{entry.title}\n{entry.summary}\n{entry.content}"),
+            story_key=key_of(entry, reading, rulebook.lexicon),
             judged_by=rulebook.version,
             rules=rulebook.ruleset.by_id,
         )
@@ -250,22 +254,26 @@ class Pipeline:
         with self.store.entries.placing() as placing:
             if not placing.still_ours(judged.claimed):
                 return None
-            if not judged.matches and not judged.reading.developments:
+            key = judged.story_key
+            when = stories.told_at(judged.entry.published, judged.claimed.received_at, now)
+            placed = placing.placed_before(judged)
+            if not (judged.matches or judged.reading.developments or key.traits.denies or placed):
                 placing.finish(judged, now=now)
                 return None
-            key, when = judged.story_key, min(judged.entry.published or now, now)
-            placement = placing.placed_before(judged) or stories.place(
-                key, when, placing.stories_near(key, when, stories.WINDOW)
-            )
+            placement = placed or stories.place(key, when, placing.stories_near(key, when))
+            earlier = placing.alert_of(placement.story_id) if placement.story_id is not None else None
+            changes = self._changes(placing, judged, placement, earlier)
             story_id = placing.record_story(judged, placement, now=now)
             if judged.matches:
                 severity = routing.loudest(judged.matches).severity
                 alert = placing.raise_alert(story_id, judged, severity=severity, now=now)
-            elif (earlier := placing.alert_of(story_id)) is not None:
+            elif earlier is not None:
                 alert = earlier
             else:
                 return None
+            readers = placing.readers(alert.id, placing.subscriptions(self.store.subscriptions)) if changes else ()
             made = self._tell(placing, judged, alert, now)
+            made += placing.update(alert, judged, changes, readers, now=now)
         log.info(
             "entry matched",
             entry=judged.entry.id,
@@ -273,9 +281,22 @@ class Pipeline:
             placement=placement.reason,
             alert=alert.id,
             rules=[match.rule_id for match in judged.matches],
+            changes=[change.reason for change in changes],
             deliveries=made,
         )
         return alert if made else None
+
+    def _changes(
+        self, placing: Placing, judged: Judged, placement: Placement, alert: Alert | None
+    ) -> tuple[Change, ...]:
+        """What the entry changes for those who were told: as an edit of itself, or as one more report."""
+        before = placing.before(placement, alert)
+        if before is None:
+            return ()
+        if (old := placing.key_before(judged)) is not None:
+            return corrections(old, judged.story_key)
+        severity = routing.loudest(judged.matches).severity if judged.matches else None
+        return changes_of(before, Joining(key=judged.story_key, tier=judged.claimed.tier, severity=severity))
 
     def _tell(self, placing: Placing, judged: Judged, alert: Alert, now: datetime) -> int:
         """Decide who is told of this entry's matches, and of those that its report may have confirmed."""
@@ -287,6 +308,7 @@ class Pipeline:
             reports=placing.reports(alert.story_id),
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
+            silences=placing.silences(now),
         )
         subscriptions = placing.subscriptions(self.store.subscriptions)
         made = 0

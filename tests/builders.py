@@ -19,6 +19,7 @@ from service.domain.model import (
     Secret,
     Severity,
     Stage,
+    StoryKey,
     Topic,
     Validators,
     Watch,
@@ -100,6 +101,6 @@ def judged(claimed: ClaimedEntry, *developments: Development, matches: tuple[Mat
         noted=Noted(concepts="", stated=("",) * len(developments), named=("",) * len(developments)),
         lexicon="l1",
         matches=matches,
-        sketch=(),
+        story_key=StoryKey(developments=developments, link="", sketch=(), title=claimed.entry.title),
         judged_by="v1",
     )

@@ -159,7 +159,7 @@ def raise_alerts(store: Store, *jurisdictions: str) -> None:
         value = judged(claimed, a_development(code), matches=(a_match(f"{code}-ban", a_development(code)),))
         with store.entries.placing() as placing:
             key = value.story_key
-            placement = stories.place(key, NOON, placing.stories_near(key, NOON, stories.WINDOW))
+            placement = stories.place(key, NOON, placing.stories_near(key, NOON))
             story_id = placing.record_story(value, placement, now=NOON)
             alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
             everybody = placing.subscriptions(store.subscriptions)

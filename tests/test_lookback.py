@@ -14,7 +14,7 @@ from service.demo.world import load_sites
 from service.documents import parse_yaml
 from service.domain.concepts import Lexicon
 from service.domain.developments import read
-from service.domain.model import EntryState, ParsedEntry, Tier
+from service.domain.model import EntryState, ParsedEntry, StoryKey, Tier
 from service.domain.remembered import note, reads_text
 from service.domain.rule import Rule
 from service.domain.rulefile import parse_rules
@@ -98,7 +98,7 @@ def process(store: Store, lexicon: Lexicon) -> None:
             noted=note(claimed.entry, reading, lexicon),
             lexicon=lexicon.version,
             matches=(),
-            sketch=(),
+            story_key=StoryKey(developments=reading.developments, link="", sketch=(), title=claimed.entry.title),
             judged_by="v1",
         )
         with store.entries.placing() as placing:

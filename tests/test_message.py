@@ -108,7 +108,7 @@ def test_body_tells_all():
         "China «bans» stablecoin payments\n"
         "Example Wire https://news.example.org/china/1?a=1&b=2\n\n"
         "“the central bank «banned» stablecoin payments nationwide today.”\n\n"
-        "Also reported:\n"
+        "Reported by 2 sources in 2 languages:\n"
         "• China bans stablecoin payments: Zaobao [zh] https://news.example.org/china/2?a=1&b=2\n\n"
         "Matched by: asia-bans, stablecoins\n"
         "Alert 42, raised 2026-11-21 12:00 UTC; subscription asia desk of compliance"
@@ -210,6 +210,8 @@ def test_payload_of_an_alert():
                 }
             ],
             "sources_total": 1,
+            "languages": ["en"],
+            "predecessor": None,
             "unclear": [],
             "team": "compliance",
             "subscription": "asia desk",

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from service.app import Service, declared_subscription
+from service.app import Service
 from service.config import Rulebook, Settings, load_rulebook, read_rules
 from service.domain.model import DeliveryState, FeedState, FetchReason, FullText, RouteReason, Tier
 from service.domain.whynot import Became, became
-from service.storage.alerts import AlertFilter
 from service.storage.feeds import NewFeed
 from tests.conftest import NOON, TEST_KEY, Clock
+from tests.line import Line, settings_of
 from tests.loopback import Web, item
 
 DAY = timedelta(days=1)
@@ -46,47 +46,9 @@ def rulebook(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
     return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
 
 
-class Line:
-    """A service on loopback under a clock that the test sets."""
-
-    def __init__(self, service: Service, clock: Clock, web: Web) -> None:
-        self.service, self.clock, self.web = service, clock, web
-        self.store = service.store
-
-    def subscribe(self) -> None:
-        settings = Settings.model_validate(
-            {
-                "egress": {"allow": ["127.0.0.1/32"]},
-                "subscriptions": [{"name": "desk", "team": "t", "channels": [f"{self.web.address}/hook"]}],
-            }
-        )
-        new = replace(declared_subscription(settings, 0, self.service.rulebook), managed=False)
-        self.store.subscriptions.create("t", new, now=self.clock())
-
-    def add(self, url: str) -> int:
-        feed = self.store.feeds.add(NewFeed(url=url), now=self.clock())
-        assert feed is not None
-        return feed.id
-
-    async def run(self, after: timedelta = timedelta(0)) -> None:
-        self.clock.advance(after)
-        await self.service.runner.drain()
-
-    def alerts(self):
-        return self.store.alerts.page("t", AlertFilter())
-
-
 @pytest.fixture
 async def line(database_url: str, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
-    settings = Settings.model_validate(
-        {
-            "storage": {"url": database_url},
-            "secrets": {"keys": [TEST_KEY.reveal()]},
-            "egress": {"allow": ["127.0.0.1/32"]},
-            "feeds": {"host_gap": "0s", "timeout": "5s"},
-            "delivery": {"timeout": "5s"},
-        }
-    )
+    settings = settings_of(database_url)
     service = Service(settings, rulebook=rulebook, now=clock, chance=lambda: 0.5)
     await service.start()
     async with Web() as web_:

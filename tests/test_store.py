@@ -8,6 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from alembic import command
+from alembic.config import Config
 from sqlalchemy import inspect, text
 
 from service.domain import routing, stories
@@ -54,7 +56,7 @@ def commit_alert(store: Store, now=NOON) -> int:
         value = judged(claimed, a_development(), matches=(a_match(),))
         with store.entries.placing() as placing:
             key = value.story_key
-            placement = stories.place(key, now, placing.stories_near(key, now, stories.WINDOW))
+            placement = stories.place(key, now, placing.stories_near(key, now))
             story_id = placing.record_story(value, placement, now=now)
             alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=now)
             subscriptions = placing.subscriptions(store.subscriptions)
@@ -192,7 +194,7 @@ class TestPlacing:
             value = judged(claimed, a_development(), matches=(a_match(),))
             with store.entries.placing() as placing:
                 key = value.story_key
-                placement = stories.place(key, NOON, placing.stories_near(key, NOON, stories.WINDOW))
+                placement = stories.place(key, NOON, placing.stories_near(key, NOON))
                 story_id = placing.record_story(value, placement, now=NOON)
                 alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
                 subscriptions = placing.subscriptions(store.subscriptions)
@@ -415,3 +417,17 @@ def test_feed_state_survives(store: Store) -> None:
     assert found is not None
     assert (found.state, found.problem, found.failures) == (FeedState.FAILING, "no route", 1)
     assert not found.polled_once
+
+
+def test_after_the_upgrade_a_story_told_before_is_found_again(store: Store) -> None:
+    store.subscriptions.create("t", a_subscription(), now=NOON)
+    received(store, NOON, a_parsed("1"))
+    assert commit_alert(store) == 1
+    config = Config()
+    config.set_main_option("script_location", "service.storage:migrations")
+    with store.database.engine.execution_options(write=True).connect() as connection, connection.begin():
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+    store.database.migrate()
+    received(store, NOON, a_parsed("2"), url="https://other.example.org/rss")
+    assert commit_alert(store) == 0

@@ -17,7 +17,18 @@ from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, absent, invalid, shows
 from service.api.texts import Code, Id, Moment, Name
 from service.api.watches import jurisdiction_problems
-from service.domain.model import Action, Alert, Development, Evidence, RouteReason, Severity, Source, Topic
+from service.domain.model import (
+    Action,
+    Alert,
+    Development,
+    Evidence,
+    Predecessor,
+    RouteReason,
+    Severity,
+    Source,
+    Topic,
+    Update,
+)
 from service.storage.alerts import AlertFilter, LedgerLine
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
@@ -37,6 +48,8 @@ class _Common(TypedDict):
     evidence: list[Evidence]
     sources: list[Source]
     unclear: list[str]
+    predecessor: Predecessor | None
+    updates: list[Update]
 
 
 def _common(alert: Alert) -> _Common:
@@ -51,6 +64,8 @@ def _common(alert: Alert) -> _Common:
         evidence=list(alert.evidence),
         sources=list(alert.sources),
         unclear=list(alert.unclear),
+        predecessor=alert.predecessor,
+        updates=list(alert.updates),
     )
 
 
@@ -67,6 +82,8 @@ class AlertOut(BaseModel):
     evidence: list[Evidence] = Field(description="What made the rules fire, word by word.")
     sources: list[Source] = Field(description="Every report of the story so far.")
     unclear: list[str] = Field(description="What a rule asked for and the text leaves open: direction, stage.")
+    predecessor: Predecessor | None = Field(description="The step of the same measure before this one.")
+    updates: list[Update] = Field(description="What changed after the alert was raised, and why its readers heard.")
 
     @classmethod
     def of(cls, alert: Alert) -> AlertOut:
@@ -151,6 +168,8 @@ _EXAMPLE: Mapping[str, Any] = {
         }
     ],
     "unclear": [],
+    "predecessor": None,
+    "updates": [],
 }
 _DETAIL: Mapping[str, Any] = {
     **_EXAMPLE,

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 from service.cli.common import EntriesArgument, entries_in, files_under, in_order, plain
 from service.config import Rulebook, load_lexicon, load_rulebook, read_rules
 from service.domain.developments import read
+from service.domain.judge import Lexicon
 from service.domain.model import (
     Development,
     Entry,
@@ -24,11 +25,9 @@ from service.domain.model import (
     ParsedFeed,
     Reading,
     ServiceError,
-    Story,
-    StoryKey,
 )
-from service.domain.stories import WINDOW, place
-from service.domain.text import canonical_url, sketch
+from service.domain.shelf import Shelf
+from service.domain.traits import key_of
 from service.sandbox import Sandbox
 
 T = TypeVar("T")
@@ -37,7 +36,7 @@ T = TypeVar("T")
 def annotate(files: EntriesArgument = None) -> None:
     """Read JSONL entries: their developments with evidence, and the story each belongs to."""
     lexicon = load_lexicon()
-    placer = Placer()
+    placer = Placer(lexicon)
     with entries_in(files) as found:
         for entry, _ in in_order(found):
             reading = read(entry, lexicon)
@@ -94,7 +93,7 @@ def shown_miss(miss: NearMiss) -> dict[str, Any]:
 def stories(files: EntriesArgument = None) -> None:
     """Place JSONL entries, with or without developments, in stories, in published order."""
     lexicon = load_lexicon()
-    placer = Placer()
+    placer = Placer(lexicon)
     with entries_in(files) as found:
         for entry, given in in_order(found):
             reading = read(entry, lexicon)
@@ -167,29 +166,11 @@ def _sandboxed(
 class Placer:
     """Stories in memory, by the same pure decision as in the service."""
 
-    def __init__(self) -> None:
-        self._stories: list[Story] = []
+    def __init__(self, lexicon: Lexicon) -> None:
+        self._lexicon = lexicon
+        self._shelf = Shelf()
 
     def place(self, entry: Entry, reading: Reading) -> tuple[str, str]:
         when = entry.published or datetime.now(UTC)
-        key = StoryKey(
-            developments=reading.developments,
-            link=canonical_url(entry.link) if entry.link else "",
-            sketch=sketch(f"{entry.title}\n{entry.summary}\n{entry.content}"),
-            title=entry.title,
-        )
-        near = [story for story in self._stories if story.last_at >= when - WINDOW]
-        placement = place(key, when, near)
-        if placement.story_id is None:
-            story = Story(id=len(self._stories) + 1, opened_at=when, last_at=when, members=(key,))
-            self._stories.append(story)
-            return f"s{story.id}", placement.reason
-        index = placement.story_id - 1
-        old = self._stories[index]
-        self._stories[index] = Story(
-            id=old.id,
-            opened_at=min(old.opened_at, when),
-            last_at=max(old.last_at, when),
-            members=(*old.members, key),
-        )
-        return f"s{old.id}", placement.reason
+        number, placement = self._shelf.add(key_of(entry, reading, self._lexicon), when)
+        return f"s{number}", placement.reason

@@ -47,7 +47,8 @@ def evaluate_labels(
 
 
 def _items(files: list[Path]) -> list[Item]:
-    lexicon, placer = load_lexicon(), Placer()
+    lexicon = load_lexicon()
+    placer = Placer(lexicon)
     items: list[Item] = []
     problems: list[Problem] = []
     with entries_in(files) as found:

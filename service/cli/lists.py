@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from service.cli.common import ConfigOption, JsonOption, add_row, err, opened, out, print_json
-from service.domain.model import DeliveryState, Scope, ServiceError
+from service.domain.model import DeliveryState, Scope, ServiceError, Topic, Watch
 
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 deliveries = typer.Typer(help="The outbox.", no_args_is_help=True)
@@ -95,3 +95,83 @@ def deliveries_retry(delivery_id: int, config: ConfigOption = None) -> None:
         if not store.outbox.retry(delivery_id, team=None, now=datetime.now(UTC)):
             raise ServiceError(f"delivery {delivery_id} is not dead; see policywatch deliveries list --state dead")
     out.print(f"delivery {delivery_id} is due now")
+
+
+# --- the ledger ---------------------------------------------------------------------------------------------------
+
+
+def ledger(
+    check: Annotated[bool, typer.Option("--check", help="End with exit code 1 if a match has no end.")] = False,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What became of every match, for each subscription: delivered, or suppressed and why."""
+    with opened(config) as (_, store):
+        sums = store.alerts.check_ledger()
+    holes = [row for row in sums if row.missing]
+    if as_json:
+        print_json(sums)
+    else:
+        table = Table("team", "subscription", "matches", "delivered", "suppressed", "missing")
+        for row in sums:
+            held = ", ".join(f"{reason} {count}" for reason, count in sorted(row.suppressed.items())) or "0"
+            name = row.subscription or "(nobody)"
+            add_row(table, row.team, name, str(row.matches), str(row.delivered), held, str(row.missing))
+        out.print(table)
+    if check and holes:
+        err.print(f"the ledger has holes: {sum(row.missing for row in holes)} matches ended nowhere", style="red")
+        raise typer.Exit(1)
+
+
+# --- silences -----------------------------------------------------------------------------------------------------
+
+silences = typer.Typer(help="What teams do not want to hear of for a while.", no_args_is_help=True)
+
+
+@silences.command("list")
+def silences_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Every silence that stands, the next to run out first."""
+    with opened(config) as (_, store):
+        rows = store.silences.standing(datetime.now(UTC))
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("id", "team", "until", "owner", "reason", "what")
+    for one in rows:
+        watch = one.watch
+        what = ", ".join((*watch.rules, *watch.jurisdictions, *watch.topics)) or "everything"
+        add_row(table, str(one.id), one.team, one.expires_at.isoformat(timespec="minutes"), one.owner, one.reason, what)
+    out.print(table)
+
+
+@silences.command("add")
+def silences_add(
+    owner: Annotated[str, typer.Option(help="Who answers for it.")],
+    reason: Annotated[str, typer.Option(help="Why nobody needs to hear.")],
+    hours: Annotated[float, typer.Option(help="Hours until it runs out.", min=0.1, max=24 * 90)],
+    rule: Annotated[list[str] | None, typer.Option(help="Only these rules: ids or shell patterns.")] = None,
+    jurisdiction: Annotated[list[str] | None, typer.Option(help="Only these jurisdictions, such as KR.")] = None,
+    topic: Annotated[list[Topic] | None, typer.Option(help="Only these topics.")] = None,
+    team: Annotated[str, typer.Option(help="The team that does not want to hear.")] = "default",
+    config: ConfigOption = None,
+) -> None:
+    """Hold back a team's alerts for a while: the ledger keeps each as silenced, and corrections still go out."""
+    now = datetime.now(UTC)
+    if not (owner.strip() and reason.strip()):
+        raise ServiceError("a silence needs an owner and a reason: somebody will ask who hid this, and why")
+    watch = Watch(rules=tuple(rule or ()), jurisdictions=tuple(jurisdiction or ()), topics=tuple(topic or ()))
+    with opened(config) as (_, store):
+        made = store.silences.add(
+            team=team, owner=owner, reason=reason, watch=watch, expires_at=now + timedelta(hours=hours), now=now
+        )
+    out.print(f"silence {made.id} stands until {made.expires_at:%Y-%m-%d %H:%M} UTC", markup=False, highlight=False)
+
+
+@silences.command("end")
+def silences_end(silence_id: int, config: ConfigOption = None) -> None:
+    """Let a silence run out now."""
+    with opened(config) as (_, store):
+        ended = store.silences.end(silence_id, now=datetime.now(UTC))
+    if not ended:
+        raise ServiceError(f"no silence {silence_id} stands; see policywatch silences list")
+    out.print(f"silence {silence_id} has ended", markup=False, highlight=False)

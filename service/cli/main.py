@@ -36,6 +36,7 @@ for command in (entries.annotate, entries.match, entries.stories, entries.parse,
 app.command("evaluate")(evaluate_labels)
 app.command("label")(label_item)
 app.command("why-not")(why_not)
+app.command("ledger")(lists.ledger)
 rules.command("show")(show_rule)
 rules.command("backtest")(backtest_rule)
 rules.command("diff")(diff_rules)
@@ -43,6 +44,7 @@ for name, group in (
     ("feeds", feeds),
     ("keys", lists.keys),
     ("deliveries", lists.deliveries),
+    ("silences", lists.silences),
     ("rules", rules),
 ):
     app.add_typer(group, name=name)

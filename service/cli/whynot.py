@@ -109,6 +109,7 @@ _BECAME = {
 _DECIDED = {
     RouteReason.DELIVERED: "sent",
     RouteReason.ALREADY_TOLD: "the same story had been told on its channels",
+    RouteReason.SILENCED: "the team has silenced it for a while",
     RouteReason.NOT_WATCHED: "the subscription does not watch this",
     RouteReason.BELOW_SEVERITY: "below the severity that the subscription asks for",
     RouteReason.UNCONFIRMED: "waits for the confirmation that the rule asks for",

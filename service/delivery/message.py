@@ -13,7 +13,7 @@ from itertools import pairwise
 
 from service.delivery.payload import PAYLOAD_LIMIT, alert_payload, test_payload
 from service.delivery.text import harmless, link, phrase, shorten
-from service.delivery.words import acts, headline
+from service.delivery.words import acts, follows, headline, reported_by, update_headline
 from service.domain.model import Alert, ChannelKind, Delivery, DeliveryKind, Evidence, Message, Source
 
 LATE = timedelta(minutes=15)
@@ -35,10 +35,11 @@ def render(delivery: Delivery, *, now: datetime) -> Message:
     if delivery.alert is None:
         raise ValueError(f"delivery {delivery.id} has no alert")
     alert = delivery.alert
-    title = headline(alert)
+    title = update_headline(alert) if delivery.kind is DeliveryKind.UPDATE else headline(alert)
     if kind is ChannelKind.WEBHOOK:
         return Message(title=title, body="", payload=alert_payload(alert, delivery))
-    late = now - alert.raised_at > LATE
+    since = delivery.created_at if delivery.kind is DeliveryKind.UPDATE else alert.raised_at
+    late = now - since > LATE
     return Message(
         title=title,
         body=_fit("\n\n".join(_paragraphs(alert, delivery, late=late)), kind=kind, title=title),
@@ -76,6 +77,8 @@ def _fit(body: str, *, kind: ChannelKind, title: str) -> str:
 
 def _paragraphs(alert: Alert, delivery: Delivery, *, late: bool) -> Iterable[str]:
     first, *others = alert.sources or (None,)
+    if changed := _changed(alert, delivery):
+        yield "\n".join(f"• {line}" for line in changed)
     title = _plain(marked_title(alert))
     yield title + (f"\n{_source_line(first)}" if first and _source_line(first) else "")
     quoted = [f"“{_plain(q)}”" for q in quotes(alert)]
@@ -86,10 +89,20 @@ def _paragraphs(alert: Alert, delivery: Delivery, *, late: bool) -> Iterable[str
         yield "\n".join(["Developments:", *(f"• {act}" for act in told[:10]), *_more(len(told) - 10)])
     if alert.unclear:
         yield left_open(alert)
+    if alert.predecessor:
+        yield follows(alert)
     if others:
         lines = [f"• {phrase(s.title, 140)}: {_source_line(s)}" for s in others[:5] if s]
-        yield "\n".join(["Also reported:", *lines, *_more(len(others) - 5)])
+        told_by = reported_by(alert)
+        yield "\n".join([f"{told_by}:" if told_by else "Also reported:", *lines, *_more(len(others) - 5)])
     yield "\n".join(_footer(alert, delivery, late=late))
+
+
+def _changed(alert: Alert, delivery: Delivery) -> list[str]:
+    """What an update has to say, a line for each change; nothing in the alert itself."""
+    if delivery.kind is not DeliveryKind.UPDATE:
+        return []
+    return [f"{update.reason.replace('_', ' ').capitalize()}: {phrase(update.detail, 300)}" for update in alert.updates]
 
 
 def left_open(alert: Alert) -> str:
@@ -190,11 +203,14 @@ def _html(alert: Alert, delivery: Delivery, *, late: bool) -> str:
     quoted = "".join(f"<blockquote>{_rich(q)}</blockquote>" for q in quotes(alert))
     sources = "".join(f"<li>{_source_html(source)}</li>" for source in alert.sources[:20])
     footer = "<br>".join(html.escape(line) for line in _footer(alert, delivery, late=late))
+    changed = "".join(f"<li><b>{html.escape(line)}</b></li>" for line in _changed(alert, delivery))
     return _page(
-        headline(alert),
-        f"<h2>{_rich(marked_title(alert))}</h2>{quoted}"
+        update_headline(alert) if delivery.kind is DeliveryKind.UPDATE else headline(alert),
+        (f"<ul>{changed}</ul>" if changed else "")
+        + f"<h2>{_rich(marked_title(alert))}</h2>{quoted}"
         + (f"<ul>{told}</ul>" if told else "")
         + (f"<p>{html.escape(left_open(alert))}</p>" if alert.unclear else "")
+        + (f"<p>{html.escape(follows(alert))}</p>" if alert.predecessor else "")
         + (f"<p>Sources:</p><ul>{sources}</ul>" if sources else "")
         + f"<p><small>{footer}</small></p>",
     )

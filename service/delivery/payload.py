@@ -11,7 +11,21 @@ from datetime import UTC, datetime
 
 from service.delivery.text import link, phrase
 from service.delivery.words import headline
-from service.domain.model import Action, Alert, Delivery, Development, Direction, Severity, Source, Stage, Topic
+from service.domain.model import (
+    Action,
+    Alert,
+    Delivery,
+    DeliveryKind,
+    Development,
+    Direction,
+    Predecessor,
+    Severity,
+    Source,
+    Stage,
+    Topic,
+    Update,
+    UpdateReason,
+)
 
 PAYLOAD_LIMIT = 20_000
 """Bytes. Standard Webhooks asks for payloads below 20 kB."""
@@ -41,15 +55,36 @@ _SOURCE = {
     "required": ["title", "source", "link", "lang", "published"],
     "properties": {"title": _TEXT, "source": _TEXT, "link": _MAYBE, "lang": _MAYBE, "published": _MAYBE},
 }
+_PREDECESSOR = {
+    "type": ["object", "null"],
+    "description": "the step of the same measure before this one",
+    "required": ["story_id", "alert_id", "title", "at", "changed"],
+    "properties": {
+        "story_id": {"type": "integer"},
+        "alert_id": {"type": ["integer", "null"]},
+        "title": _TEXT,
+        "at": _TEXT,
+        "changed": {**_TEXT, "description": "such as: stage proposed → passed"},
+    },
+}
+_UPDATE = {
+    "type": "object",
+    "required": ["reason", "detail", "at"],
+    "properties": {"reason": {"enum": [*UpdateReason]}, "detail": _TEXT, "at": _TEXT},
+}
 PAYLOAD_SCHEMA: dict[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "policywatch webhook payload, version 1",
     "type": "object",
     "required": ["type", "version", "timestamp", "data"],
     "properties": {
-        "type": {"enum": ["alert.raised", "test"]},
+        "type": {"enum": ["alert.raised", "alert.updated", "test"]},
         "version": {"const": 1},
-        "timestamp": {"type": "string", "format": "date-time", "description": "when the alert was raised, UTC"},
+        "timestamp": {
+            "type": "string",
+            "format": "date-time",
+            "description": "when it was raised or updated, UTC",
+        },
         "data": {
             "type": "object",
             "description": "a test carries headline, team and subscription only",
@@ -65,6 +100,9 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                 "developments": {"type": "array", "items": _DEVELOPMENT},
                 "sources": {"type": "array", "items": _SOURCE},
                 "sources_total": {"type": "integer", "description": "larger than the list when that was cut"},
+                "languages": {**_TEXTS, "description": "those of the sources"},
+                "predecessor": _PREDECESSOR,
+                "updates": {"type": "array", "items": _UPDATE, "description": "of alert.updated: what changed"},
                 "team": _TEXT,
                 "subscription": _TEXT,
             },
@@ -89,10 +127,16 @@ def alert_payload(alert: Alert, delivery: Delivery) -> bytes:
             "developments": [_development(d, keep=keep, chars=chars) for d in alert.developments[:keep]],
             "sources": [_source(source, chars=chars) for source in alert.sources[:keep]],
             "sources_total": len(alert.sources),
+            "languages": sorted({phrase(source.lang, 20) for source in alert.sources if source.lang}),
+            "predecessor": _predecessor(alert.predecessor, chars=chars) if alert.predecessor else None,
             "team": phrase(delivery.team, 100),
             "subscription": phrase(delivery.subscription, 100),
         }
-        body = _canonical("alert.raised", alert.raised_at, data)
+        if delivery.kind is DeliveryKind.UPDATE:
+            data["updates"] = [_update(update, chars=chars) for update in alert.updates[:keep]]
+            body = _canonical("alert.updated", delivery.created_at, data)
+        else:
+            body = _canonical("alert.raised", alert.raised_at, data)
         if len(body) < PAYLOAD_LIMIT:
             break
     return body
@@ -120,6 +164,20 @@ def _development(development: Development, *, keep: int, chars: int) -> dict[str
             for e in (*development.quotes[:2], *development.evidence[:keep])
         ],
     }
+
+
+def _predecessor(before: Predecessor, *, chars: int) -> dict[str, object]:
+    return {
+        "story_id": before.story_id,
+        "alert_id": before.alert_id,
+        "title": phrase(before.title, chars),
+        "at": _iso(before.at),
+        "changed": phrase(before.changed, chars),
+    }
+
+
+def _update(update: Update, *, chars: int) -> dict[str, object]:
+    return {"reason": update.reason, "detail": phrase(update.detail, chars), "at": _iso(update.at)}
 
 
 def _source(source: Source, *, chars: int) -> dict[str, object]:

@@ -8,7 +8,7 @@ from functools import cache
 from babel import Locale
 
 from service.delivery.text import harmless, phrase
-from service.domain.model import Action, Alert, Development, Stage, Topic
+from service.domain.model import Action, Alert, Development, Stage, Topic, UpdateReason
 
 TITLE_LIMIT = 200
 """Characters of a headline: what a mail's subject may have, and less than every other service's title."""
@@ -82,6 +82,40 @@ def headline(alert: Alert) -> str:
         return phrase(loud + (harmless(alert.title).strip() or "(no title)"), TITLE_LIMIT)
     first, *others = acts(alert.developments)
     return phrase(loud + first + (f" and {len(others)} more" if others else ""), TITLE_LIMIT)
+
+
+_UPDATES = {
+    UpdateReason.CORRECTION: "Correction",
+    UpdateReason.RETRACTION: "Retraction",
+    UpdateReason.CONFIRMED: "Confirmed",
+}
+"""What an update is called if it is of such a kind; "Update" otherwise. The first that applies is said."""
+
+
+def update_headline(alert: Alert) -> str:
+    """The alert's headline behind what has become of it."""
+    reasons = {update.reason for update in alert.updates}
+    kind = next((name for reason, name in _UPDATES.items() if reason in reasons), "Update")
+    return phrase(f"{kind}: {headline(alert)}", TITLE_LIMIT)
+
+
+def reported_by(alert: Alert) -> str:
+    """How widely a story is told: `Reported by 14 sources in 5 languages`; nothing for a single report."""
+    sources = len({source.source or source.link for source in alert.sources})
+    languages = len({source.lang for source in alert.sources if source.lang})
+    if sources < 2:
+        return ""
+    return f"Reported by {sources} sources" + (f" in {languages} languages" if languages > 1 else "")
+
+
+def follows(alert: Alert) -> str:
+    """Which step of the measure came before, and what changed: `Follows "…" (alert 3, 2026-03-02): stage …`."""
+    before = alert.predecessor
+    if before is None:
+        return ""
+    which = f"alert {before.alert_id}, " if before.alert_id else ""
+    said = f": {before.changed}" if before.changed else ""
+    return f"Follows “{phrase(before.title, 140) or '(no title)'}” ({which}{before.at:%Y-%m-%d}){said}"
 
 
 def describe(development: Development) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.domain.model import Development, Match, Problem, RouteReason, Severity, Tier
+from service.domain.model import Development, Match, Problem, RouteReason, Severity, Silence, Tier
 from service.domain.rule import Confirm, Exempt, Per, Rule, Status, Throttle, show_duration
 from service.domain.text import likeness
 
@@ -47,6 +47,7 @@ class Background:
     reports: Sequence[Report]
     told: Sequence[Told]
     now: datetime
+    silences: Sequence[Silence] = ()
 
 
 def held_back(match: Match, subscription_id: int, background: Background) -> RouteReason | None:

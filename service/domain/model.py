@@ -624,12 +624,40 @@ class NearMiss:
 
 
 class PlacementReason(StrEnum):
-    """Why an entry stands in its story."""
+    """Why an entry stands in its story: what it shares with the story it joined, or why its event is a new one."""
 
     SAME_LINK = "same_link"
     SAME_TEXT = "same_text"
     SAME_ACT = "same_act"
+    RELATED_ACT = "related_act"  # told as another act or topic, but names, figures, dates or wording agree
+    SAME_FACTS = "same_facts"  # no act to compare: names, figures, dates and wording agree
     FIRST_REPORT = "first_report"
+    LATER_STEP = "later_step"
+    REVERSAL = "reversal"
+    OTHER_PLACE = "other_place"
+    OTHER_LAW = "other_law"
+    OTHER_DATE = "other_date"
+    OTHER_FIGURE = "other_figure"
+    OTHER_NAME = "other_name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traits:
+    """What a text names that tells its event from others like it.
+
+    `head` are the terms of the headline, `whole` those of headline and lead, each with its kind before a colon:
+    `n:` number of a law or case, `a:` amount, `m:` month, `d:` day, `w:` name,
+    `b:` body. `words` are the headline's stems, to be
+    compared within one language; `places` the jurisdictions that the headline names; `denies` tells that it denies what
+    others report.
+    """
+
+    lang: str = ""
+    head: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
+    words: frozenset[str] = frozenset()
+    places: frozenset[str] = frozenset()
+    denies: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -640,11 +668,12 @@ class StoryKey:
     link: str
     sketch: tuple[int, ...]
     title: str
+    traits: Traits = Traits()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Story:
-    """A story with the keys of its entries so far."""
+    """A story with the keys of its entries: the first ones and the newest, however many there are."""
 
     id: int
     opened_at: datetime
@@ -654,10 +683,16 @@ class Story:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
-    """Where an entry goes: into `story_id`, or into a new story when that is None."""
+    """Where an entry goes: into `story_id`, or into a new story when that is None.
+
+    `predecessor` is the story of the same measure that a new story comes after; `rival` the story that looked alike
+    and was told apart for `reason`.
+    """
 
     story_id: int | None
     reason: PlacementReason
+    predecessor: int | None = None
+    rival: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -670,6 +705,40 @@ class Source:
     link: str
     lang: str | None
     published: datetime | None
+
+
+class UpdateReason(StrEnum):
+    """Why those who were told of a story hear of it again; whatever else joins it is counted as a further source."""
+
+    CONFIRMED = "confirmed"
+    OFFICIAL_SOURCE = "official_source"
+    DIRECTION_CLARIFIED = "direction_clarified"
+    SEVERITY_RAISED = "severity_raised"
+    JURISDICTION_ADDED = "jurisdiction_added"
+    CORRECTION = "correction"
+    RETRACTION = "retraction"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """What changed in an alert after it was raised; `detail` says it to a person, `entry_id` brought it."""
+
+    id: int
+    reason: UpdateReason
+    detail: str
+    entry_id: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predecessor:
+    """The story of the same measure's step before: its alert, if it raised one, and what has changed since."""
+
+    story_id: int
+    alert_id: int | None
+    title: str
+    at: datetime
+    changed: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -689,6 +758,8 @@ class Alert:
     evidence: tuple[Evidence, ...]
     sources: tuple[Source, ...]
     unclear: tuple[str, ...] = ()
+    predecessor: Predecessor | None = None
+    updates: tuple[Update, ...] = ()
 
 
 # --- who is told --------------------------------------------------------------------------------------------------
@@ -765,6 +836,19 @@ class Subscription:
     managed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """What a team does not want to hear of until `expires_at`: somebody answers for it, and says why."""
+
+    id: int
+    team: str
+    owner: str
+    reason: str
+    watch: Watch
+    made_at: datetime
+    expires_at: datetime
+
+
 class RouteReason(StrEnum):
     """What became of one match for one subscription: every match ends in exactly one of these each time."""
 
@@ -774,6 +858,7 @@ class RouteReason(StrEnum):
     BELOW_SEVERITY = "below_severity"
     UNCONFIRMED = "unconfirmed"
     THROTTLED = "throttled"
+    SILENCED = "silenced"
     INACTIVE = "inactive"
     NO_CHANNEL = "no_channel"
     NO_SUBSCRIPTION = "no_subscription"
@@ -791,6 +876,7 @@ class Route:
 
 class DeliveryKind(StrEnum):
     ALERT = "alert"
+    UPDATE = "update"
     TEST = "test"
 
 
@@ -804,7 +890,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert (or test message) to one channel: a row of the outbox.
+    """One alert, update of it, or test message to one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began.

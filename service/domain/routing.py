@@ -64,6 +64,8 @@ def route(
         for subscription in subscriptions:
             reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match)
             fresh = tuple(dict.fromkeys(c.id for c in subscription.channels if c.id not in told))
+            if reason is None and background is not None and is_silenced(subscription.team, match, background):
+                reason = RouteReason.SILENCED
             if reason is None and background is not None:
                 reason = held_back(match, subscription.id, background)
             if reason is None:
@@ -74,6 +76,16 @@ def route(
                 Route(rule_id=match.rule_id, subscription_id=subscription.id, reason=reason, channel_ids=fresh)
             )
     return tuple(routes)
+
+
+def is_silenced(team: str, match: Match, background: Background) -> bool:
+    """Whether the team has silenced such matches for now; a silence that has run out holds nothing back."""
+    return any(
+        silence.team == team
+        and silence.made_at <= background.now < silence.expires_at
+        and selects(silence.watch, match) is None
+        for silence in background.silences
+    )
 
 
 def _of_channels(subscription: Subscription, fresh: tuple[int, ...]) -> RouteReason:

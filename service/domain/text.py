@@ -467,6 +467,8 @@ def likeness(a: tuple[int, ...], b: tuple[int, ...]) -> float:
     if not a or not b:
         return 0.0
     in_a, in_b = set(a), set(b)
+    if in_a.isdisjoint(in_b):
+        return 0.0
     sample = heapq.nsmallest(SKETCH_SIZE, in_a | in_b)
     return sum(h in in_a and h in in_b for h in sample) / len(sample)
 

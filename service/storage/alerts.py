@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, or_, select
+from sqlmodel import Session
 
 from service.domain.model import Alert, RouteReason, Severity
 from service.storage.database import Database
@@ -19,11 +20,13 @@ from service.storage.tables import (
     ENTRY,
     MATCH,
     ROUTE,
+    SUBSCRIPTION,
     TEAM,
     AlertRow,
     DevelopmentRow,
     MatchRow,
     RouteRow,
+    SubscriptionRow,
     TeamRow,
 )
 
@@ -49,6 +52,22 @@ class LedgerLine:
     subscription: str
     reason: RouteReason
     decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LedgerSum:
+    """A subscription's matches and how they ended. `matches` counts those of the time since it was made, and what was
+    decided for it besides; they are `delivered` and `suppressed`, or the ledger has a hole."""
+
+    team: str
+    subscription: str
+    matches: int
+    delivered: int
+    suppressed: Mapping[RouteReason, int]
+
+    @property
+    def missing(self) -> int:
+        return self.matches - self.delivered - sum(self.suppressed.values())
 
 
 class Alerts:
@@ -104,6 +123,16 @@ class Alerts:
                 for route, match in session.execute(statement)
             )
 
+    def check_ledger(self) -> tuple[LedgerSum, ...]:
+        """Every subscription's matches against its ledger, by team and name; last, under no name, the matches that
+        nobody subscribed to and those of subscriptions that are gone."""
+        with self._database.read() as session:
+            known = session.execute(
+                select(SubscriptionRow, TEAM.name).join(TeamRow, TEAM.id == SUBSCRIPTION.team_id)
+            ).all()
+            sums = [_sum_of(session, row, team) for row, team in sorted(known, key=lambda k: (k[1], k[0].name))]
+            return (*sums, _sum_of_nobody(session, [row.id for row, _ in known]))
+
     def watching_since(self) -> datetime | None:
         """When the first entry came in; None if none has."""
         with self._database.read() as session:
@@ -119,6 +148,32 @@ class Alerts:
         return {rule_id: count for rule_id, count in counts.items() if count}
 
 
+_SETTLING = timedelta(minutes=1)
+"""A subscription made while a match was being decided may be younger than the match says."""
+
+
+def _sum_of(session: Session, row: SubscriptionRow, team: str) -> LedgerSum:
+    decided = select(ROUTE.match_id).where(ROUTE.subscription_id == row.id)
+    due = or_(MATCH.matched_at > row.created_at + _SETTLING, MATCH.id.in_(decided))
+    matches = session.execute(select(func.count()).select_from(MatchRow).where(due)).scalar_one()
+    return _counted(session, ROUTE.subscription_id == row.id, matches, team=team, subscription=row.name)
+
+
+def _sum_of_nobody(session: Session, known: Sequence[int | None]) -> LedgerSum:
+    elsewhere = select(ROUTE.match_id).where(ROUTE.subscription_id.in_(known))
+    lone = ROUTE.match_id.not_in(elsewhere)
+    decided = session.execute(select(func.count()).select_from(RouteRow).where(lone)).scalar_one()
+    never = select(func.count()).select_from(MatchRow).where(MATCH.id.not_in(select(ROUTE.match_id)))
+    return _counted(session, lone, decided + session.execute(never).scalar_one(), team="", subscription="")
+
+
+def _counted(session: Session, of: Any, matches: int, *, team: str, subscription: str) -> LedgerSum:
+    rows = session.execute(select(ROUTE.reason, func.count()).where(of).group_by(ROUTE.reason))
+    ended = {RouteReason(reason): count for reason, count in rows}
+    delivered = ended.pop(RouteReason.DELIVERED, 0)
+    return LedgerSum(team=team, subscription=subscription, matches=matches, delivered=delivered, suppressed=ended)
+
+
 def _visible(team: str) -> Select[Any]:
     """A team sees an alert when one of its subscriptions was considered for it and wanted it."""
     wanted: Sequence[RouteReason] = (
@@ -127,6 +182,7 @@ def _visible(team: str) -> Select[Any]:
         RouteReason.NO_CHANNEL,
         RouteReason.UNCONFIRMED,
         RouteReason.THROTTLED,
+        RouteReason.SILENCED,
     )
     routed = (
         select(ROUTE.alert_id)

@@ -5,10 +5,9 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
@@ -23,7 +22,6 @@ from service.domain.model import (
     ClaimedEntry,
     DeliveryKind,
     DeliveryState,
-    Development,
     Entry,
     EntryState,
     FullText,
@@ -34,6 +32,7 @@ from service.domain.model import (
     Route,
     RouteReason,
     Severity,
+    Silence,
     Source,
     Story,
     StoryKey,
@@ -42,7 +41,9 @@ from service.domain.model import (
 )
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
-from service.domain.text import canonical_url
+from service.domain.stories import told_at
+from service.domain.updates import Before, Change
+from service.storage import shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
     dump_alert,
@@ -52,7 +53,8 @@ from service.storage.mapping import (
     load_evidence,
     message_id,
 )
-from service.storage.readings import ACT, DEVELOPMENT_FIELDS, keep_reading, outlet
+from service.storage.readings import DEVELOPMENT_FIELDS, keep_reading, outlet
+from service.storage.silences import standing
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     ALERT,
@@ -63,7 +65,6 @@ from service.storage.tables import (
     FEED,
     MATCH,
     ROUTE,
-    STORY,
     TEAM,
     AlertRow,
     AlertRuleRow,
@@ -74,7 +75,6 @@ from service.storage.tables import (
     FeedRow,
     MatchRow,
     RouteRow,
-    StoryRow,
 )
 
 
@@ -88,14 +88,9 @@ class Judged:
     noted: Noted
     lexicon: str
     matches: tuple[Match, ...]
-    sketch: tuple[int, ...]
+    story_key: StoryKey
     judged_by: str
     rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
-
-    @property
-    def story_key(self) -> StoryKey:
-        link = canonical_url(self.entry.link) if self.entry.link else ""
-        return StoryKey(developments=self.reading.developments, link=link, sketch=self.sketch, title=self.entry.title)
 
 
 class Entries:
@@ -182,55 +177,26 @@ class Placing:
         """Everybody who may have to be told, as of this transaction."""
         return subscriptions.all(self._session)
 
-    def stories_near(self, key: StoryKey, when: datetime, window: timedelta) -> tuple[Story, ...]:
-        """Stories that may be the same event: active around `when`, and sharing a jurisdiction, link or plain text."""
-        near = (
-            select(EntryRow, StoryRow)
-            .join(StoryRow, STORY.id == ENTRY.story_id)
-            .where(STORY.last_at >= when - window, STORY.opened_at <= when + window)
-        )
-        jurisdictions = {d.jurisdiction for d in key.developments}
-        alike = []
-        if jurisdictions:
-            acting = select(DEVELOPMENT.entry_id).where(DEVELOPMENT.jurisdiction.in_(jurisdictions))
-            alike.append(ENTRY.id.in_(acting))
-        if key.link:
-            alike.append(ENTRY.link_key == hashlib.sha256(key.link.encode()).hexdigest())
-        if not jurisdictions:
-            alike.append(ENTRY.story_id.is_not(None))
-        rows = self._session.execute(near.where(or_(*alike)).order_by(ENTRY.id)).all()
-        developments = self._developments([entry.id for entry, _ in rows])
-        members: dict[int, list[StoryKey]] = {}
-        stories: dict[int, StoryRow] = {}
-        for entry, story in rows:
-            stories[story.id] = story
-            members.setdefault(story.id, []).append(
-                StoryKey(
-                    developments=developments.get(entry.id, ()),
-                    link=canonical_url(entry.link) if entry.link else "",
-                    sketch=tuple(entry.sketch),
-                    title=entry.title,
-                )
-            )
-        return tuple(
-            Story(id=story_id, opened_at=story.opened_at, last_at=story.last_at, members=tuple(members[story_id]))
-            for story_id, story in stories.items()
-        )
+    def stories_near(self, key: StoryKey, when: datetime) -> tuple[Story, ...]:
+        """The stories, at most a few, that may be the same event or the step before it."""
+        return shelf.near(self._session, key, when)
 
     def record_story(self, judged: Judged, placement: Placement, *, now: datetime) -> int:
         """Store the reading and put the entry in its story, which is opened when it is new; gives its id."""
-        when = min(judged.entry.published or judged.claimed.received_at, now)
-        if placement.story_id is None:
-            story = StoryRow(title=judged.entry.title, opened_at=when, last_at=when)
-            self._session.add(story)
-            self._session.flush()
+        when = told_at(judged.entry.published, judged.claimed.received_at, now)
+        key, story_id = judged.story_key, placement.story_id
+        if story_id is None:
+            story_id = shelf.open_story(
+                self._session, key, when, predecessor=placement.predecessor, because=placement.reason
+            )
+            shelf.forget(self._session, now)
         else:
-            story = self._session.get_one(StoryRow, placement.story_id)
-            story.opened_at, story.last_at = min(story.opened_at, when), max(story.last_at, when)
+            shelf.join_story(self._session, story_id, key, when)
         row = self._store_reading(judged, now)
-        row.story_id, row.placement = story.id, placement.reason
+        row.story_id, row.placement = story_id, placement.reason
+        row.trace = shelf.dump_key(key)
         self._session.flush()
-        return cast(int, story.id)
+        return story_id
 
     def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Alert:
         """The story's alert with every rule that matched so far, raised now if this is its first match.
@@ -252,6 +218,35 @@ class Placing:
                 self._session.add(AlertRuleRow(alert_id=cast(int, row.id), rule_id=match.rule_id))
         self._session.flush()
         return read_alert(self._session, row)
+
+    def before(self, placement: Placement, alert: Alert | None) -> Before | None:
+        """The story as its readers were told it, before an entry joins; None when nobody can have been told."""
+        if placement.story_id is None or alert is None:
+            return None
+        return Before(
+            members=shelf.members_of(self._session, placement.story_id),
+            tiers=tuple(report.tier for report in self.reports(placement.story_id)),
+            severity=alert.severity,
+        )
+
+    def key_before(self, judged: Judged) -> StoryKey | None:
+        """What an earlier revision of this entry was compared by; None when this is the first."""
+        row = self._session.get_one(EntryRow, int(judged.entry.id))
+        return shelf.load_key(row.trace) if row.trace is not None else None
+
+    def readers(self, alert_id: int, subscriptions: Sequence[Subscription]) -> tuple[updates.Reader, ...]:
+        """Who was told of an alert and still wants to hear of it."""
+        return updates.readers(self._session, alert_id, subscriptions)
+
+    def update(
+        self, alert: Alert, judged: Judged, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
+    ) -> int:
+        """Record what the entry changed in the alert and tell its readers; gives the number of messages."""
+        made = updates.record(self._session, alert.id, int(judged.entry.id), changes, now)
+        if not made:
+            return 0
+        row = self._session.get_one(AlertRow, alert.id)
+        return updates.tell(self._session, replace(read_alert(self._session, row), updates=made), made, to, now)
 
     def told(self, alert_id: int) -> frozenset[int]:
         """The channels that have, or will get, this alert."""
@@ -294,6 +289,10 @@ class Placing:
             )
             for match, subscription_id, at, story_id in rows
         )
+
+    def silences(self, now: datetime) -> tuple[Silence, ...]:
+        """What teams do not want to hear of now."""
+        return standing(self._session, now)
 
     def unconfirmed(self, story_id: int) -> tuple[tuple[int, tuple[Match, ...]], ...]:
         """The matches of a story that wait to be confirmed, by entry."""
@@ -374,7 +373,7 @@ class Placing:
     def _store_reading(self, judged: Judged, now: datetime) -> EntryRow:
         row = self._session.get_one(EntryRow, int(judged.entry.id))
         row.summary, row.content = judged.entry.summary, judged.entry.content
-        row.sketch = list(judged.sketch)
+        row.sketch = list(judged.story_key.sketch)
         row.state, row.problem, row.lease_until = EntryState.DONE, None, None
         row.judged_by, row.judged_at = judged.judged_by, now
         keep_reading(self._session, row, judged.reading, judged.noted, lexicon=judged.lexicon)
@@ -400,13 +399,6 @@ class Placing:
             row.evidence = dump_evidence(match.evidence)
             row.unclear = list(match.unclear)
         self._session.flush()
-
-    def _developments(self, entry_ids: Sequence[int | None]) -> dict[int, tuple[Development, ...]]:
-        rows = self._session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(entry_ids))).scalars()
-        grouped: dict[int, list[dict[str, Any]]] = {}
-        for row in rows:
-            grouped.setdefault(row.entry_id, []).append(row.model_dump(include=ACT))
-        return {entry_id: load_developments(group) for entry_id, group in grouped.items()}
 
 
 def read_alert(session: Session, row: AlertRow) -> Alert:
@@ -436,6 +428,8 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
         evidence=load_evidence(first.evidence if first else []),
         sources=tuple(_source(entry, feed) for entry, feed in entries),
         unclear=tuple(sorted({name for match in matches for name in match.unclear})),
+        predecessor=updates.predecessor_of(session, row.story_id),
+        updates=updates.updates_of(session, cast(int, row.id)),
     )
 
 

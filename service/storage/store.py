@@ -16,6 +16,7 @@ from service.storage.feeds import Feeds
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
 from service.storage.readings import Readings
+from service.storage.silences import Silences
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     CHANNEL,
@@ -43,6 +44,7 @@ class Store:
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
         self.subscriptions = Subscriptions(self.database, self.vault)
+        self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
         self.keys = Keys(self.database)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Column, Field, SQLModel
@@ -156,11 +156,29 @@ class FeedGapRow(Row, table=True):
 
 
 class StoryRow(Row, table=True):
+    """`members` are the keys that stand for its entries; `predecessor_id` is the story that it comes after in its
+    dossier, `because` why it is a story of its own."""
+
     __tablename__ = "story"
     id: int | None = Field(default=None, primary_key=True)
     title: str = _text()
     opened_at: datetime = _time()
     last_at: datetime = _time(index=True)
+    predecessor_id: int | None = None
+    because: str | None = None
+    members: list[dict[str, Any]] = _json([])
+
+
+class StoryHandleRow(Row, table=True):
+    """Under which handles a story is found (see `domain.shelf`): `at` is the newest entry with the handle, `until` the
+    time from which nobody looks there any more; both in seconds of Unix time, for there are very many rows."""
+
+    __tablename__ = "story_handle"
+    __table_args__ = (Index("ix_story_handle_handle_at", "handle", "at"),)
+    handle: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
+    story_id: int = Field(sa_column=Column(ForeignKey("story.id", ondelete="CASCADE"), primary_key=True))
+    at: int = Field(sa_column=Column(BigInteger, nullable=False))
+    until: int = Field(sa_column=Column(BigInteger, nullable=False, index=True))
 
 
 class EntryRow(Row, table=True):
@@ -198,6 +216,7 @@ class EntryRow(Row, table=True):
     judged_by: str | None = None
     judged_at: datetime | None = _time(null=True)
     sketch: list[int] = _json([])
+    trace: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     story_id: int | None = _ref("story.id", null=True)
     placement: str | None = None
 
@@ -259,6 +278,20 @@ class AlertRow(Row, table=True):
     raised_at: datetime = _time(index=True)
 
 
+class AlertUpdateRow(Row, table=True):
+    """What changed in an alert after it was raised; `what` makes the change one of its kind for the alert."""
+
+    __tablename__ = "alert_update"
+    __table_args__ = (UniqueConstraint("alert_id", "what"),)
+    id: int | None = Field(default=None, primary_key=True)
+    alert_id: int = _ref("alert.id", index=False)
+    entry_id: int = _ref("entry.id")
+    reason: str
+    what: str
+    detail: str = _text()
+    at: datetime = _time()
+
+
 class AlertRuleRow(Row, table=True):
     __tablename__ = "alert_rule"
     alert_id: int = Field(sa_column=Column(ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True))
@@ -275,6 +308,19 @@ class SubscriptionRow(Row, table=True):
     active: bool = True
     managed: bool = False
     created_at: datetime = _time()
+
+
+class SilenceRow(Row, table=True):
+    """Silences that have run out stay: the ledger's reasons point to them by their times."""
+
+    __tablename__ = "silence"
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int = _ref("team.id")
+    owner: str
+    reason: str = _text()
+    watch: dict[str, Any] = _json({})
+    made_at: datetime = _time()
+    expires_at: datetime = _time(index=True)
 
 
 class ChannelRow(Row, table=True):
@@ -319,11 +365,15 @@ class RouteRow(Row, table=True):
 
 
 class DeliveryRow(Row, table=True):
-    """The outbox. `content` is the alert as this receiver is told it: the same on every attempt."""
+    """The outbox. `content` is the alert as this receiver is told it: the same on every attempt.
+
+    An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once.
+    """
 
     __tablename__ = "delivery"
     __table_args__ = (
         UniqueConstraint("alert_id", "channel_id"),
+        Index("ix_delivery_update_id_channel_id", "update_id", "channel_id", unique=True),
         Index("ix_delivery_state_due_at", "state", "due_at"),
         Index("ix_delivery_channel_id_state_due_at", "channel_id", "state", "due_at"),
     )
@@ -334,6 +384,7 @@ class DeliveryRow(Row, table=True):
     channel_id: int = _ref("channel.id", index=False)
     subscription: str
     alert_id: int | None = _ref("alert.id", null=True)
+    update_id: int | None = None
     content: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     state: str
     attempts: int = 0
@@ -369,13 +420,16 @@ FEED_DIGESTS: Any = FeedDigestsRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow
+STORY_HANDLE: Any = StoryHandleRow
 ENTRY: Any = EntryRow
 READING: Any = ReadingRow
 DEVELOPMENT: Any = DevelopmentRow
 MATCH: Any = MatchRow
 ALERT: Any = AlertRow
+ALERT_UPDATE: Any = AlertUpdateRow
 ALERT_RULE: Any = AlertRuleRow
 SUBSCRIPTION: Any = SubscriptionRow
+SILENCE: Any = SilenceRow
 CHANNEL: Any = ChannelRow
 SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
 ROUTE: Any = RouteRow

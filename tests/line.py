@@ -1,0 +1,57 @@
+"""A whole service on loopback under a clock that the test sets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+from service.app import Service, declared_subscription
+from service.config import Settings
+from service.storage.alerts import AlertFilter
+from service.storage.feeds import NewFeed
+from tests.conftest import TEST_KEY, Clock
+from tests.loopback import Web
+
+
+def settings_of(database_url: str) -> Settings:
+    """A service that reaches loopback and nothing else."""
+    return Settings.model_validate(
+        {
+            "storage": {"url": database_url},
+            "secrets": {"keys": [TEST_KEY.reveal()]},
+            "egress": {"allow": ["127.0.0.1/32"]},
+            "feeds": {"host_gap": "0s", "timeout": "5s"},
+            "delivery": {"timeout": "5s"},
+        }
+    )
+
+
+class Line:
+    """A service on loopback under a clock that the test sets."""
+
+    def __init__(self, service: Service, clock: Clock, web: Web) -> None:
+        self.service, self.clock, self.web = service, clock, web
+        self.store = service.store
+
+    def subscribe(self) -> None:
+        """Everything goes to the hook of this web."""
+        settings = Settings.model_validate(
+            {
+                "egress": {"allow": ["127.0.0.1/32"]},
+                "subscriptions": [{"name": "desk", "team": "t", "channels": [f"{self.web.address}/hook"]}],
+            }
+        )
+        new = replace(declared_subscription(settings, 0, self.service.rulebook), managed=False)
+        self.store.subscriptions.create("t", new, now=self.clock())
+
+    def add(self, url: str) -> int:
+        feed = self.store.feeds.add(NewFeed(url=url), now=self.clock())
+        assert feed is not None
+        return feed.id
+
+    async def run(self, after: timedelta = timedelta(0)) -> None:
+        self.clock.advance(after)
+        await self.service.runner.drain()
+
+    def alerts(self):
+        return self.store.alerts.page("t", AlertFilter())

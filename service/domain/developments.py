@@ -677,11 +677,12 @@ def _developments(article: Article, acts: Iterable[Act]) -> tuple[Development, .
 
 
 def _targets(article: Article, act: Act) -> Iterator[Actor]:
-    """The country that sanctions are laid on: named right after the word for them."""
+    """The country that sanctions are laid on: named right after the word for them, and not as the home of a firm."""
     if act.action is not Action.SANCTION:
         return
     for note in act.clause.of(ConceptKind.JURISDICTION):
-        if note.role is Role.NAME and 0 <= note.start - act.word.end <= 12:
+        owns = act.clause.text[note.end - act.clause.start :].startswith(("'s ", "’s "))
+        if note.role is Role.NAME and not owns and 0 <= note.start - act.word.end <= 12:
             yield Actor(name=note.concept.name, clause=act.clause, word=note)
             return
 

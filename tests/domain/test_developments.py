@@ -131,6 +131,13 @@ def test_background_in_the_lead_does_not_fire():
         ("Peru introduces fines for unlicensed crypto mining", "", "in-force", "tightening"),
         ("Peru opens consultation on stablecoin rules", "The central bank asked.", "consultation", "neutral"),
         ("Peru's regulator fines crypto exchange", "", "enforced", "tightening"),
+        ("Peru to lift ban on crypto funds", "The order was gazetted on Monday.", "enacted", "easing"),
+        ("Peru to lift ban on crypto funds", "The president will decide in May.", "proposed", "easing"),
+        ("Peru's stablecoin law in force", "The law passed in June took effect on Tuesday.", "in-force", "neutral"),
+        ("Peru changes income tax on crypto", "The ministry published a decree.", "in-force", "tightening"),
+        ("Peru changes income tax on crypto", "Small holders are exempt.", "in-force", "easing"),
+        ("Peru drops plan to ban crypto mining", "", "withdrawn", "easing"),
+        ("Peru plans stablecoin ban", "It will ban them, according to two officials.", "rumoured", "tightening"),
     ],
 )
 def test_stage_and_direction(title, summary, stage, direction):
@@ -158,6 +165,30 @@ def test_whose_central_bank_is_told_by_the_feed():
 
 def test_sanctions_name_both_sides():
     assert {j for j, _, _ in acts("EU imposes sanctions on Belarus", "Member states agreed.")} == {"EU", "BY"}
+
+
+def test_sanctions_on_a_firm_are_not_laid_on_its_country():
+    told = acts("US imposes sanctions on Belarus's Minsk Bank over crypto payments", "The Treasury said so.")
+    assert {jurisdiction for jurisdiction, _, _ in told} == {"US"}
+
+
+@pytest.mark.parametrize(
+    ("title", "want"),
+    [
+        ("Peru's parliament passes licensing regime for crypto exchanges", ("PE", "exchange", "legislation")),
+        ("Peru's regulator opens licensing for crypto exchanges", ("PE", "exchange", "licensing")),
+        ("European Parliament passes MiCA", ("EU", "crypto-general", "legislation")),
+        ("Peru's regulator grants licence to crypto exchange", ("PE", "exchange", "approval")),
+        ("Congreso de Perú aprueba impuesto a las criptomonedas", ("PE", "tax", "legislation")),
+    ],
+)
+def test_what_a_parliament_passes_is_a_law(title, want):
+    assert acts(title, "") == {want}
+
+
+def test_a_measure_on_a_narrow_topic_is_not_one_on_crypto_at_large():
+    title = "Peru to hold bitcoin, ether in strategic bitcoin reserve"
+    assert acts(title, "The government said so.") == {("PE", "reserve", "adoption")}
 
 
 def test_evidence_is_of_the_original_text():

@@ -42,7 +42,7 @@ SAME_NEWS = timedelta(hours=36)
 SAME_FACTS = 0.5
 """How far names, figures, dates and wording must agree where no act tells that two texts report one event."""
 
-NEARLY_ALL = 0.9
+NEARLY_ALL = 0.95
 """The part of a headline's words that copies share even if they were read differently: forms differ in less."""
 
 RELATED = 0.3
@@ -372,7 +372,7 @@ def since(then: Iterable[StoryKey], now: Iterable[StoryKey]) -> str:
     old_act, new_act = max(pairs, key=lambda pair: (pair[0].action == pair[1].action, _ORDER[pair[0].stage]))
     said = [
         f"{name} {before} → {after}"
-        for name in ("action", "stage", "direction")
+        for name in ("stage", "direction", *(() if _is_alike(old_act.action, new_act.action) else ("action",)))
         if (before := getattr(old_act, name)) != (after := getattr(new_act, name))
     ]
     return ", ".join(said)

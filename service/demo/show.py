@@ -8,6 +8,7 @@ import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.panel import Panel
@@ -115,7 +116,9 @@ async def _show(service: Service, world: World, console: Console, started: float
         data = payload["data"]
         alert_id = data["alert_id"] if isinstance(data, dict) else 0
         alert = await asyncio.to_thread(service.store.alerts.get, TEAM, alert_id)
-        if alert is not None:
+        if alert is not None and payload["type"] == "alert.updated":
+            console.print(_update(alert, data if isinstance(data, dict) else {}), soft_wrap=True)
+        elif alert is not None:
             console.print(_panel(alert, str(data["headline"]) if isinstance(data, dict) else alert.title))
             shown.append(alert)
     return shown
@@ -133,6 +136,11 @@ def _panel(alert: Alert, headline: str) -> Panel:
     sources = ", ".join(dict.fromkeys(source.source for source in alert.sources))
     lines.append(Text(f"{alert.severity} · {', '.join(alert.rules)} · {sources}", style="dim"))
     return Panel(Text("\n").join(lines), title=Text(headline, style="bold"), title_align="left")
+
+
+def _update(alert: Alert, data: dict[str, Any]) -> Text:
+    reasons = ", ".join(f"{update['reason']}: {update['detail']}" for update in data.get("updates", ()))
+    return Text(f"  Update to “{alert.title}”: {reasons}", style="italic")
 
 
 def _marks(segments: Segments) -> Text:

@@ -13,14 +13,14 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
-from ruamel.yaml import YAML
 from sqlalchemy import delete
 
 from service.app import Service
 from service.config import Rulebook, Settings, load_rulebook
+from service.documents import read_yaml
 from service.domain.model import FullText, RouteReason, Tier, Watch
 from service.storage.feeds import NewFeed
 from service.storage.tables import RouteRow
@@ -102,7 +102,7 @@ def adds_up(line: Line) -> bool:
 
 @pytest.mark.parametrize("path", DAYS, ids=lambda path: path.stem)
 async def test_a_day(path: Path, line: Line) -> None:
-    day = YAML(typ="safe").load(path)
+    day = cast(dict[str, Any], read_yaml(path).plain())
     line.subscribe()
     await replay(line, day["entries"])
     assert told(line) == day["expect"]
@@ -132,7 +132,7 @@ async def test_four_workers_that_race_tell_the_same(line: Line, day_rules: Ruleb
     for other in others:
         await other.start()
     line.subscribe()
-    day = YAML(typ="safe").load(next(path for path in DAYS if path.stem == "forty-copies"))
+    day = cast(dict[str, Any], read_yaml(DAYS[0].with_stem("forty-copies")).plain())
     at_once = [{**entry, "at": "2026-03-02 13:00"} for entry in day["entries"]]
     await replay(line, at_once, *others)
     for other in others:

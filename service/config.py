@@ -6,11 +6,10 @@ Every setting has its default here and nowhere else. What is wrong is named with
 from __future__ import annotations
 
 import difflib
-import gc
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -36,6 +35,7 @@ from service.domain.concepts import Lexicon, jurisdictions
 from service.domain.document import Node
 from service.domain.examples import run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
+from service.domain.memory import without_collection
 from service.domain.model import Action, FullText, Invalid, Problem, Secret, Severity, Tier, Topic
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
@@ -355,20 +355,8 @@ def shipped_rules() -> Path:
 def load_lexicon() -> Lexicon:
     """The shipped lexicon. Invalid with file and line of every fault."""
     paths = sorted((shipped_rules() / "lexicon").rglob("*.yaml"))
-    with _no_garbage():
+    with without_collection():
         return Lexicon.build([read_yaml(path, shown=_shown(path)) for path in paths])
-
-
-@contextmanager
-def _no_garbage() -> Iterator[None]:
-    """A stretch that only makes what stays: searching all of it for garbage again and again doubles its time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:

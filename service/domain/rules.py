@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from service.domain.candidates import Candidates
 from service.domain.judge import Facts, Lexicon, Place, judge, match_of
+from service.domain.memory import without_collection
 from service.domain.model import Entry, Invalid, Match, NearMiss, Problem, Reading
 from service.domain.rule import Reach, Rule, Status
 
@@ -36,13 +37,15 @@ class Ruleset:
         for rule in sorted(rules, key=lambda r: r.id):
             digest.update(f"\n{rule.id}\t{rule.digest}".encode())
         active = tuple(rule for rule in rules if rule.status is Status.ACTIVE)
+        with without_collection():
+            candidates = Candidates.index(active, lexicon.names)
         return cls(
             rules=rules,
             by_id={rule.id: rule for rule in rules},
             version=digest.hexdigest()[:16],
             _lexicon=lexicon,
             _active=active,
-            _candidates=Candidates.index(active, lexicon.names),
+            _candidates=candidates,
             _has_mentions=any(rule.reach is Reach.MENTION for rule in active),
         )
 

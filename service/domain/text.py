@@ -207,7 +207,8 @@ def canonical_url(url: str) -> str:
     if port is not None and port != _DEFAULT_PORTS[scheme]:
         host = f"{host}:{port}"
     query = sorted((k, v) for k, v in parse_qsl(parts.query, keep_blank_values=True) if not _TRACKING.fullmatch(k))
-    return urlunsplit(("https" if scheme == "http" and port is None else scheme, host, path, urlencode(query), ""))
+    scheme = "https" if scheme == "http" and port is None else scheme
+    return urlunsplit((scheme, host, path, urlencode(query, errors="replace"), ""))
 
 
 # --- language -----------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import time
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from service.domain.model import Entry
@@ -106,6 +106,8 @@ def test_canonical_url(url, canonical):
     assert canonical_url(url) == canonical
 
 
+@example(url="?\ud800")  # half a character
+@example(url="http://a.example/?\ud800=\udfff")
 @given(ANY_TEXT)
 def test_canonical_url_never_raises_and_settles(url):
     once = canonical_url("https://example.com/" + url)

@@ -538,7 +538,8 @@ async def test_one_request_at_a_time_with_a_gap_to_one_host(server: Server) -> N
     assert min(gaps) >= 0.045
 
 
-async def test_a_turn_that_does_not_come_in_time_is_no_fault_of_the_feed(server: Server) -> None:
+def beside_one_that_never_answers(server: Server) -> asyncio.Event:
+    """`/f` answers, `/slow` never does; the event is set once that was asked."""
     asked = asyncio.Event()
 
     async def slow_answer(writer: asyncio.StreamWriter) -> None:
@@ -547,6 +548,11 @@ async def test_a_turn_that_does_not_come_in_time_is_no_fault_of_the_feed(server:
 
     server.answers["/slow"] = slow_answer
     server.answers["/f"] = answer()
+    return asked
+
+
+async def test_a_turn_that_does_not_come_in_time_is_no_fault_of_the_feed(server: Server) -> None:
+    asked = beside_one_that_never_answers(server)
     async with fetching(QUICK) as fetcher:
         slow = asyncio.ensure_future(fetcher.get(server.url("/slow"), now=NOON))
         await asked.wait()
@@ -557,14 +563,7 @@ async def test_a_turn_that_does_not_come_in_time_is_no_fault_of_the_feed(server:
 
 
 async def test_a_slow_host_delays_no_other(server: Server) -> None:
-    asked = asyncio.Event()
-
-    async def slow_answer(writer: asyncio.StreamWriter) -> None:
-        asked.set()
-        await never_answer(writer)
-
-    server.answers["/slow"] = slow_answer
-    server.answers["/f"] = answer()
+    asked = beside_one_that_never_answers(server)
     async with fetching(QUICK) as fetcher:
         slow = asyncio.ensure_future(fetcher.get(server.url("/slow"), now=NOON))
         await asked.wait()

@@ -43,6 +43,8 @@ def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
     laws = [other for other in acts if other.action is Action.LEGISLATION]
     if act.action not in _MAY_BE_LAW or (laws and not any(set(law.topics) & set(act.topics) for law in laws)):
         return act
+    if act.action is Action.ENFORCEMENT:
+        return replace(act, action=Action.LEGISLATION) if _is_penalty_of_law(article) else act
     stage, _, _ = stage_of(article, act)
     told = (*article.title, *article.lead[:1])
     words = [(c, n) for c in told for n in c.of(ConceptKind.ACTION) if n.concept.name == Action.LEGISLATION]
@@ -50,6 +52,15 @@ def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
     if stage is Stage.PASSED or by_bill:
         return replace(act, action=Action.LEGISLATION)
     return act
+
+
+def _is_penalty_of_law(article: Article) -> bool:
+    """Whether the lead opens with a law being made: "prison for" those who break it is threatened, not given."""
+    for part in live(article, article.lead[:1]):
+        outright = {n.concept.name for n in part.notes if n.role is not Role.WEAK}
+        if Action.LEGISLATION in outright and outright & {Stage.PROPOSED, Stage.PASSED, Stage.ENACTED, Stage.IN_FORCE}:
+            return True
+    return False
 
 
 def _developments(article: Article, acts: Iterable[Act]) -> tuple[Development, ...]:

@@ -25,10 +25,13 @@ from service.domain.model import (
     Alert,
     Channel,
     ChannelKind,
+    DeliveryKind,
     Invalid,
     Outcome,
     OutcomeStatus,
     Secret,
+    Update,
+    UpdateReason,
 )
 from service.sandbox import Sandbox, SandboxDied
 from tests.fakes_delivery import (
@@ -54,6 +57,7 @@ from tests.fakes_delivery import (
     part,
     receiving,
     serving,
+    slack_shown,
 )
 
 SLACK_ROOM = a_channel(ChannelKind.SLACK, SLACK)
@@ -110,20 +114,18 @@ async def test_slack_receives_an_alert():
         assert await send(out, SLACK_ROOM) == Outcome(status=OutcomeStatus.SENT, http_status=200)
         (got,) = slack.got
     assert (got.method, got.path) == ("POST", "/services/T1CANARYA/B2CANARYB/C3canarysecretcanaryC3c4")
-    (attachment,) = got.json["attachments"]
-    assert attachment["title"] == "[HIGH] China: ban on stablecoins, enacted (tightening)"
-    assert attachment["text"].startswith(
-        "China «bans» stablecoin payments\nExample Wire https://news.example.org/china/1"
-    )
-    assert "?a=1&amp;b=2" in attachment["text"]
-    assert "Alert 42" in attachment["text"]
+    assert got.json.keys() == {"text", "blocks"}
+    assert got.json["text"] == "[HIGH] China: ban on stablecoins, enacted (tightening)"
+    assert [block["type"] for block in got.json["blocks"]] == ["header", "rich_text", "rich_text", "context"]
+    assert {"type": "text", "text": "bans", "style": {"bold": True}} in got.json["blocks"][1]["elements"][0]["elements"]
+    assert "Alert 42" in slack_shown(got.json)[-1]
 
 
 async def test_an_address_as_slack_hands_it_out_is_slack():
     pasted = a_channel(ChannelKind.SLACK, "https://hooks.slack.com/services/T1CANARYA/B2CANARYB/C3canarysecretC3canary")
     async with serving(SlackHook()) as slack, sender(slack=slack.url) as out:
         assert (await send(out, pasted)).status is OutcomeStatus.SENT
-        assert "attachments" in slack.got[0].json
+        assert "blocks" in slack.got[0].json
 
 
 async def test_slack_takes_every_hostile_title_and_a_long_alert():
@@ -134,9 +136,7 @@ async def test_slack_takes_every_hostile_title_and_a_long_alert():
             assert (await send(out, SLACK_ROOM, alert)).status is OutcomeStatus.SENT
         assert slack.faults == []
         for got in slack.got:
-            for shown in SlackHook.texts(got.json):
-                assert forbidden(shown) is None
-                assert "<" not in shown
+            assert all(forbidden(shown) is None for shown in slack_shown(got.json))
 
 
 @pytest.mark.parametrize(
@@ -192,6 +192,8 @@ async def test_slack_bot_says_no_with_status_200(error, status):
         outcome = await send(out, a_channel(ChannelKind.SLACK, SLACK_BOT))
         (got,) = slack.got
     assert got.path == "/api/chat.postMessage"
+    assert got.json.keys() == {"channel", "text", "blocks"}
+    assert got.json["channel"] == "#desk"
     assert (outcome.status, outcome.detail) == (status, f"answered 200: {error}")
 
 
@@ -204,10 +206,9 @@ async def test_telegram_receives_an_alert():
         (got,) = telegram.got
     assert got.json["chat_id"] == 4321
     shown = TelegramBot.shown(got.json)
-    assert shown.startswith(
-        "[HIGH] China: ban on stablecoins, enacted (tightening)\r\nChina «bans» stablecoin payments"
-    )
-    assert "https://news.example.org/china/1?a=1&b=2" in shown
+    assert shown.startswith("[HIGH] China: ban on stablecoins, enacted (tightening)\n\nChina bans stablecoin payments")
+    assert TelegramBot.read(got.json).links == ["https://news.example.org/china/1?a=1&b=2"]
+    assert "<blockquote>the central bank <b>banned</b> stablecoin" in got.json["text"]
     assert "Alert 42" in shown
 
 
@@ -256,7 +257,9 @@ async def test_discord_pings_nobody():
     async with serving(Answers([(204, {}, "")])) as other, sender(other=other.url) as out:
         for text in HOSTILE:
             assert (await send(out, DISCORD, an_alert(title=text))).status is OutcomeStatus.SENT
-        assert all(forbidden(got.json["content"]) is None for got in other.got)
+        assert all(got.json["allowed_mentions"] == {"parse": []} for got in other.got)
+        assert all(forbidden(got.json["content"].replace("](", "")) is None for got in other.got)
+        assert "**\\[HIGH\\] China: ban on stablecoins, enacted (tightening)**" in other.got[0].json["content"]
         assert all(len(got.json["content"]) <= 2000 for got in other.got)
 
 
@@ -291,11 +294,29 @@ async def test_mail_as_received():
     assert "China <mark>bans</mark> stablecoin payments" in part(mail, "html")
 
 
+async def test_mails_of_one_story_hang_together():
+    mailbox = Mailbox()
+    update = Update(id=1, reason=UpdateReason.CORRECTION, detail="stage proposed → passed", entry_id=2, at=NOON)
+    delivery = a_delivery(MAIL, an_alert(updates=(update,)), kind=DeliveryKind.UPDATE, thread="msg_1")
+    async with mailing(mailbox, unsubscribe="mailto:desk-off@example.net?subject=off") as out:
+        await send(out, MAIL)
+        outcome = await out.send(MAIL, render(delivery, now=NOON), message_id="msg_2", attempt=1, now=NOON)
+    assert outcome.status is OutcomeStatus.SENT
+    first, second = mailbox.mails
+    assert (first["In-Reply-To"], first["References"]) == (None, None)
+    assert second["In-Reply-To"] == second["References"] == first["Message-ID"] == "<msg_1@example.net>"
+    assert second["Message-ID"] == "<msg_2@example.net>"
+    assert second["Subject"] == "Correction: [HIGH] China: ban on stablecoins, enacted (tightening)"
+    assert first["List-Id"] == second["List-Id"] == "policywatch <policywatch.example.net>"
+    assert first["List-Unsubscribe"] == "<mailto:desk-off@example.net?subject=off>"
+
+
 MAIL_HEADERS = [
     "Auto-Submitted",
     "Content-Type",
     "Date",
     "From",
+    "List-Id",
     "MIME-Version",
     "Message-ID",
     "Subject",

@@ -17,6 +17,7 @@ from service.domain.model import (
     DeliveryState,
     EntryState,
     FeedState,
+    Language,
     Outcome,
     OutcomeStatus,
     RouteReason,
@@ -290,9 +291,17 @@ class TestOutbox:
         )
         for channel in saved.subscription.channels:
             for nonce in "123":
-                store.outbox.add_test(team="t", channel_id=channel.id, subscription="desk", nonce=nonce, now=NOON)
+                store.outbox.add_test(
+                    team="t",
+                    channel_id=channel.id,
+                    subscription="desk",
+                    language=Language.CHINESE,
+                    nonce=nonce,
+                    now=NOON,
+                )
         first = store.outbox.claim_due(NOON, limit=10, lease=LEASE)
         assert len(first) == 2
+        assert {delivery.language for delivery in first} == {Language.CHINESE}
         assert store.outbox.claim_due(NOON, limit=10, lease=LEASE) == ()
         store.outbox.begin_attempt(first[0], now=NOON)
         store.outbox.settle(first[0], routing.after_attempt(1, SENT, NOON, 0.5), now=NOON)

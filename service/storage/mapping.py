@@ -48,6 +48,11 @@ def load_watch(row: object) -> Watch:
     return _WATCH.validate_python(row)
 
 
+def alert_message_id(alert_id: int, channel_id: int) -> str:
+    """The id under which a channel is told of an alert: what its updates refer to."""
+    return message_id(f"alert:{alert_id}:{channel_id}")
+
+
 def message_id(seed: str) -> str:
     """A stable id without dots, as the Standard Webhooks specification asks: the same row gives the same id."""
     return "msg_" + hashlib.sha256(seed.encode()).hexdigest()[:32]

@@ -573,6 +573,7 @@ async def test_a_subscription_from_the_cradle_to_the_grave(api_on_both: Api) -> 
             "min_severity": "high",
         },
         "channels": [HOOK, "mailto:desk@example.org"],
+        "language": "zh",
     }
     response = await api.client.post("/v1/subscriptions", headers=key, json=wanted)
     assert response.status_code == 201
@@ -584,18 +585,20 @@ async def test_a_subscription_from_the_cradle_to_the_grave(api_on_both: Api) -> 
         ("email", "mailto:desk@example.org"),
     ]
     assert [bool(c["secret"]) for c in made["channels"]] == [True, False]
-    assert (made["active"], made["managed"]) == (True, False)
+    assert (made["active"], made["managed"], made["language"]) == (True, False, "zh")
 
     read = (await api.client.get(place, headers=key)).json()
     assert [c["secret"] for c in read["channels"]] == [None, None]
 
     changed = (await api.client.patch(place, headers=key, json={"active": False, "watch": {"topics": ["ai"]}})).json()
-    assert (changed["active"], changed["name"]) == (False, "central-asia")
+    assert (changed["active"], changed["name"], changed["language"]) == (False, "central-asia", "zh")
+    assert (await api.client.patch(place, headers=key, json={"language": "ko"})).json()["language"] == "ko"
     assert changed["watch"]["jurisdictions"] == []
     assert changed["channels"] == read["channels"]
 
     replaced = (await api.client.put(place, headers=key, json={"name": "asia", "channels": [HOOK]})).json()
     assert (replaced["name"], replaced["active"], replaced["watch"]["topics"]) == ("asia", True, [])
+    assert replaced["language"] == "en"
     assert [c["id"] for c in replaced["channels"]] == [made["channels"][0]["id"]]
 
     assert (await api.client.delete(place, headers=key)).status_code == 204

@@ -61,7 +61,7 @@ JAPANESE = Words(
         Stage.PASSED: "可決",
         Stage.ENACTED: "制定",
         Stage.IN_FORCE: "施行",
-        Stage.ENFORCED: "執行",
+        Stage.ENFORCED: "執行済み",
         Stage.REAFFIRMED: "再確認",
         Stage.WITHDRAWN: "撤回",
         Stage.NOT_APPLICABLE: "",

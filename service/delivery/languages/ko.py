@@ -61,7 +61,7 @@ KOREAN = Words(
         Stage.PASSED: "통과",
         Stage.ENACTED: "제정",
         Stage.IN_FORCE: "시행",
-        Stage.ENFORCED: "집행",
+        Stage.ENFORCED: "집행됨",
         Stage.REAFFIRMED: "재확인",
         Stage.WITHDRAWN: "철회",
         Stage.NOT_APPLICABLE: "",

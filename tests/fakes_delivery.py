@@ -40,6 +40,7 @@ from service.domain.model import (
     Evidence,
     Secret,
     Severity,
+    SigningKeys,
     Source,
     Stage,
     Topic,
@@ -352,7 +353,8 @@ def part(mail: EmailMessage, kind: str) -> str:
 
 
 def a_channel(kind: ChannelKind, url: str, *, secret: Secret | None = None) -> Channel:
-    return Channel(id=7, kind=kind, url=Secret(url), shown="shown", secret=secret)
+    keys = (SigningKeys(secret=secret),) if secret is not None else ()
+    return Channel(id=7, kind=kind, url=Secret(url), shown="shown", keys=keys)
 
 
 def a_development(**changes: Any) -> Development:

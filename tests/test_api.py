@@ -642,6 +642,26 @@ async def test_an_address_may_be_sent_back_as_it_was_shown(api: Api) -> None:
     assert subscription.channels[0].url.reveal() == body["channels"][0]
 
 
+async def test_keys_are_rotated_and_the_new_secret_is_told_once(api: Api) -> None:
+    key = api.key()
+    body = {"name": "first", "channels": ["https://grc.example.org/hook", "mailto:desk@example.org"]}
+    first, mail = (await api.client.post("/v1/subscriptions", headers=key, json=body)).json()["channels"]
+    assert re.fullmatch(r"whpk_[A-Za-z0-9+/]{43}=", first["public_key"])
+    assert mail["public_key"] is None
+    place = f"/v1/subscriptions/1/channels/{first['id']}/rotate"
+    second = (await api.client.post(place, headers=key)).json()
+    third = (await api.client.post(place, headers=key, json={"overlap": "0s"})).json()
+    assert len({one["secret"] for one in (first, second, third)}) == 3
+    assert len({one["public_key"] for one in (first, second, third)}) == 3
+    read = (await api.client.get("/v1/subscriptions/1", headers=key)).json()["channels"][0]
+    assert read == third | {"secret": None}
+    ((_, stored), _) = api.store.subscriptions.channels()
+    assert [keys.secret.reveal() for keys in stored.keys] == [third["secret"]], "0s: nothing older signs"
+    for number, overlap, code in ((mail["id"], "1h", 404), (99, "1h", 404), (first["id"], "31d", 422)):
+        place = f"/v1/subscriptions/1/channels/{number}/rotate"
+        assert (await api.client.post(place, headers=key, json={"overlap": overlap})).status_code == code
+
+
 async def test_names_are_unique_within_a_team(api: Api) -> None:
     mine, other = api.key("desk"), api.key("rivals")
     for key in (mine, other):

@@ -92,11 +92,11 @@ class Sender:
     async def _by_webhook(
         self, channel: Channel, message: Message, *, message_id: str, attempt: int, now: datetime
     ) -> Outcome:
-        if channel.secret is None or message.payload is None:
+        if not channel.keys or message.payload is None:
             return Outcome(status=OutcomeStatus.REFUSED, detail="the webhook has no signing secret or no payload")
         try:
             headers = webhook.headers(
-                channel.secret,
+                channel.keys,
                 message_id=message_id,
                 attempt=attempt,
                 at=now,

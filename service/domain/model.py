@@ -808,10 +808,23 @@ class ChannelKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeys:
+    """What signs a webhook's messages (Standard Webhooks): `secret` (`whsec_…`, HMAC-SHA256, the receiver has it too)
+    and `private` (`whsk_…`, Ed25519, of which the receiver has the public half only), if there is one.
+
+    Keys that were replaced sign beside the new ones before `until`; None for the current ones.
+    """
+
+    secret: Secret
+    private: Secret | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A destination: a signed webhook (http, https), a mail address (mailto:), or another Apprise URL.
 
-    `secret` is the webhook's signing secret (`whsec_…`, Standard Webhooks); None for other kinds.
+    `keys` are a webhook's, the current ones first; empty for other kinds.
     `shown` is the address with its secrets masked: the only form that leaves the service.
     """
 
@@ -819,7 +832,7 @@ class Channel:
     kind: ChannelKind
     url: Secret
     shown: str
-    secret: Secret | None = None
+    keys: tuple[SigningKeys, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ Every result is fenced by the lease token: a worker that lost its lease cannot s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -22,11 +22,11 @@ from service.domain.model import (
     DeliveryKind,
     DeliveryState,
     Language,
-    Secret,
     Settlement,
+    SigningKeys,
 )
 from service.storage.database import Database
-from service.storage.mapping import alert_message_id, load_alert, message_id
+from service.storage.mapping import alert_message_id, dump_keys, load_alert, load_keys, message_id
 from service.storage.tables import (
     ATTEMPT,
     CHANNEL,
@@ -258,16 +258,21 @@ class Outbox:
 def open_channel(row: ChannelRow, vault: Vault) -> Channel:
     """A channel with its address unsealed."""
     context = f"channel:{row.fingerprint}"
-    secret: Secret | None = None
+    keys: tuple[SigningKeys, ...] = ()
     if row.secret_cipher is not None:
-        secret = vault.open(row.secret_cipher, context=f"{context}:secret")
+        keys = load_keys(vault.open(row.secret_cipher, context=f"{context}:secret"))
     return Channel(
         id=cast(int, row.id),
         kind=ChannelKind(row.kind),
         url=vault.open(row.url_cipher, context=f"{context}:url"),
         shown=row.shown,
-        secret=secret,
+        keys=keys,
     )
+
+
+def seal_keys(keys: Iterable[SigningKeys], vault: Vault, *, context: str) -> str:
+    """What signs a webhook's messages, as `open_channel` reads it."""
+    return vault.seal(dump_keys(keys), context=f"{context}:secret")
 
 
 def _is_of(session: Session, row: DeliveryRow, team: str | None) -> bool:

@@ -11,12 +11,13 @@ from itertools import product
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from markdown_it import MarkdownIt
 
 from service.delivery.letter import compose, length
 from service.delivery.markup import fitted, slack
 from service.delivery.message import render
-from service.delivery.payload import PAYLOAD_LIMIT
+from service.delivery.payload import PAYLOAD_LIMIT, PAYLOAD_SCHEMA
 from service.delivery.text import cut, harmless, link, phrase
 from service.delivery.words import words_of
 from service.domain.model import (
@@ -399,6 +400,7 @@ def test_hostile_text(kind, text):
 
 def harmless_payload(message: Message) -> None:
     assert forbidden(json.dumps(json.loads(message.payload or b""), ensure_ascii=False)) is None
+    assert SCHEMA.is_valid(json.loads(message.payload or b""))
     assert len(message.payload or b"") < PAYLOAD_LIMIT
 
 
@@ -435,6 +437,7 @@ def harmless_markdown(message: Message) -> None:
     assert forbidden(shown.replace("<", "‹").replace("](", "")) is None
 
 
+SCHEMA = Draft202012Validator(PAYLOAD_SCHEMA)
 OURS = "https://news.example.org/"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 MARKDOWN_TOKENS = {

@@ -93,7 +93,7 @@ PAYLOAD_SCHEMA: dict[str, object] = {
             "properties": {
                 "alert_id": {"type": "integer"},
                 "story_id": {"type": "integer"},
-                "headline": _TEXT,
+                "headline": {**_TEXT, "description": "in the language of the subscription"},
                 "title": _TEXT,
                 "severity": {"enum": [*Severity]},
                 "rules": _TEXTS,

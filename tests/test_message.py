@@ -437,6 +437,15 @@ def harmless_markdown(message: Message) -> None:
     assert forbidden(shown.replace("<", "‹").replace("](", "")) is None
 
 
+@given(text=st.text(st.sampled_from("*_`[]()<>!#>-+=|~&;\\@:/. \n1ab"), max_size=60), mark=st.integers(0, 60))
+def test_any_punctuation_is_text_in_every_markup(text, mark):
+    spans = (Evidence(field="content", start=0, end=len(text), text=text),)
+    spans += (Evidence(field="content", start=mark, end=mark + 3, text=text[mark : mark + 3]),)
+    alert = an_alert(title=text, evidence=spans, sources=(a_source(1, title=text, source=text),))
+    for kind in ChannelKind:
+        HARMLESS_IN[kind](rendered(kind, alert))
+
+
 SCHEMA = Draft202012Validator(PAYLOAD_SCHEMA)
 OURS = "https://news.example.org/"
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])

@@ -228,6 +228,7 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         channels=tuple(channels),
         active=wanted.active,
         managed=True,
+        language=wanted.language,
     )
 
 
@@ -347,6 +348,7 @@ def _sending_settings(settings: Settings) -> DeliverySettings:
             user=smtp.user,
             password=smtp.password,
             security=smtp.security,
+            unsubscribe=smtp.unsubscribe,
         )
         if smtp.host
         else None,

@@ -36,7 +36,7 @@ from service.domain.document import Node
 from service.domain.examples import run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
-from service.domain.model import Action, FullText, Invalid, Problem, Secret, Severity, Tier, Topic
+from service.domain.model import Action, FullText, Invalid, Language, Problem, Secret, Severity, Tier, Topic
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
@@ -143,6 +143,11 @@ class SmtpSettings(Section):
     user: str = Field("", description="User name, if the server asks for one.")
     password: SecretText = Field(Secret(""), description="Password, if the server asks for one; best by environment.")
     sender: str = Field("", description="From address, such as policywatch@example.org.")
+    unsubscribe: str = Field(
+        "",
+        pattern=r"^$|^(mailto:|https://)[!-;=?-~]+$",
+        description="Where a reader asks to be taken off, mailto:… or https://…; put in every mail's List-Unsubscribe.",
+    )
 
 
 class DeliverySettings(Section):
@@ -187,6 +192,7 @@ class SubscriptionSettings(Section):
         (), description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL."
     )
     active: bool = Field(True, description="Set to false to silence it.")
+    language: Language = Field(Language.ENGLISH, description="Of our own words in its messages: en, zh, ko, ja or es.")
 
 
 class Settings(BaseSettings):

@@ -5,6 +5,7 @@ Nothing here reads a clock, a file, a socket or a setting. Times are aware and i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -788,6 +789,16 @@ class Key:
     revoked_at: datetime | None = None
 
 
+class Language(StrEnum):
+    """What our own words may be written in; titles and evidence stay as they were published."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
+    KOREAN = "ko"
+    JAPANESE = "ja"
+    SPANISH = "es"
+
+
 class ChannelKind(StrEnum):
     WEBHOOK = "webhook"
     SLACK = "slack"
@@ -797,10 +808,23 @@ class ChannelKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeys:
+    """What signs a webhook's messages (Standard Webhooks): `secret` (`whsec_…`, HMAC-SHA256, the receiver has it too)
+    and `private` (`whsk_…`, Ed25519, of which the receiver has the public half only), if there is one.
+
+    Keys that were replaced sign beside the new ones before `until`; None for the current ones.
+    """
+
+    secret: Secret
+    private: Secret | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A destination: a signed webhook (http, https), a mail address (mailto:), or another Apprise URL.
 
-    `secret` is the webhook's signing secret (`whsec_…`, Standard Webhooks); None for other kinds.
+    `keys` are a webhook's, the current ones first; empty for other kinds.
     `shown` is the address with its secrets masked: the only form that leaves the service.
     """
 
@@ -808,7 +832,7 @@ class Channel:
     kind: ChannelKind
     url: Secret
     shown: str
-    secret: Secret | None = None
+    keys: tuple[SigningKeys, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -834,6 +858,7 @@ class Subscription:
     created_at: datetime
     active: bool = True
     managed: bool = False
+    language: Language = Language.ENGLISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -893,7 +918,8 @@ class Delivery:
     """One alert, update of it, or test message to one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
-    counts this one too; `tries` counts since the schedule of attempts last began.
+    counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
+    this channel was told of the alert that an update belongs to.
     """
 
     id: int
@@ -907,6 +933,8 @@ class Delivery:
     tries: int = 1
     created_at: datetime
     lease_token: int
+    language: Language = Language.ENGLISH
+    thread: str | None = None
 
 
 class OutcomeStatus(StrEnum):
@@ -936,9 +964,17 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A rendered message for one kind of channel. `html` is only for mail; `payload` only for webhooks (JSON bytes)."""
+    """A rendered message for one kind of channel.
+
+    `title` and `body` are plain text. `html` is only for mail, and so is `thread`, the id of the message that this one
+    follows; `payload` only for webhooks (JSON bytes). `fields` are members of the JSON that a chat service is sent, in
+    its own markup; `markdown` is for the services that show it.
+    """
 
     title: str
     body: str
     html: str | None = None
     payload: bytes | None = None
+    thread: str | None = None
+    fields: Mapping[str, object] | None = None
+    markdown: str | None = None

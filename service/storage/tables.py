@@ -13,6 +13,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Column, Field, SQLModel
 
+from service.domain.model import Language
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware UTC times on both databases: SQLite keeps no zone, so it is put back on the way out."""
@@ -307,6 +309,7 @@ class SubscriptionRow(Row, table=True):
     watch: dict[str, Any] = _json({})
     active: bool = True
     managed: bool = False
+    language: str = Language.ENGLISH
     created_at: datetime = _time()
 
 
@@ -383,6 +386,7 @@ class DeliveryRow(Row, table=True):
     team_id: int = _ref("team.id")
     channel_id: int = _ref("channel.id", index=False)
     subscription: str
+    language: str = Language.ENGLISH  # of our own words in it
     alert_id: int | None = _ref("alert.id", null=True)
     update_id: int | None = None
     content: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))

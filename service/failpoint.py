@@ -27,6 +27,14 @@ POINTS = (
 )
 """Every place, in the order an entry passes them (numbers of the crash test's table in docs/promises.md)."""
 
+TIMED = (
+    "digest.before_commit",  # F13: the digest and what it settles are written, not committed
+    "digest.committed",
+    "escalate.before_commit",
+    "escalate.committed",
+)
+"""Places that are only passed at certain hours of the clock: no run of the crash test lasts that long."""
+
 _lock = threading.Lock()
 _target, _, _count = os.environ.get("POLICYWATCH_FAILPOINT", "").partition(":")
 _left = int(_count or 1)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import structlog
 
@@ -28,6 +29,7 @@ from service.domain.model import (
     ClaimedEntry,
     Delivery,
     Entry,
+    EscalationEnd,
     Failed,
     Feed,
     FeedUpdate,
@@ -38,8 +40,10 @@ from service.domain.model import (
     Outcome,
     OutcomeStatus,
     Placement,
+    RouteReason,
     Selectors,
     ServiceError,
+    Subscription,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
@@ -53,6 +57,7 @@ from service.feeds.fetch import Fetcher
 from service.feeds.listing import parse_list
 from service.feeds.parse import Changed, parse_changed
 from service.sandbox import Sandbox
+from service.storage.due import Slot
 from service.storage.entries import Judged, Placing
 from service.storage.feeds import PollSaved
 from service.storage.store import Store
@@ -61,6 +66,10 @@ log = structlog.get_logger()
 
 SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
+
+
+AGAIN = timedelta(minutes=1)
+"""After this time a digest or an escalation that could not be stored is tried again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,8 +280,9 @@ class Pipeline:
                 alert = earlier
             else:
                 return None
-            readers = placing.readers(alert.id, placing.subscriptions(self.store.subscriptions)) if changes else ()
-            made = self._tell(placing, judged, alert, now)
+            subscriptions = placing.subscriptions(self.store.subscriptions)
+            readers = placing.readers(alert.id, subscriptions, alert.severity, now) if changes else ()
+            made = self._tell(placing, judged, alert, subscriptions, now)
             made += placing.update(alert, judged, changes, readers, now=now)
         log.info(
             "entry matched",
@@ -298,7 +308,9 @@ class Pipeline:
         severity = routing.loudest(judged.matches).severity if judged.matches else None
         return changes_of(before, Joining(key=judged.story_key, tier=judged.claimed.tier, severity=severity))
 
-    def _tell(self, placing: Placing, judged: Judged, alert: Alert, now: datetime) -> int:
+    def _tell(
+        self, placing: Placing, judged: Judged, alert: Alert, subscriptions: Sequence[Subscription], now: datetime
+    ) -> int:
         """Decide who is told of this entry's matches, and of those that its report may have confirmed."""
         waiting = dict(placing.unconfirmed(alert.story_id))
         groups = waiting | {int(judged.entry.id): judged.matches}
@@ -308,14 +320,36 @@ class Pipeline:
             reports=placing.reports(alert.story_id),
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
+            zones=ZoneInfo,
             silences=placing.silences(now),
+            spent=placing.spent(subscriptions, alert.id, now),
         )
-        subscriptions = placing.subscriptions(self.store.subscriptions)
         made = 0
         for entry_id, matches in groups.items():
-            routes = routing.route(matches, subscriptions, placing.told(alert.id), background)
+            known = replace(background, waiting=placing.waiting(alert.id))
+            routes = routing.route(matches, subscriptions, placing.told(alert.id), known)
             made += placing.record_routes(entry_id, alert, routes, subscriptions, now=now)
         return made
+
+    # --- what comes due by itself ------------------------------------------------------------------------------
+
+    async def claim_digests(self, limit: int) -> tuple[Slot, ...]:
+        return await asyncio.to_thread(self.store.due.digests, self._now(), limit=limit)
+
+    async def claim_escalations(self, limit: int) -> tuple[int, ...]:
+        return await asyncio.to_thread(self.store.due.escalations, self._now(), limit=limit)
+
+    async def digest(self, slot: Slot) -> RouteReason | None:
+        """Put what waits for a channel's digest into the outbox as one message; None when that was done meanwhile."""
+        ended = await asyncio.to_thread(self.store.due.compile, slot, self._now())
+        log.info("digest due", subscription=slot.subscription_id, channel=slot.channel_id, reason=ended)
+        return ended
+
+    async def escalate(self, escalation_id: int) -> EscalationEnd | None:
+        """Tell an alert to somebody else unless its team has decided; None when that was done meanwhile."""
+        ended = await asyncio.to_thread(self.store.due.escalate, escalation_id, self._now())
+        log.info("escalation due", escalation=escalation_id, reason=ended)
+        return ended
 
     # --- deliver -----------------------------------------------------------------------------------------------
 
@@ -356,6 +390,15 @@ class Pipeline:
         until = self._now() + routing.process_backoff(claimed.attempts)
         await asyncio.to_thread(self.store.entries.postpone, claimed, problem, until=until)
         log.error("entry postponed", entry=claimed.entry.id, problem=problem, until=until.isoformat())
+
+    async def give_back_digest(self, slot: Slot, problem: str) -> None:
+        until = self._now() + AGAIN
+        await asyncio.to_thread(self.store.due.put_off, slot, until)
+        log.error("digest put off", subscription=slot.subscription_id, channel=slot.channel_id, problem=problem)
+
+    async def give_back_escalation(self, escalation_id: int, problem: str) -> None:
+        await asyncio.to_thread(self.store.due.put_off_escalation, escalation_id, self._now() + AGAIN)
+        log.error("escalation put off", escalation=escalation_id, problem=problem)
 
     async def give_back_delivery(self, delivery: Delivery, problem: str) -> None:
         await self._settle(delivery, Outcome(status=OutcomeStatus.RETRY, detail=problem))

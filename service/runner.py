@@ -25,6 +25,10 @@ PROCESS_ROOM = 4
 """Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
 
 
+DUE_ROOM = 4
+"""Digests put together at the same time. They hold no lease: one that is found twice is done once, and costs a look."""
+
+
 class Lane(Generic[T]):
     """One step's work in flight: takes as much as it has room for, and never waits for the slowest."""
 
@@ -118,7 +122,7 @@ class Chore:
 
 
 class Embedded:
-    """All three steps in this process."""
+    """All three steps in this process, and what comes due by itself."""
 
     def __init__(
         self,
@@ -160,7 +164,23 @@ class Embedded:
             room=polls,
             then=lambda: self._nudge(self.process),
         )
-        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver)
+        self.digest = Lane(
+            "digest",
+            claim=pipeline.claim_digests,
+            work=pipeline.digest,
+            give_back=pipeline.give_back_digest,
+            room=DUE_ROOM,
+            then=lambda: self._nudge(self.deliver, self.digest),
+        )
+        self.escalate = Lane(
+            "escalate",
+            claim=pipeline.claim_escalations,
+            work=pipeline.escalate,
+            give_back=pipeline.give_back_escalation,
+            room=DUE_ROOM,
+            then=lambda: self._nudge(self.deliver, self.escalate),
+        )
+        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.digest, self.escalate, self.deliver)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
+from service.domain.holding import Background
 from service.domain.model import (
     Action,
     ChannelKind,
@@ -30,6 +32,7 @@ from service.storage.entries import Judged
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel, NewSubscription
+from tests.conftest import NOON
 
 LEASE = timedelta(minutes=2)
 
@@ -54,6 +57,12 @@ def a_match(rule: str = "cn-ban", *developments: Development, severity: Severity
         developments=developments or (a_development(),),
         evidence=(evidence,),
     )
+
+
+def a_background(**changes: object) -> Background:
+    """Nothing told, nothing waiting, at noon."""
+    values: dict[str, object] = {"rules": {}, "story_id": 1, "reports": (), "told": (), "now": NOON, "zones": ZoneInfo}
+    return Background(**(values | changes))  # type: ignore[arg-type]
 
 
 def a_parsed(guid: str = "1", **changes: object) -> ParsedEntry:

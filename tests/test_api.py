@@ -38,7 +38,17 @@ from service.domain.model import (
 )
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
-from tests.builders import LEASE, a_development, a_match, a_parsed, a_subscription, healthy, judged, received
+from tests.builders import (
+    LEASE,
+    a_background,
+    a_development,
+    a_match,
+    a_parsed,
+    a_subscription,
+    healthy,
+    judged,
+    received,
+)
 from tests.conftest import NOON, TEST_KEY, Clock
 
 DOCS = Path(__file__).parent.parent / "docs" / "api.md"
@@ -163,7 +173,7 @@ def raise_alerts(store: Store, *jurisdictions: str) -> None:
             story_id = placing.record_story(value, placement, now=NOON)
             alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
             everybody = placing.subscriptions(store.subscriptions)
-            routes = routing.route(value.matches, everybody, placing.told(alert.id))
+            routes = routing.route(value.matches, everybody, placing.told(alert.id), a_background())
             placing.record_routes(int(value.entry.id), alert, routes, everybody, now=NOON)
 
 

@@ -35,6 +35,7 @@ from service.storage.tables import ChannelRow, Row
 from service.storage.vault import Vault, new_key, read_key_file
 from tests.builders import (
     LEASE,
+    a_background,
     a_channel,
     a_development,
     a_match,
@@ -62,7 +63,7 @@ def commit_alert(store: Store, now=NOON) -> int:
             story_id = placing.record_story(value, placement, now=now)
             alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=now)
             subscriptions = placing.subscriptions(store.subscriptions)
-            routes = routing.route(value.matches, subscriptions, placing.told(alert.id))
+            routes = routing.route(value.matches, subscriptions, placing.told(alert.id), a_background())
             made += placing.record_routes(int(value.entry.id), alert, routes, subscriptions, now=now)
     return made
 
@@ -200,7 +201,7 @@ class TestPlacing:
                 story_id = placing.record_story(value, placement, now=NOON)
                 alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
                 subscriptions = placing.subscriptions(store.subscriptions)
-                routes = routing.route(value.matches, subscriptions, placing.told(alert.id))
+                routes = routing.route(value.matches, subscriptions, placing.told(alert.id), a_background())
                 made.append(placing.record_routes(int(value.entry.id), alert, routes, subscriptions, now=NOON))
 
         threads = [threading.Thread(target=place, args=(claimed,)) for claimed in waiting]

@@ -108,7 +108,11 @@ _BECAME = {
 }
 _DECIDED = {
     RouteReason.DELIVERED: "sent",
-    RouteReason.ALREADY_TOLD: "the same story had been told on its channels",
+    RouteReason.QUIET_HOURS: "held in the outbox until the quiet hours end",
+    RouteReason.IN_DIGEST: "sent in a digest",
+    RouteReason.FOR_DIGEST: "waits for the next digest",
+    RouteReason.OVER_BUDGET: "over the day's budget: waits for the next digest",
+    RouteReason.ALREADY_TOLD: "the same story is told on its channels anyway",
     RouteReason.SILENCED: "the team has silenced it for a while",
     RouteReason.NOT_WATCHED: "the subscription does not watch this",
     RouteReason.BELOW_SEVERITY: "below the severity that the subscription asks for",

@@ -5,13 +5,14 @@ Decisions only. A match that is held for want of confirmation is decided again w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
 
 from service.domain.model import Development, Match, Problem, RouteReason, Severity, Silence, Tier
 from service.domain.rule import Confirm, Exempt, Per, Rule, Status, Throttle, show_duration
 from service.domain.text import likeness
+from service.domain.timing import Spent
 
 COPY = 0.6
 """Two texts that share so much are one report: a wire copied by forty sites confirms nothing."""
@@ -40,14 +41,21 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Background:
-    """What a decision must know besides the match: the rules as they stand, the story's reports, what was told."""
+    """What a decision must know besides the match: the rules as they stand, the story's reports, what was told.
+
+    `zones` gives the rules of a time zone by its name; `spent` what each subscription was told of other alerts lately;
+    `waiting` are the channels whose next digest has this alert already.
+    """
 
     rules: Mapping[str, Rule]
     story_id: int
     reports: Sequence[Report]
     told: Sequence[Told]
     now: datetime
+    zones: Callable[[str], tzinfo]
     silences: Sequence[Silence] = ()
+    spent: Mapping[int, Sequence[Spent]] = field(default_factory=dict)
+    waiting: frozenset[int] = frozenset()
 
 
 def held_back(match: Match, subscription_id: int, background: Background) -> RouteReason | None:

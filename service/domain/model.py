@@ -6,8 +6,8 @@ Nothing here reads a clock, a file, a socket or a setting. Times are aware and i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field
+from datetime import datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -846,9 +846,63 @@ class Watch:
     min_severity: Severity = Severity.INFO
 
 
+class Schedule(StrEnum):
+    """When a channel hears of an alert. `escalation`: only of those that nobody decided in time."""
+
+    IMMEDIATE = "immediate"
+    HOURLY = "hourly"
+    DAILY = "daily"
+    WEEKLY = "weekly"
+    ESCALATION = "escalation"
+
+
+class Weekday(StrEnum):
+    """In the order of `date.weekday`."""
+
+    MONDAY = "mon"
+    TUESDAY = "tue"
+    WEDNESDAY = "wed"
+    THURSDAY = "thu"
+    FRIDAY = "fri"
+    SATURDAY = "sat"
+    SUNDAY = "sun"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Quiet:
+    """Hours of each day in which nothing is sent, by the clock of the subscription's zone; `until` may be tomorrow."""
+
+    since: time
+    until: time
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When a subscription's alerts are told. Times are those of `zone` (IANA).
+
+    `budget` alerts a day are told at once, None: any number. From `urgent` on an alert waits for nothing; None: every
+    alert may have to. `escalate_after` is the time after which an alert that nobody decided is told elsewhere.
+    """
+
+    schedule: Schedule = Schedule.IMMEDIATE
+    at: time = time(8)
+    on: Weekday = Weekday.MONDAY
+    zone: str = "UTC"
+    quiet: Quiet | None = None
+    budget: int | None = None
+    urgent: Severity | None = Severity.CRITICAL
+    escalate_after: timedelta | None = None
+
+
+AT_ONCE = Timing()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """Who wants which alerts, and where."""
+    """Who wants which alerts, and where, and when.
+
+    `schedules` are those of channels that have one of their own, by channel id.
+    """
 
     id: int
     team: str
@@ -859,6 +913,11 @@ class Subscription:
     active: bool = True
     managed: bool = False
     language: Language = Language.ENGLISH
+    timing: Timing = AT_ONCE
+    schedules: Mapping[int, Schedule] = field(default_factory=dict)
+
+    def schedule_of(self, channel_id: int) -> Schedule:
+        return self.schedules.get(channel_id, self.timing.schedule)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -878,6 +937,10 @@ class RouteReason(StrEnum):
     """What became of one match for one subscription: every match ends in exactly one of these each time."""
 
     DELIVERED = "delivered"
+    QUIET_HOURS = "quiet_hours"  # in the outbox, to be sent when they end
+    IN_DIGEST = "in_digest"  # a digest with it is in the outbox
+    FOR_DIGEST = "for_digest"  # waits for the next digest, as the schedule says
+    OVER_BUDGET = "over_budget"  # waits for the next digest, because the day's budget is spent
     ALREADY_TOLD = "already_told"
     NOT_WATCHED = "not_watched"
     BELOW_SEVERITY = "below_severity"
@@ -888,6 +951,25 @@ class RouteReason(StrEnum):
     NO_CHANNEL = "no_channel"
     NO_SUBSCRIPTION = "no_subscription"
 
+    @property
+    def is_told(self) -> bool:
+        """Whether a message with it is in the outbox, or was: the ledger counts it as delivered."""
+        return self in (RouteReason.DELIVERED, RouteReason.QUIET_HOURS, RouteReason.IN_DIGEST)
+
+    @property
+    def waits(self) -> bool:
+        """Whether a digest will tell it."""
+        return self in (RouteReason.FOR_DIGEST, RouteReason.OVER_BUDGET)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Telling:
+    """How one channel hears of it: at `due_at` by itself, or in the digest of that time (also a rumour)."""
+
+    channel_id: int
+    reason: RouteReason
+    due_at: datetime
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
@@ -896,12 +978,88 @@ class Route:
     rule_id: str
     subscription_id: int | None
     reason: RouteReason
-    channel_ids: tuple[int, ...] = ()
+    tellings: tuple[Telling, ...] = ()
+
+    @property
+    def channel_ids(self) -> tuple[int, ...]:
+        return tuple(telling.channel_id for telling in self.tellings)
+
+
+class ItemReason(StrEnum):
+    """Why something stands in a digest."""
+
+    SCHEDULE = "schedule"
+    OVER_BUDGET = "over_budget"
+    UNCONFIRMED = "unconfirmed"  # a rumour: its rule waits for confirmation
+    UPDATED = "updated"  # an earlier digest had it, and it has changed since
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestItem:
+    """An alert as a digest lists it; `updates` are those since an earlier digest had it."""
+
+    alert_id: int
+    title: str
+    severity: Severity
+    developments: tuple[Development, ...]
+    source: Source | None
+    sources: int
+    reason: ItemReason
+    updates: tuple[Update, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How many alerts of a jurisdiction concerned the subscription in the last seven days, and in the seven before."""
+
+    jurisdiction: str
+    week: int
+    week_before: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What one channel is told of at once. `held` are the matches of this time that nobody is told of, by reason."""
+
+    since: datetime
+    until: datetime
+    items: tuple[DigestItem, ...]
+    tallies: tuple[Tally, ...]
+    held: tuple[tuple[RouteReason, int], ...]
+
+
+class Verdict(StrEnum):
+    """What a person decided about an alert."""
+
+    APPLICABLE = "applicable"
+    NOT_APPLICABLE = "not_applicable"
+    DEFERRED = "deferred"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decided:
+    """A team's decision about an alert: who, why and when."""
+
+    verdict: Verdict
+    by: str
+    reason: str
+    at: datetime
+
+
+class EscalationEnd(StrEnum):
+    """What became of an alert's escalation when its time had come."""
+
+    ESCALATED = "escalated"
+    DECIDED = "decided"
+    INACTIVE = "inactive"  # the subscription was switched off meanwhile
+    NO_CHANNEL = "no_channel"  # none of its channels has the schedule "escalation", or all have been told
 
 
 class DeliveryKind(StrEnum):
     ALERT = "alert"
     UPDATE = "update"
+    DIGEST = "digest"
+    ESCALATION = "escalation"
     TEST = "test"
 
 
@@ -915,7 +1073,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert, update of it, or test message to one channel: a row of the outbox.
+    """One alert, update or escalation of it, digest, or test message to one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
@@ -935,6 +1093,7 @@ class Delivery:
     lease_token: int
     language: Language = Language.ENGLISH
     thread: str | None = None
+    digest: Digest | None = None
 
 
 class OutcomeStatus(StrEnum):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -15,10 +15,13 @@ from service.domain.model import (
     OutcomeStatus,
     Route,
     RouteReason,
+    Schedule,
     Settlement,
     Subscription,
+    Telling,
     Watch,
 )
+from service.domain.timing import digest_of, next_digest, when
 
 # --- who is told --------------------------------------------------------------------------------------------------
 
@@ -47,35 +50,72 @@ def route(
     matches: Iterable[Match],
     subscriptions: Collection[Subscription],
     told: Collection[int],
-    background: Background | None = None,
+    background: Background,
 ) -> tuple[Route, ...]:
     """One decision for each match and subscription; `told` are the channels that already have this alert.
 
-    Without a `background` nothing waits to be confirmed and nothing is throttled.
-
     A channel gets one message however many rules and subscriptions lead to it: the first route takes it, the others
-    are `already_told`.
+    are `already_told`. What waits for a channel's digest is told sooner where another route leads there at once.
     """
     routes = []
-    told = set(told)
+    told, waiting = set(told), set(background.waiting)
     for match in matches:
         if not subscriptions:
             routes.append(Route(rule_id=match.rule_id, subscription_id=None, reason=RouteReason.NO_SUBSCRIPTION))
         for subscription in subscriptions:
-            reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match)
-            fresh = tuple(dict.fromkeys(c.id for c in subscription.channels if c.id not in told))
-            if reason is None and background is not None and is_silenced(subscription.team, match, background):
-                reason = RouteReason.SILENCED
-            if reason is None and background is not None:
-                reason = held_back(match, subscription.id, background)
-            if reason is None:
-                reason = _of_channels(subscription, fresh)
-            fresh = fresh if reason is RouteReason.DELIVERED else ()
-            told.update(fresh)
-            routes.append(
-                Route(rule_id=match.rule_id, subscription_id=subscription.id, reason=reason, channel_ids=fresh)
-            )
+            made = _route(match, subscription, told, waiting, background)
+            for telling in made.tellings:
+                if made.reason is not RouteReason.UNCONFIRMED:
+                    (waiting if telling.reason.waits else told).add(telling.channel_id)
+            routes.append(made)
     return tuple(routes)
+
+
+def _route(
+    match: Match, subscription: Subscription, told: Collection[int], waiting: Collection[int], background: Background
+) -> Route:
+    reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match)
+    if reason is None and is_silenced(subscription.team, match, background):
+        reason = RouteReason.SILENCED
+    if reason is None:
+        reason = held_back(match, subscription.id, background)
+    tellings: tuple[Telling, ...] = ()
+    if reason is None:
+        tellings = tuple(_tellings(match, subscription, told, waiting, background))
+        reason = _of_channels(subscription, tellings)
+    elif reason is RouteReason.UNCONFIRMED:
+        tellings = tuple(_rumours(subscription, told, background))
+    return Route(rule_id=match.rule_id, subscription_id=subscription.id, reason=reason, tellings=tellings)
+
+
+def _tellings(
+    match: Match, subscription: Subscription, told: Collection[int], waiting: Collection[int], background: Background
+) -> Iterator[Telling]:
+    """How each channel that has not been told hears of the match."""
+    timing, zone = subscription.timing, background.zones(subscription.timing.zone)
+    spent = background.spent.get(subscription.id, ())
+    for channel_id in _hearing(subscription):
+        if channel_id in told:
+            continue
+        schedule = subscription.schedule_of(channel_id)
+        found = when(timing, schedule, match.severity, background.now, zone, spent=spent)
+        if not (found.reason.waits and channel_id in waiting):
+            yield Telling(channel_id=channel_id, reason=found.reason, due_at=found.due_at)
+
+
+def _rumours(subscription: Subscription, told: Collection[int], background: Background) -> Iterator[Telling]:
+    """What waits to be confirmed stands in the next digest of each channel that gets one, as a rumour."""
+    timing, zone = subscription.timing, background.zones(subscription.timing.zone)
+    for channel_id in _hearing(subscription):
+        schedule = digest_of(timing, subscription.schedule_of(channel_id))
+        if schedule is not None and channel_id not in told:
+            due = next_digest(timing, schedule, background.now, zone)
+            yield Telling(channel_id=channel_id, reason=RouteReason.UNCONFIRMED, due_at=due)
+
+
+def _hearing(subscription: Subscription) -> Iterable[int]:
+    ids = dict.fromkeys(channel.id for channel in subscription.channels)
+    return (each for each in ids if subscription.schedule_of(each) is not Schedule.ESCALATION)
 
 
 def is_silenced(team: str, match: Match, background: Background) -> bool:
@@ -88,10 +128,14 @@ def is_silenced(team: str, match: Match, background: Background) -> bool:
     )
 
 
-def _of_channels(subscription: Subscription, fresh: tuple[int, ...]) -> RouteReason:
-    if not subscription.channels:
+_FIRST = (RouteReason.DELIVERED, RouteReason.QUIET_HOURS, RouteReason.OVER_BUDGET, RouteReason.FOR_DIGEST)
+"""Of a subscription whose channels hear in different ways, the soonest stands for all."""
+
+
+def _of_channels(subscription: Subscription, tellings: Iterable[Telling]) -> RouteReason:
+    if not any(True for _ in _hearing(subscription)):
         return RouteReason.NO_CHANNEL
-    return RouteReason.DELIVERED if fresh else RouteReason.ALREADY_TOLD
+    return min((t.reason for t in tellings), key=_FIRST.index, default=RouteReason.ALREADY_TOLD)
 
 
 # --- what follows an attempt --------------------------------------------------------------------------------------

@@ -170,7 +170,7 @@ def _sum_of_nobody(session: Session, known: Sequence[int | None]) -> LedgerSum:
 def _counted(session: Session, of: Any, matches: int, *, team: str, subscription: str) -> LedgerSum:
     rows = session.execute(select(ROUTE.reason, func.count()).where(of).group_by(ROUTE.reason))
     ended = {RouteReason(reason): count for reason, count in rows}
-    delivered = ended.pop(RouteReason.DELIVERED, 0)
+    delivered = sum(ended.pop(reason) for reason in list(ended) if reason.is_told)
     return LedgerSum(team=team, subscription=subscription, matches=matches, delivered=delivered, suppressed=ended)
 
 
@@ -178,6 +178,10 @@ def _visible(team: str) -> Select[Any]:
     """A team sees an alert when one of its subscriptions was considered for it and wanted it."""
     wanted: Sequence[RouteReason] = (
         RouteReason.DELIVERED,
+        RouteReason.QUIET_HOURS,
+        RouteReason.IN_DIGEST,
+        RouteReason.FOR_DIGEST,
+        RouteReason.OVER_BUDGET,
         RouteReason.ALREADY_TOLD,
         RouteReason.NO_CHANNEL,
         RouteReason.UNCONFIRMED,

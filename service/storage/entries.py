@@ -37,13 +37,15 @@ from service.domain.model import (
     Story,
     StoryKey,
     Subscription,
+    Telling,
     Tier,
 )
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
 from service.domain.stories import told_at
+from service.domain.timing import Spent
 from service.domain.updates import Before, Change
-from service.storage import shelf, updates
+from service.storage import digests, shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
     alert_message_id,
@@ -234,9 +236,11 @@ class Placing:
         row = self._session.get_one(EntryRow, int(judged.entry.id))
         return shelf.load_key(row.trace) if row.trace is not None else None
 
-    def readers(self, alert_id: int, subscriptions: Sequence[Subscription]) -> tuple[updates.Reader, ...]:
-        """Who was told of an alert and still wants to hear of it."""
-        return updates.readers(self._session, alert_id, subscriptions)
+    def readers(
+        self, alert_id: int, subscriptions: Sequence[Subscription], severity: Severity, now: datetime
+    ) -> tuple[updates.Reader, ...]:
+        """Who was told of an alert and still wants to hear of it, and when."""
+        return updates.readers(self._session, alert_id, subscriptions, severity, now)
 
     def update(
         self, alert: Alert, judged: Judged, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
@@ -251,7 +255,17 @@ class Placing:
     def told(self, alert_id: int) -> frozenset[int]:
         """The channels that have, or will get, this alert."""
         rows = self._session.execute(select(DELIVERY.channel_id).where(DELIVERY.alert_id == alert_id))
-        return frozenset(rows.scalars())
+        return frozenset(rows.scalars()) | digests.told(self._session, alert_id)
+
+    def waiting(self, alert_id: int) -> frozenset[int]:
+        """The channels that will get this alert in their next digest."""
+        return digests.waiting(self._session, alert_id)
+
+    def spent(
+        self, subscriptions: Sequence[Subscription], alert_id: int, now: datetime
+    ) -> Mapping[int, Sequence[Spent]]:
+        """The other alerts that each subscription with a budget was, or will be, told by themselves around now."""
+        return digests.spent(self._session, subscriptions, alert_id, now)
 
     def alert_of(self, story_id: int) -> Alert | None:
         """The alert that the story has raised, if any."""
@@ -271,12 +285,12 @@ class Placing:
         )
 
     def told_before(self, rule_ids: Sequence[str], since: datetime) -> tuple[Told, ...]:
-        """What these rules have sent to whom since then."""
+        """What these rules have said to whom since then, or will say."""
         rows = self._session.execute(
             select(MatchRow, ROUTE.subscription_id, ROUTE.decided_at, ALERT.story_id)
             .join(RouteRow, ROUTE.match_id == MATCH.id)
             .join(AlertRow, ALERT.id == ROUTE.alert_id)
-            .where(ROUTE.reason == RouteReason.DELIVERED, ROUTE.decided_at > since, MATCH.rule_id.in_(rule_ids))
+            .where(ROUTE.reason.in_(digests.SAID), ROUTE.decided_at > since, MATCH.rule_id.in_(rule_ids))
         )
         return tuple(
             Told(
@@ -329,11 +343,12 @@ class Placing:
         teams = dict(self._session.execute(select(TEAM.name, TEAM.id)).all())
         made = 0
         for route in routes:
+            due_at = min((t.due_at for t in route.tellings if t.reason in digests.ALONE), default=None)
             subscription = by_id.get(route.subscription_id or 0)
             place = (match_ids[route.rule_id], route.subscription_id or 0)
             if (waited := decided.get(place)) is not None:
                 if waited.reason == RouteReason.UNCONFIRMED:
-                    waited.reason, waited.decided_at = route.reason, now
+                    waited.reason, waited.decided_at, waited.due_at = route.reason, now, due_at
             else:
                 self._session.add(
                     RouteRow(
@@ -344,16 +359,30 @@ class Placing:
                         alert_id=alert.id,
                         reason=route.reason,
                         decided_at=now,
+                        due_at=due_at,
                     )
                 )
-            if route.reason is RouteReason.DELIVERED and subscription is not None:
-                for channel_id in route.channel_ids:
-                    self._add_delivery(alert, channel_id, subscription, now)
-                    made += 1
-        self._session.flush()
+            self._session.flush()
+            if subscription is not None:
+                made += self._tell(alert, route.tellings, subscription, now)
+            if subscription is not None and due_at is not None:
+                digests.start_escalation(self._session, subscription, alert.id, due_at)
         return made
 
-    def _add_delivery(self, alert: Alert, channel_id: int, subscription: Subscription, now: datetime) -> None:
+    def _tell(self, alert: Alert, tellings: Iterable[Telling], subscription: Subscription, now: datetime) -> int:
+        """Each channel's place in the outbox or in its next digest; gives the number of deliveries."""
+        made = 0
+        for telling in tellings:
+            if telling.reason in digests.ALONE:
+                digests.take_out(self._session, alert.id, telling.channel_id)
+                self._add_delivery(alert, telling, subscription, now)
+                made += 1
+            else:
+                digests.wait(self._session, subscription.id, alert.id, telling, now)
+        return made
+
+    def _add_delivery(self, alert: Alert, telling: Telling, subscription: Subscription, now: datetime) -> None:
+        channel_id = telling.channel_id
         channel = self._session.get_one(ChannelRow, channel_id)
         self._session.add(
             DeliveryRow(
@@ -362,11 +391,12 @@ class Placing:
                 team_id=channel.team_id,
                 channel_id=channel_id,
                 subscription=subscription.name,
+                subscription_id=subscription.id,
                 language=subscription.language,
                 alert_id=alert.id,
                 content=dump_alert(alert),
                 state=DeliveryState.PENDING,
-                due_at=now,
+                due_at=telling.due_at,
                 created_at=now,
             )
         )

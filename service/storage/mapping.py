@@ -10,12 +10,14 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from service.domain.model import Alert, Development, Evidence, Secret, SigningKeys, Watch
+from service.domain.model import Alert, Development, Digest, Evidence, Secret, SigningKeys, Timing, Watch
 
 _DEVELOPMENTS = TypeAdapter(tuple[Development, ...])
 _EVIDENCE = TypeAdapter(tuple[Evidence, ...])
 _ALERT = TypeAdapter(Alert)
 _WATCH = TypeAdapter(Watch)
+_TIMING = TypeAdapter(Timing)
+_DIGEST = TypeAdapter(Digest)
 
 
 def dump_developments(developments: Iterable[Development]) -> list[dict[str, Any]]:
@@ -48,6 +50,22 @@ def dump_watch(watch: Watch) -> dict[str, Any]:
 
 def load_watch(row: object) -> Watch:
     return _WATCH.validate_python(row)
+
+
+def dump_timing(timing: Timing) -> dict[str, Any]:
+    return dict(_TIMING.dump_python(timing, mode="json"))
+
+
+def load_timing(row: object) -> Timing:
+    return _TIMING.validate_python(row)
+
+
+def dump_digest(digest: Digest) -> dict[str, Any]:
+    return dict(_DIGEST.dump_python(digest, mode="json"))
+
+
+def load_digest(row: object) -> Digest:
+    return _DIGEST.validate_python(row)
 
 
 def dump_keys(keys: Iterable[SigningKeys]) -> Secret:

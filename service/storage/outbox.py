@@ -26,7 +26,14 @@ from service.domain.model import (
     SigningKeys,
 )
 from service.storage.database import Database
-from service.storage.mapping import alert_message_id, dump_keys, load_alert, load_keys, message_id
+from service.storage.mapping import (
+    alert_message_id,
+    dump_keys,
+    load_alert,
+    load_digest,
+    load_keys,
+    message_id,
+)
 from service.storage.tables import (
     ATTEMPT,
     CHANNEL,
@@ -237,7 +244,9 @@ class Outbox:
 
     def _delivery(self, session: Session, row: DeliveryRow) -> Delivery:
         channel = session.get_one(ChannelRow, row.channel_id)
-        alert = load_alert(row.content) if row.content else None
+        whole = row.kind == DeliveryKind.DIGEST
+        alert = load_alert(row.content) if row.content and not whole else None
+        about = (DeliveryKind.UPDATE, DeliveryKind.ESCALATION)
         return Delivery(
             id=cast(int, row.id),
             message_id=row.message_id,
@@ -251,7 +260,8 @@ class Outbox:
             created_at=row.created_at,
             lease_token=row.lease_token,
             language=Language(row.language),
-            thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind == DeliveryKind.UPDATE else None,
+            thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind in about else None,
+            digest=load_digest(row.content) if whole else None,
         )
 
 

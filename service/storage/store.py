@@ -10,6 +10,8 @@ from sqlalchemy import make_url, select
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
 from service.storage.database import Database
+from service.storage.decisions import Decisions
+from service.storage.due import Due
 from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
@@ -44,6 +46,8 @@ class Store:
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
         self.subscriptions = Subscriptions(self.database, self.vault)
+        self.due = Due(self.database, self.subscriptions)
+        self.decisions = Decisions(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
         self.keys = Keys(self.database)

@@ -10,9 +10,22 @@ from typing import cast
 from sqlalchemy import delete, select
 from sqlmodel import Session
 
-from service.domain.model import Channel, ChannelKind, Language, Secret, SigningKeys, Subscription, Watch
+from service.domain.model import (
+    AT_ONCE,
+    Channel,
+    ChannelKind,
+    Language,
+    RouteReason,
+    Schedule,
+    Secret,
+    SigningKeys,
+    Subscription,
+    Timing,
+    Watch,
+)
+from service.storage import digests
 from service.storage.database import Database
-from service.storage.mapping import dump_watch, load_watch
+from service.storage.mapping import dump_timing, dump_watch, load_timing, load_watch
 from service.storage.outbox import open_channel, seal_keys
 from service.storage.tables import (
     CHANNEL,
@@ -29,12 +42,13 @@ from service.storage.vault import Vault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewChannel:
-    """A checked destination. `keys` are those to sign with if this address is new (webhooks only)."""
+    """A checked destination, and when it hears. `keys` are to sign with if this address is new (webhooks only)."""
 
     kind: ChannelKind
     url: Secret
     shown: str
     keys: tuple[SigningKeys, ...] = ()
+    schedule: Schedule | None = None  # the subscription's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +61,7 @@ class NewSubscription:
     active: bool = True
     managed: bool = False
     language: Language = Language.ENGLISH
+    timing: Timing = AT_ONCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,11 +110,12 @@ class Subscriptions:
             return self._save(session, row, new, now)
 
     def remove(self, team: str, subscription_id: int) -> bool:
-        """Delete a subscription. Deliveries already in the outbox still go out."""
+        """Delete a subscription. Deliveries already in the outbox still go out; what waits for a digest does not."""
         with self._database.write() as session:
             row = self._own(session, team, subscription_id)
             if row is None:
                 return False
+            digests.drop(session, subscription_id, RouteReason.INACTIVE)
             session.execute(
                 delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == subscription_id)
             )
@@ -169,6 +185,11 @@ class Subscriptions:
             session.flush()
             return open_channel(row, self._vault)
 
+    def one(self, session: Session, subscription_id: int) -> Subscription:
+        """A subscription that exists, read in the caller's transaction."""
+        row = session.get_one(SubscriptionRow, subscription_id)
+        return self._subscription(session, row, session.get_one(TeamRow, row.team_id).name)
+
     def all(self, session: Session) -> tuple[Subscription, ...]:
         """Every team's subscriptions, read in the caller's transaction: who may have to be told."""
         rows = session.execute(
@@ -178,7 +199,7 @@ class Subscriptions:
 
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
-        row.language = new.language
+        row.language, row.timing = new.language, dump_timing(new.timing)
         session.flush()
         team = session.get_one(TeamRow, row.team_id).name
         used = set(session.execute(select(SUBSCRIPTION_CHANNEL.channel_id)).scalars())
@@ -191,11 +212,15 @@ class Subscriptions:
                 created.add(channel_id)
             if channel_id not in linked:
                 linked.add(channel_id)
-                session.add(SubscriptionChannelRow(subscription_id=cast(int, row.id), channel_id=channel_id))
+                session.add(
+                    SubscriptionChannelRow(
+                        subscription_id=cast(int, row.id), channel_id=channel_id, schedule=channel.schedule
+                    )
+                )
         session.flush()
-        return SavedSubscription(
-            subscription=self._subscription(session, row, team), created_channels=frozenset(created)
-        )
+        saved = self._subscription(session, row, team)
+        digests.reschedule(session, saved, now)
+        return SavedSubscription(subscription=saved, created_channels=frozenset(created))
 
     def _channel(
         self, session: Session, team_id: int, new: NewChannel, used: Container[int], now: datetime
@@ -225,22 +250,24 @@ class Subscriptions:
         return cast(int, row.id), True
 
     def _subscription(self, session: Session, row: SubscriptionRow, team: str) -> Subscription:
-        channels = session.execute(
-            select(ChannelRow)
+        linked = session.execute(
+            select(ChannelRow, SUBSCRIPTION_CHANNEL.schedule)
             .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.channel_id == CHANNEL.id)
             .where(SUBSCRIPTION_CHANNEL.subscription_id == row.id)
             .order_by(CHANNEL.id)
-        ).scalars()
+        ).all()
         return Subscription(
             id=cast(int, row.id),
             team=team,
             name=row.name,
             watch=load_watch(row.watch),
-            channels=tuple(open_channel(channel, self._vault) for channel in channels),
+            channels=tuple(open_channel(channel, self._vault) for channel, _ in linked),
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
             language=Language(row.language),
+            timing=load_timing(row.timing),
+            schedules={channel.id: Schedule(own) for channel, own in linked if own is not None},
         )
 
     def _own(self, session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint
+from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Column, Field, SQLModel
@@ -310,6 +310,7 @@ class SubscriptionRow(Row, table=True):
     active: bool = True
     managed: bool = False
     language: str = Language.ENGLISH
+    timing: dict[str, Any] = _json({})  # empty: at once
     created_at: datetime = _time()
 
 
@@ -347,6 +348,7 @@ class SubscriptionChannelRow(Row, table=True):
     channel_id: int = Field(
         sa_column=Column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True, index=True)
     )
+    schedule: str | None = None  # None: the subscription's
 
 
 class RouteRow(Row, table=True):
@@ -365,6 +367,63 @@ class RouteRow(Row, table=True):
     alert_id: int = _ref("alert.id")
     reason: str
     decided_at: datetime = _time()
+    due_at: datetime | None = _time(null=True)  # of what is told by itself: when, for the day's budget
+
+
+class DigestItemRow(Row, table=True):
+    """What waits for a channel's digest (`delivery_id` null), or was told in one; `due_at` is the time of that digest.
+
+    One waiting row for each alert and channel, whatever led to it.
+    """
+
+    __tablename__ = "digest_item"
+    __table_args__ = (
+        Index(
+            "ix_digest_item_waiting",
+            "alert_id",
+            "channel_id",
+            unique=True,
+            sqlite_where=text("delivery_id IS NULL"),
+            postgresql_where=text("delivery_id IS NULL"),
+        ),
+        Index("ix_digest_item_delivery_id_due_at", "delivery_id", "due_at"),
+    )
+    id: int | None = Field(default=None, primary_key=True)
+    subscription_id: int = _ref("subscription.id")
+    channel_id: int = _ref("channel.id")
+    alert_id: int = _ref("alert.id")
+    update_id: int | None = None  # the first of the updates that it tells of
+    reason: str
+    since: datetime = _time()
+    due_at: datetime = _time()
+    delivery_id: int | None = None
+
+
+class EscalationRow(Row, table=True):
+    """An alert that is told elsewhere at `due_at` unless its team decides; `ended` says how it ended."""
+
+    __tablename__ = "escalation"
+    __table_args__ = (UniqueConstraint("subscription_id", "alert_id"),)
+    id: int | None = Field(default=None, primary_key=True)
+    subscription_id: int = _ref("subscription.id", index=False)
+    alert_id: int = _ref("alert.id")
+    since: datetime = _time()
+    due_at: datetime = _time(index=True)
+    done_at: datetime | None = _time(null=True)
+    ended: str | None = None
+
+
+class DecisionRow(Row, table=True):
+    """What teams decided about alerts; the newest stands."""
+
+    __tablename__ = "decision"
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int = _ref("team.id")
+    alert_id: int = _ref("alert.id")
+    verdict: str
+    by: str
+    reason: str = _text()
+    at: datetime = _time()
 
 
 class DeliveryRow(Row, table=True):
@@ -386,6 +445,7 @@ class DeliveryRow(Row, table=True):
     team_id: int = _ref("team.id")
     channel_id: int = _ref("channel.id", index=False)
     subscription: str
+    subscription_id: int | None = None
     language: str = Language.ENGLISH  # of our own words in it
     alert_id: int | None = _ref("alert.id", null=True)
     update_id: int | None = None
@@ -437,5 +497,8 @@ SILENCE: Any = SilenceRow
 CHANNEL: Any = ChannelRow
 SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
 ROUTE: Any = RouteRow
+DIGEST_ITEM: Any = DigestItemRow
+ESCALATION: Any = EscalationRow
+DECISION: Any = DecisionRow
 DELIVERY: Any = DeliveryRow
 ATTEMPT: Any = AttemptRow

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import cast
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlmodel import Session
@@ -16,12 +17,15 @@ from service.domain.model import (
     DeliveryState,
     Language,
     Predecessor,
+    Severity,
     Subscription,
     Update,
     UpdateReason,
 )
 from service.domain.stories import since
+from service.domain.timing import undisturbed
 from service.domain.updates import Change
+from service.storage import digests
 from service.storage.mapping import dump_alert, message_id
 from service.storage.shelf import members_of
 from service.storage.tables import (
@@ -37,23 +41,62 @@ from service.storage.tables import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """A channel that was told of an alert, and the subscription that led there."""
+    """A channel that was told of an alert, the subscription that led there, and when it may hear of an update.
+
+    With `digest` the channel was told in a digest, and hears in that subscription's next one.
+    """
 
     channel_id: int
     subscription: str
+    subscription_id: int | None
     language: Language
+    due_at: datetime
+    digest: Subscription | None = None
 
 
-def readers(session: Session, alert_id: int, subscriptions: Iterable[Subscription]) -> tuple[Reader, ...]:
+def readers(
+    session: Session, alert_id: int, subscriptions: Iterable[Subscription], severity: Severity, now: datetime
+) -> tuple[Reader, ...]:
     """Who was told of an alert and still wants to hear: a channel that an active subscription has no more does not."""
-    heard = {channel.id for one in subscriptions if one.active for channel in one.channels}
-    columns = (DELIVERY.channel_id, DELIVERY.subscription, DELIVERY.language)
-    rows = session.execute(select(*columns).where(DELIVERY.alert_id == alert_id))
-    return tuple(
-        Reader(channel_id=channel, subscription=name, language=Language(language))
-        for channel, name, language in rows
+    active = {one.id: one for one in subscriptions if one.active}
+    heard = {channel.id for one in active.values() for channel in one.channels}
+    columns = (DELIVERY.channel_id, DELIVERY.subscription, DELIVERY.subscription_id, DELIVERY.language)
+    alone = [
+        Reader(
+            channel_id=channel,
+            subscription=name,
+            subscription_id=number,
+            language=Language(language),
+            due_at=_due(active.get(number), severity, now),
+        )
+        for channel, name, number, language in session.execute(select(*columns).where(DELIVERY.alert_id == alert_id))
         if channel in heard
-    )
+    ]
+    told = {reader.channel_id for reader in alone}
+    return (*alone, *_digest_readers(session, alert_id, active, heard - told, now))
+
+
+def _due(subscription: Subscription | None, severity: Severity, now: datetime) -> datetime:
+    if subscription is None:
+        return now
+    timing = subscription.timing
+    return undisturbed(timing, severity, now, ZoneInfo(timing.zone))
+
+
+def _digest_readers(
+    session: Session, alert_id: int, active: Mapping[int, Subscription], heard: Collection[int], now: datetime
+) -> Iterator[Reader]:
+    found = {channel: active[one] for one, channel in digests.readers(session, alert_id) if one in active}
+    for channel_id, subscription in found.items():
+        if channel_id in heard:
+            yield Reader(
+                channel_id=channel_id,
+                subscription=subscription.name,
+                subscription_id=subscription.id,
+                language=subscription.language,
+                due_at=now,
+                digest=subscription,
+            )
 
 
 def record(
@@ -76,10 +119,14 @@ def record(
 
 
 def tell(session: Session, alert: Alert, updates: Collection[Update], to: Iterable[Reader], now: datetime) -> int:
-    """One message for each reader with all that one entry changed; gives the number of messages."""
+    """One message, or a place in a digest, for each reader with all that one entry changed; gives the number of
+    messages."""
     made = 0
     first = min(update.id for update in updates)
     for reader in to:
+        if reader.digest is not None:
+            digests.wait_with_update(session, reader.digest, reader.channel_id, alert.id, first, now)
+            continue
         channel = session.get_one(ChannelRow, reader.channel_id)
         session.add(
             DeliveryRow(
@@ -88,11 +135,12 @@ def tell(session: Session, alert: Alert, updates: Collection[Update], to: Iterab
                 team_id=channel.team_id,
                 channel_id=reader.channel_id,
                 subscription=reader.subscription,
+                subscription_id=reader.subscription_id,
                 language=reader.language,
                 update_id=first,
                 content=dump_alert(alert),
                 state=DeliveryState.PENDING,
-                due_at=now,
+                due_at=reader.due_at,
                 created_at=now,
             )
         )

@@ -11,6 +11,7 @@ from service.domain.holding import Background, Report, Told, blind_rules, confir
 from service.domain.model import Match, RouteReason, Severity, Stage, Tier
 from service.domain.rule import Confirm, Exempt, Expectation, Per, Rule, Status, Throttle
 from service.domain.text import sketch
+from tests import builders
 from tests.builders import a_development, a_match
 from tests.conftest import NOON
 
@@ -46,7 +47,7 @@ def test_copies_of_one_wire_are_one_report() -> None:
 
 
 def a_background(rule: Rule, *told: Told) -> Background:
-    return Background(rules={rule.id: rule}, story_id=7, reports=(a_report("a"),), told=told, now=NOON)
+    return builders.a_background(rules={rule.id: rule}, story_id=7, reports=(a_report("a"),), told=told)
 
 
 def a_rule(**changes: object) -> Rule:

@@ -21,7 +21,7 @@ from service.domain.model import (
     Watch,
 )
 from service.domain.routing import MAX_ATTEMPTS, WAITS, after_attempt, route, selects
-from tests.builders import a_development, a_match
+from tests.builders import a_background, a_development, a_match
 from tests.conftest import NOON
 
 HOUR = timedelta(hours=1)
@@ -74,16 +74,16 @@ def test_a_watch_is_met_by_one_development_not_by_parts_of_two() -> None:
     ],
 )
 def test_route(subscriptions, told, reasons) -> None:
-    assert [r.reason for r in route([a_match()], subscriptions, told)] == reasons
+    assert [r.reason for r in route([a_match()], subscriptions, told, a_background())] == reasons
 
 
 def test_two_rules_lead_to_one_message() -> None:
-    routes = route([a_match("a"), a_match("b")], [a_subscription()], ())
+    routes = route([a_match("a"), a_match("b")], [a_subscription()], (), a_background())
     assert [(r.rule_id, r.channel_ids) for r in routes] == [("a", (1,)), ("b", ())]
 
 
 def test_a_second_channel_is_told_even_when_the_first_was() -> None:
-    (only,) = route([a_match()], [a_subscription(channels=(1, 2))], {1})
+    (only,) = route([a_match()], [a_subscription(channels=(1, 2))], {1}, a_background())
     assert (only.reason, only.channel_ids) == (RouteReason.DELIVERED, (2,))
 
 

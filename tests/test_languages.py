@@ -13,6 +13,7 @@ import pytest
 from service.delivery.languages import WORDS, Words
 from service.delivery.message import render
 from service.delivery.words import acts, headline, in_words, update_headline, words_of
+from service.domain.digest import HELD
 from service.domain.model import (
     Action,
     ChannelKind,
@@ -36,6 +37,7 @@ KEYS = {
     "directions": Direction,
     "severities": Severity,
     "updates": UpdateReason,
+    "held_reasons": HELD,
     "places": ENGLISH.places,
     "phrases": ENGLISH.phrases,
 }

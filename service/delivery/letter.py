@@ -4,7 +4,7 @@ rules, alert id. Pure. How a part looks in a service is the business of `service
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC
 from enum import StrEnum
@@ -15,13 +15,16 @@ from service.delivery.text import cut, link, phrase
 from service.delivery.words import (
     acts,
     changes,
+    escalated_headline,
     follows,
     headline,
     left_open,
+    place,
     reported_by,
     update_headline,
 )
-from service.domain.model import Alert, Delivery, DeliveryKind, Source
+from service.domain.digest import Group, groups
+from service.domain.model import Alert, Delivery, DeliveryKind, Digest, DigestItem, ItemReason, Source, Tally
 
 
 class Style(StrEnum):
@@ -74,9 +77,17 @@ class Letter:
 
 def compose(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Letter:
     """What the delivery says to its reader; the same alert says the same."""
-    update = delivery.kind is DeliveryKind.UPDATE
-    title = update_headline(alert, words) if update else headline(alert, words)
+    said = {DeliveryKind.UPDATE: update_headline, DeliveryKind.ESCALATION: escalated_headline}
+    title = said.get(delivery.kind, headline)(alert, words)
     return _letter(title, _parts(alert, delivery, words, late=late), words)
+
+
+def digest_letter(digest: Digest, delivery: Delivery, words: Words) -> Letter:
+    """The items by jurisdiction and direction, the loudest first; counts, and what was held back, in the foot."""
+    title = words.digest.format(count=len(digest.items), subscription=phrase(delivery.subscription, 60))
+    foot = Part(kind=PartKind.FOOT, lines=tuple(map(_line, _digest_foot(digest, delivery, words))))
+    weeks = {tally.jurisdiction: tally for tally in digest.tallies}
+    return _letter(title, [*(_group(group, weeks, words) for group in groups(digest.items)), foot], words)
 
 
 def test_letter(delivery: Delivery, words: Words) -> Letter:
@@ -93,8 +104,10 @@ def _letter(title: str, parts: Iterable[Part], words: Words) -> Letter:
 
 def _parts(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Iterator[Part]:
     if delivery.kind is DeliveryKind.UPDATE and alert.updates:
-        changed = tuple((Run(text=said, style=Style.STRONG),) for said in changes(alert, words))
+        changed = tuple((Run(text=said, style=Style.STRONG),) for said in changes(alert.updates, words))
         yield Part(kind=PartKind.LIST, lines=changed)
+    if delivery.kind is DeliveryKind.ESCALATION:
+        yield Part(kind=PartKind.TEXT, lines=(_line(words.undecided),))
     first, *others = alert.sources or (None,)
     title = _runs(marked_title(alert)) or _line(words.no_title)
     at = _source(first) if first else ()
@@ -154,6 +167,52 @@ def _foot(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Iter
         subscription=phrase(delivery.subscription, 60),
         team=phrase(delivery.team, 60),
     )
+
+
+# --- digests --------------------------------------------------------------------------------------------------------
+
+
+def _group(group: Group, weeks: Mapping[str, Tally], words: Words) -> Part:
+    heading = words.ungrouped
+    if group.jurisdiction is not None and group.direction is not None:
+        tally = weeks.get(group.jurisdiction)
+        heading = words.group.format(
+            place=place(group.jurisdiction, words),
+            direction=words.directions[group.direction],
+            week=tally.week if tally else 0,
+            before=tally.week_before if tally else 0,
+        )
+    lines = tuple(_item(item, words) for item in group.items)
+    return Part(kind=PartKind.LIST, heading=words.heading.format(text=heading), lines=lines)
+
+
+def _item(item: DigestItem, words: Words) -> Line:
+    title = phrase(item.title, 140) or words.no_title
+    act = acts(item.developments[:1], words)
+    said = words.item.format(severity=words.severities[item.severity], act=act[0] if act else title)
+    if item.reason is ItemReason.UNCONFIRMED:
+        said = words.rumour.format(act=said)
+    elif item.reason is ItemReason.UPDATED:
+        detail = "; ".join(changes(item.updates, words))
+        said = words.item_updated.format(act=said, detail=detail)
+    at = _source(item.source) if item.source else ()
+    return (Run(text=said, style=Style.STRONG), Run(text=f" – {title} " if act else " "), *at)
+
+
+def _digest_foot(digest: Digest, delivery: Delivery, words: Words) -> Iterator[str]:
+    since, until = (f"{at.astimezone(UTC):%Y-%m-%d %H:%M}" for at in (digest.since, digest.until))
+    yield words.digest_total.format(count=len(digest.items), since=since, until=until)
+    reasons = [item.reason for item in digest.items]
+    for reason, said in (
+        (ItemReason.OVER_BUDGET, words.digest_over),
+        (ItemReason.UNCONFIRMED, words.digest_rumours),
+    ):
+        if reason in reasons:
+            yield said.format(count=reasons.count(reason))
+    if digest.held:
+        held = ", ".join(words.held_reasons[reason].format(count=count) for reason, count in digest.held)
+        yield words.held.format(held=held)
+    yield words.digest_foot.format(subscription=phrase(delivery.subscription, 60), team=phrase(delivery.team, 60))
 
 
 # --- cutting --------------------------------------------------------------------------------------------------------

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from service.delivery.letter import Letter, compose, test_letter
+from service.delivery.letter import Letter, compose, digest_letter, test_letter
 from service.delivery.markup import MAIL_LIMIT, PLAIN_LIMIT, fitted, mail_html, markdown, plain, slack, telegram
-from service.delivery.payload import alert_payload, test_payload
+from service.delivery.payload import alert_payload, digest_payload, test_payload
 from service.delivery.words import words_of
 from service.domain.model import ChannelKind, Delivery, DeliveryKind, Message
 
@@ -21,16 +21,20 @@ LATE = timedelta(minutes=15)
 def render(delivery: Delivery, *, now: datetime) -> Message:
     """The message for the delivery's kind of channel, in the subscription's language.
 
-    Title and body are plain text for every kind; the rest is as `Message` says. Raises ValueError for an alert delivery
-    without an alert.
+    Title and body are plain text for every kind; the rest is as `Message` says. Raises ValueError for a delivery
+    without an alert or a digest.
     """
     words = words_of(delivery.language)
     if delivery.kind is DeliveryKind.TEST:
         letter, payload = test_letter(delivery, words), test_payload(words.test_title, delivery)
+    elif delivery.digest is not None:
+        letter = digest_letter(delivery.digest, delivery, words)
+        webhook = delivery.channel.kind is ChannelKind.WEBHOOK
+        payload = digest_payload(letter.title, delivery.digest, delivery, words) if webhook else b""
     elif delivery.alert is None:
         raise ValueError(f"delivery {delivery.id} has no alert")
     else:
-        since = delivery.created_at if delivery.kind is DeliveryKind.UPDATE else delivery.alert.raised_at
+        since = delivery.alert.raised_at if delivery.kind is DeliveryKind.ALERT else delivery.created_at
         letter = compose(delivery.alert, delivery, words, late=now - since > LATE)
         payload = b""
         if delivery.channel.kind is ChannelKind.WEBHOOK:  # building it takes as long as all the rest

@@ -11,14 +11,18 @@ from datetime import UTC, datetime
 
 from service.delivery.languages import Words
 from service.delivery.text import link, phrase
-from service.delivery.words import headline
+from service.delivery.words import acts, headline
+from service.domain.digest import groups
 from service.domain.model import (
     Action,
     Alert,
     Delivery,
     DeliveryKind,
     Development,
+    Digest,
+    DigestItem,
     Direction,
+    ItemReason,
     Predecessor,
     Severity,
     Source,
@@ -73,18 +77,51 @@ _UPDATE = {
     "required": ["reason", "detail", "at"],
     "properties": {"reason": {"enum": [*UpdateReason]}, "detail": _TEXT, "at": _TEXT},
 }
+_ITEM = {
+    "type": "object",
+    "required": ["alert_id", "headline", "title", "severity", "reason", "link", "sources_total", "updates"],
+    "properties": {
+        "alert_id": {"type": "integer"},
+        "headline": _TEXT,
+        "title": _TEXT,
+        "severity": {"enum": [*Severity]},
+        "reason": {"enum": [*ItemReason], "description": "why it stands in a digest"},
+        "link": _MAYBE,
+        "sources_total": {"type": "integer"},
+        "updates": {"type": "array", "items": _UPDATE, "description": "since an earlier digest had it"},
+    },
+}
+_GROUP = {
+    "type": "object",
+    "required": ["jurisdiction", "direction", "alerts"],
+    "properties": {
+        "jurisdiction": _MAYBE,
+        "direction": {"enum": [*Direction, None]},
+        "alerts": {"type": "array", "items": _ITEM},
+    },
+}
+_TALLY = {
+    "type": "object",
+    "description": "how many alerts concerned the subscription in the last seven days, and in the seven before",
+    "required": ["jurisdiction", "week", "week_before"],
+    "properties": {
+        "jurisdiction": _TEXT,
+        "week": {"type": "integer"},
+        "week_before": {"type": "integer"},
+    },
+}
 PAYLOAD_SCHEMA: dict[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "policywatch webhook payload, version 1",
     "type": "object",
     "required": ["type", "version", "timestamp", "data"],
     "properties": {
-        "type": {"enum": ["alert.raised", "alert.updated", "test"]},
+        "type": {"enum": ["alert.raised", "alert.updated", "alert.escalated", "digest", "test"]},
         "version": {"const": 1},
         "timestamp": {
             "type": "string",
             "format": "date-time",
-            "description": "when it was raised or updated, UTC",
+            "description": "when it was raised, updated, escalated or put together, UTC",
         },
         "data": {
             "type": "object",
@@ -104,6 +141,19 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                 "languages": {**_TEXTS, "description": "those of the sources"},
                 "predecessor": _PREDECESSOR,
                 "updates": {"type": "array", "items": _UPDATE, "description": "of alert.updated: what changed"},
+                "alerts_total": {
+                    "type": "integer",
+                    "description": "of a digest: larger than its lists if they were cut",
+                },
+                "since": {**_TEXT, "description": "of a digest: where its time begins"},
+                "until": {**_TEXT, "description": "of a digest: where its time ends"},
+                "groups": {"type": "array", "items": _GROUP, "description": "of a digest: the loudest first"},
+                "tallies": {"type": "array", "items": _TALLY, "description": "of a digest: alerts of two weeks"},
+                "held": {
+                    "type": "object",
+                    "description": "of a digest: matches of this time that nobody is told of, by reason",
+                    "additionalProperties": {"type": "integer"},
+                },
                 "team": _TEXT,
                 "subscription": _TEXT,
             },
@@ -136,11 +186,57 @@ def alert_payload(alert: Alert, delivery: Delivery, words: Words) -> bytes:
         if delivery.kind is DeliveryKind.UPDATE:
             data["updates"] = [_update(update, chars=chars) for update in alert.updates[:keep]]
             body = _canonical("alert.updated", delivery.created_at, data)
+        elif delivery.kind is DeliveryKind.ESCALATION:
+            body = _canonical("alert.escalated", delivery.created_at, data)
         else:
             body = _canonical("alert.raised", alert.raised_at, data)
         if len(body) < PAYLOAD_LIMIT:
             break
     return body
+
+
+def digest_payload(headline: str, digest: Digest, delivery: Delivery, words: Words) -> bytes:
+    """The digest as JSON; the quietest items and long texts are cut, in steps, until it is below `PAYLOAD_LIMIT`."""
+    body = b""
+    for keep, chars in ((200, 300), (100, 200), (40, 120), (20, 80), (5, 60)):
+        left, shown = keep, []
+        for group in groups(digest.items):
+            items = [_item(item, words, chars=chars) for item in group.items[:left]]
+            left -= len(items)
+            if items:
+                shown.append({"jurisdiction": group.jurisdiction, "direction": group.direction, "alerts": items})
+        data = {
+            "headline": headline,
+            "alerts_total": len(digest.items),
+            "since": _iso(digest.since),
+            "until": _iso(digest.until),
+            "groups": shown,
+            "tallies": [
+                {"jurisdiction": one.jurisdiction, "week": one.week, "week_before": one.week_before}
+                for one in digest.tallies[: keep * 2]
+            ],
+            "held": dict(digest.held),
+            "team": phrase(delivery.team, 100),
+            "subscription": phrase(delivery.subscription, 100),
+        }
+        body = _canonical("digest", digest.until, data)
+        if len(body) < PAYLOAD_LIMIT:
+            break
+    return body
+
+
+def _item(item: DigestItem, words: Words, *, chars: int) -> dict[str, object]:
+    said = acts(item.developments[:1], words) or [item.title]
+    return {
+        "alert_id": item.alert_id,
+        "headline": phrase(said[0], chars),
+        "title": phrase(item.title, chars),
+        "severity": item.severity,
+        "reason": item.reason,
+        "link": link(item.source.link) if item.source else None,
+        "sources_total": item.sources,
+        "updates": [_update(update, chars=chars) for update in item.updates[:5]],
+    }
 
 
 def test_payload(headline: str, delivery: Delivery) -> bytes:

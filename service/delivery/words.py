@@ -15,7 +15,7 @@ from babel import Locale
 
 from service.delivery.languages import WORDS, Words
 from service.delivery.text import harmless, phrase
-from service.domain.model import Alert, Development, Language, UpdateReason
+from service.domain.model import Alert, Development, Language, Update, UpdateReason
 
 TITLE_LIMIT = 200
 """Characters of a headline: what a mail's subject may have, and less than every other service's title."""
@@ -47,11 +47,16 @@ def update_headline(alert: Alert, words: Words) -> str:
     return phrase(words.updated.format(kind=kind, headline=headline(alert, words)), TITLE_LIMIT)
 
 
-def changes(alert: Alert, words: Words) -> list[str]:
+def escalated_headline(alert: Alert, words: Words) -> str:
+    """The alert's headline behind why it is told to somebody else."""
+    return phrase(words.escalated.format(headline=headline(alert, words)), TITLE_LIMIT)
+
+
+def changes(updates: Iterable[Update], words: Words) -> list[str]:
     """What an update has to say, a line for each change."""
     return [
         words.changed.format(kind=words.updates[update.reason], detail=phrase(in_words(update.detail, words), 300))
-        for update in alert.updates
+        for update in updates
     ]
 
 

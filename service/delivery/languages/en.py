@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
-from service.domain.model import Action, Direction, Severity, Stage, Topic, UpdateReason
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
 
 ENGLISH = Words(
     locale="en",
@@ -109,6 +109,25 @@ ENGLISH = Words(
     which_alert="alert {alert}, {date}",
     quote="“{text}”",
     heading="{text}:",
+    digest="Digest for {subscription} (alerts: {count})",
+    group="{place}, {direction} (in 7 days: {week}, in the 7 before: {before})",
+    ungrouped="Others",
+    item="[{severity}] {act}",
+    rumour="Not confirmed: {act}",
+    item_updated="Changed since: {act}. {detail}",
+    digest_total="Alerts from {since} to {until} UTC: {count}",
+    digest_over="Over the day's budget: {count}",
+    digest_rumours="Not confirmed yet: {count}",
+    held="Held back: {held}",
+    held_reasons={
+        RouteReason.THROTTLED: "throttled by their rule {count}",
+        RouteReason.SILENCED: "silenced {count}",
+        RouteReason.BELOW_SEVERITY: "below the severity asked for {count}",
+        RouteReason.ALREADY_TOLD: "of stories told already {count}",
+    },
+    digest_foot="Subscription {subscription} of {team}",
+    escalated="Nobody decided: {headline}",
+    undecided="This alert was sent and nobody has decided about it in time.",
     matched_by="Matched by: {rules}",
     matched_by_none="Matched by no rule that still exists",
     raised="Alert {alert}, raised {time} UTC; subscription {subscription} of {team}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
-from service.domain.model import Action, Direction, Severity, Stage, Topic, UpdateReason
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
 
 SPANISH = Words(
     locale="es",
@@ -109,6 +109,25 @@ SPANISH = Words(
     which_alert="alerta {alert}, {date}",
     quote="“{text}”",
     heading="{text}:",
+    digest="Resumen de {subscription} (alertas: {count})",
+    group="{place}, {direction} (en 7 días: {week}, en los 7 anteriores: {before})",
+    ungrouped="Otros",
+    item="[{severity}] {act}",
+    rumour="Sin confirmar: {act}",
+    item_updated="Ha cambiado: {act}. {detail}",
+    digest_total="Alertas del {since} al {until} UTC: {count}",
+    digest_over="Por encima del cupo del día: {count}",
+    digest_rumours="Aún sin confirmar: {count}",
+    held="No enviado: {held}",
+    held_reasons={
+        RouteReason.THROTTLED: "limitadas por su regla {count}",
+        RouteReason.SILENCED: "silenciadas {count}",
+        RouteReason.BELOW_SEVERITY: "por debajo de la gravedad pedida {count}",
+        RouteReason.ALREADY_TOLD: "de casos ya comunicados {count}",
+    },
+    digest_foot="Suscripción {subscription} de {team}",
+    escalated="Nadie ha decidido: {headline}",
+    undecided="Esta alerta se envió y nadie ha decidido a tiempo sobre ella.",
     matched_by="Reglas: {rules}",
     matched_by_none="Ninguna regla que aún exista",
     raised="Alerta {alert}, emitida el {time} UTC; suscripción {subscription} de {team}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
-from service.domain.model import Action, Direction, Severity, Stage, Topic, UpdateReason
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
 
 JAPANESE = Words(
     locale="ja",
@@ -105,6 +105,25 @@ JAPANESE = Words(
     which_alert="アラート {alert}、{date}",
     quote="「{text}」",
     heading="{text}：",
+    digest="ダイジェスト：{subscription} のアラート {count} 件",
+    group="{place}、{direction}（7 日間に {week} 件、その前の 7 日間に {before} 件）",
+    ungrouped="その他",
+    item="[{severity}] {act}",
+    rumour="未確認：{act}",
+    item_updated="その後の変更：{act}。{detail}",
+    digest_total="{since} から {until} UTC までのアラート {count} 件",
+    digest_over="1 日の上限を超えた分：{count}",
+    digest_rumours="まだ確認されていないもの：{count}",
+    held="送らなかったもの：{held}",
+    held_reasons={
+        RouteReason.THROTTLED: "ルールが間引いた {count} 件",
+        RouteReason.SILENCED: "ミュート中の {count} 件",
+        RouteReason.BELOW_SEVERITY: "指定の重要度に満たない {count} 件",
+        RouteReason.ALREADY_TOLD: "通知済みの事案の {count} 件",
+    },
+    digest_foot="{team} の購読 {subscription}",
+    escalated="判断なし：{headline}",
+    undecided="このアラートは送信されましたが、期限までに誰も判断していません。",
     matched_by="一致したルール：{rules}",
     matched_by_none="一致したルールはすでにありません",
     raised="アラート {alert}、発報 {time} UTC；{team} の購読 {subscription}",

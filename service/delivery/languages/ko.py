@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
-from service.domain.model import Action, Direction, Severity, Stage, Topic, UpdateReason
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
 
 KOREAN = Words(
     locale="ko",
@@ -105,6 +105,25 @@ KOREAN = Words(
     which_alert="알림 {alert}, {date}",
     quote="“{text}”",
     heading="{text}:",
+    digest="요약: {subscription} 알림 {count}건",
+    group="{place}, {direction} (7일간 {week}건, 그 전 7일간 {before}건)",
+    ungrouped="기타",
+    item="[{severity}] {act}",
+    rumour="미확인: {act}",
+    item_updated="이후 변경됨: {act}. {detail}",
+    digest_total="{since}부터 {until} UTC까지 알림 {count}건",
+    digest_over="하루 한도 초과: {count}",
+    digest_rumours="아직 확인되지 않음: {count}",
+    held="보내지 않음: {held}",
+    held_reasons={
+        RouteReason.THROTTLED: "규칙이 제한한 {count}건",
+        RouteReason.SILENCED: "알림이 꺼진 {count}건",
+        RouteReason.BELOW_SEVERITY: "요청한 등급에 못 미친 {count}건",
+        RouteReason.ALREADY_TOLD: "이미 알린 사건의 {count}건",
+    },
+    digest_foot="{team}의 구독 {subscription}",
+    escalated="결정한 사람 없음: {headline}",
+    undecided="이 알림는 전송되었으나 제때 결정한 사람이 없습니다.",
     matched_by="일치한 규칙: {rules}",
     matched_by_none="일치한 규칙이 이제 없음",
     raised="알림 {alert}, 발생 {time} UTC; {team}의 구독 {subscription}",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from service.domain.model import Action, Direction, Severity, Stage, Topic, UpdateReason
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +47,22 @@ class Words:
     which_alert: str  # {alert} {date}
     quote: str  # {text}
     heading: str  # {text}: a line above a list
+
+    # A digest.
+    digest: str  # {count} {subscription}
+    group: str  # {place} {direction} {week} {before}
+    ungrouped: str
+    item: str  # {severity} {act}
+    rumour: str  # {act}
+    item_updated: str  # {act} {detail}
+    digest_total: str  # {count} {since} {until}
+    digest_over: str  # {count}
+    digest_rumours: str  # {count}
+    held: str  # {held}
+    held_reasons: Mapping[RouteReason, str]  # {count}
+    digest_foot: str  # {subscription} {team}
+    escalated: str  # {headline}
+    undecided: str
 
     # Under every message.
     matched_by: str  # {rules}

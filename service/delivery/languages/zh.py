@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
-from service.domain.model import Action, Direction, Severity, Stage, Topic, UpdateReason
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
 
 CHINESE = Words(
     locale="zh_Hans",
@@ -105,6 +105,25 @@ CHINESE = Words(
     which_alert="警报 {alert}，{date}",
     quote="“{text}”",
     heading="{text}：",
+    digest="摘要：{subscription} 的 {count} 条警报",
+    group="{place}，{direction}（7 天内 {week} 条，之前 7 天 {before} 条）",
+    ungrouped="其他",
+    item="[{severity}] {act}",
+    rumour="未经证实：{act}",
+    item_updated="此后有变：{act}。{detail}",
+    digest_total="{since} 至 {until} UTC 共 {count} 条警报",
+    digest_over="超出当日额度：{count}",
+    digest_rumours="尚未证实：{count}",
+    held="未发送：{held}",
+    held_reasons={
+        RouteReason.THROTTLED: "{count} 条被规则限流",
+        RouteReason.SILENCED: "{count} 条已静音",
+        RouteReason.BELOW_SEVERITY: "{count} 条低于所要求的级别",
+        RouteReason.ALREADY_TOLD: "{count} 条所属事件已通知过",
+    },
+    digest_foot="{team} 的订阅 {subscription}",
+    escalated="无人处理：{headline}",
+    undecided="此警报已发送，但未有人按时作出决定。",
     matched_by="匹配规则：{rules}",
     matched_by_none="匹配的规则已不存在",
     raised="警报 {alert}，发出于 {time} UTC；{team} 的订阅 {subscription}",

@@ -20,7 +20,7 @@ import uvicorn
 from service import __version__, egress
 from service.api import channels as addresses
 from service.api.app import Deps, build
-from service.api.watches import watch_problems
+from service.api.watches import timing_problems, watch_problems
 from service.config import Rulebook, Settings, load_rulebook, rule_files_mark
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
@@ -212,12 +212,14 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
     )
     channels: list[NewChannel] = []
     problems = list(watch_problems(watch, rulebook, where=settings.where("subscriptions", number, "watch")))
-    for position, address in enumerate(wanted.channels):
+    timing = wanted.when.timing
+    own = [one.schedule for one in wanted.channels]
+    problems += timing_problems(timing, own, where=settings.where("subscriptions", number, "when"))
+    for position, channel in enumerate(wanted.channels):
         where = settings.where("subscriptions", number, "channels", position)
         try:
-            channels.append(
-                addresses.checked_channel(address.reveal(), settings, random=secrets.token_bytes, where=where)
-            )
+            made = addresses.checked_channel(channel.to.reveal(), settings, random=secrets.token_bytes, where=where)
+            channels.append(replace(made, schedule=channel.schedule))
         except Invalid as exc:
             problems.extend(exc.problems)
     if problems:
@@ -229,6 +231,7 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         active=wanted.active,
         managed=True,
         language=wanted.language,
+        timing=timing,
     )
 
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import time, timedelta
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, cast, get_args
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -25,6 +28,7 @@ from pydantic import (
     PlainSerializer,
     PrivateAttr,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic.networks import AnyHttpUrl
@@ -36,7 +40,21 @@ from service.domain.document import Node
 from service.domain.examples import run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
-from service.domain.model import Action, FullText, Invalid, Language, Problem, Secret, Severity, Tier, Topic
+from service.domain.model import (
+    Action,
+    FullText,
+    Invalid,
+    Language,
+    Problem,
+    Quiet,
+    Schedule,
+    Secret,
+    Severity,
+    Tier,
+    Timing,
+    Topic,
+    Weekday,
+)
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
@@ -174,6 +192,96 @@ class LoggingSettings(Section):
     format: Literal["console", "json"] = Field("console", description="console for people, json for collectors.")
 
 
+def _clock(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch("([01][0-9]|2[0-3]):[0-5][0-9]", value):
+        return time.fromisoformat(value)
+    if isinstance(value, time):
+        return value
+    raise ValueError("write a time of the day as 08:00, on 24 hours")
+
+
+def _quiet(value: object) -> object:
+    if value is None or isinstance(value, Quiet):
+        return value
+    since, dash, until = str(value).replace(" ", "").partition("-")
+    if not dash or since == until:
+        raise ValueError("write quiet hours as 22:00-07:00, with a beginning and another end")
+    return Quiet(since=cast(time, _clock(since)), until=cast(time, _clock(until)))
+
+
+def _zone(value: str) -> str:
+    try:
+        ZoneInfo(value)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as exc:
+        close = difflib.get_close_matches(value, available_timezones(), n=1)
+        hint = f"did you mean {close[0]}?" if close else "write it as Europe/Berlin or UTC"
+        raise ValueError(f"no time zone is called {value!r}; {hint}") from exc
+    return value
+
+
+_HOURS = "[0-2][0-9]:[0-5][0-9]"
+ClockTime = Annotated[
+    time,
+    BeforeValidator(_clock),
+    PlainSerializer("{:%H:%M}".format),
+    WithJsonSchema({"type": "string", "pattern": f"^{_HOURS}$", "examples": ["08:00"]}),
+]
+QuietHours = Annotated[
+    Quiet | None,
+    BeforeValidator(_quiet),
+    PlainSerializer(lambda quiet: quiet and f"{quiet.since:%H:%M}-{quiet.until:%H:%M}"),
+    WithJsonSchema({"type": ["string", "null"], "pattern": f"^{_HOURS}-{_HOURS}$", "examples": ["22:00-07:00"]}),
+]
+Patience = Annotated[
+    Duration,
+    Field(ge=timedelta(minutes=1), le=timedelta(days=30)),
+    WithJsonSchema({"type": "string", "pattern": r"^[0-9]+(\.[0-9]+)?[smhd]$", "examples": ["4h"]}),
+]
+
+
+class WhenSettings(Section):
+    """When a subscription's alerts are told."""
+
+    schedule: Schedule = Field(
+        Schedule.IMMEDIATE,
+        description="immediate, or hourly, daily or weekly for a digest; a channel may have its own, and one with "
+        "escalation hears only of alerts that nobody decided in time.",
+    )
+    at: ClockTime = Field(time(8), description="When daily and weekly digests are sent, by the zone's clock.")
+    on: Weekday = Field(Weekday.MONDAY, description="Day of the weekly digest: mon, tue, wed, thu, fri, sat or sun.")
+    zone: Annotated[str, AfterValidator(_zone)] = Field(
+        "UTC", max_length=60, description="Time zone (IANA), such as Asia/Hong_Kong."
+    )
+    quiet: QuietHours = Field(None, description="Hours in which nothing is sent, such as 22:00-07:00.")
+    budget: int | None = Field(
+        None, ge=0, le=10_000, description="Alerts a day sent at once; what is over goes to a digest. Null: any number."
+    )
+    urgent: Severity | None = Field(
+        Severity.CRITICAL, description="From this severity on an alert waits for nothing. Null: each may have to."
+    )
+    escalate_after: Patience | None = Field(
+        None, description="Time to decide about an alert before channels with schedule escalation are told."
+    )
+
+    @property
+    def timing(self) -> Timing:
+        return Timing(**{name: getattr(self, name) for name in type(self).model_fields})
+
+    @classmethod
+    def of(cls, timing: Timing) -> WhenSettings:
+        return cls.model_construct(**{name: getattr(timing, name) for name in cls.model_fields})
+
+
+class ChannelSettings(Section):
+    to: SecretText = Field(description="Its address.")
+    schedule: Schedule | None = Field(None, description="When it hears; as the subscription's others by default.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, value: object) -> object:
+        return {"to": value} if isinstance(value, str | Secret) else value
+
+
 class WatchSettings(Section):
     jurisdictions: tuple[Annotated[str, Field(pattern="^([A-Z]{2}|INTL)$")], ...] = Field(
         (), description="Codes such as KZ, HK, EU; empty for all."
@@ -188,9 +296,12 @@ class SubscriptionSettings(Section):
     name: str = Field(min_length=1, max_length=100, description="Unique within the team.")
     team: str = Field("default", min_length=1, max_length=100, description="Who owns it.")
     watch: WatchSettings = Field(WatchSettings(), description="What it selects.")
-    channels: tuple[SecretText, ...] = Field(
-        (), description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL."
+    channels: tuple[ChannelSettings, ...] = Field(
+        (),
+        description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL; with a schedule "
+        "of its own as {to: mailto:desk@example.org, schedule: daily}.",
     )
+    when: WhenSettings = Field(WhenSettings(), description="When.")
     active: bool = Field(True, description="Set to false to silence it.")
     language: Language = Field(Language.ENGLISH, description="Of our own words in its messages: en, zh, ko, ja or es.")
 
@@ -476,7 +587,9 @@ _EXAMPLES = {
   #   watch:
   #     jurisdictions: [KZ, KG, TJ, TM, UZ]
   #   channels:
-  #     - mailto:desk@example.org""",
+  #     - mailto:desk@example.org
+  #     - {to: mailto:head@example.org, schedule: escalation}
+  #   when: {schedule: daily, at: "08:00", zone: Asia/Almaty, quiet: 22:00-07:00, escalate_after: 4h}""",
 }
 
 

@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, TypedDict
 
-from fastapi import APIRouter, Query, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Body, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from service.api import deliveries
-from service.api.auth import Reader
+from service.api.auth import Reader, Writer
 from service.api.deliveries import DeliveryOut
 from service.api.deps import Given
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, absent, invalid, shows
 from service.api.texts import Code, Id, Moment, Name
+from service.api.texts import Line as Text
 from service.api.watches import jurisdiction_problems
 from service.domain.model import (
     Action,
     Alert,
+    Decided,
     Development,
     Evidence,
     Predecessor,
@@ -28,6 +30,7 @@ from service.domain.model import (
     Source,
     Topic,
     Update,
+    Verdict,
 )
 from service.storage.alerts import AlertFilter, LedgerLine
 
@@ -110,8 +113,26 @@ class LedgerOut(BaseModel):
         )
 
 
+class DecisionIn(BaseModel):
+    """What the team decides about an alert."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    verdict: Verdict
+    by: Name = Field(description="Who decides.")
+    reason: Text = Field("", description="Why; asked for where it is not applicable.")
+
+    @model_validator(mode="after")
+    def _says_why(self) -> DecisionIn:
+        if self.verdict is Verdict.NOT_APPLICABLE and not self.reason:
+            raise ValueError("say in reason why it is not applicable")
+        return self
+
+
 class AlertDetail(AlertOut):
     """An alert with every decision about it."""
+
+    decisions: list[Decided] = Field(description="What the team decided about it, the newest first: that one stands.")
 
     ledger: list[LedgerOut] = Field(description="A line for each match and subscription.")
     deliveries: list[DeliveryOut] = Field(description=f"The team's deliveries, newest first, {MAX_DELIVERIES} at most.")
@@ -171,8 +192,16 @@ _EXAMPLE: Mapping[str, Any] = {
     "predecessor": None,
     "updates": [],
 }
+_DECIDED = {
+    "verdict": "not_applicable",
+    "by": "ana@bank.example",
+    "reason": "no business there",
+    "at": "2026-03-02T12:40:00Z",
+}
+_DECISION = {name: value for name, value in _DECIDED.items() if name != "at"}
 _DETAIL: Mapping[str, Any] = {
     **_EXAMPLE,
+    "decisions": [_DECIDED],
     "ledger": [
         {
             "entry_id": 58,
@@ -217,6 +246,27 @@ def read_alert(deps: Given, key: Reader, alert_id: Id) -> AlertDetail:
     sent = deps.store.outbox.page(team=key.team, alert_id=alert_id, limit=MAX_DELIVERIES)
     return AlertDetail(
         **_common(alert),
+        decisions=list(deps.store.decisions.of(key.team, alert_id)),
         ledger=[LedgerOut.of(line) for line in deps.store.alerts.ledger(key.team, alert_id)],
         deliveries=[DeliveryOut.of(delivery) for delivery in sent],
+    )
+
+
+@router.post(
+    "/{alert_id}/decisions",
+    summary="Decide about an alert",
+    status_code=201,
+    responses=shows(201, _DECIDED, Kind.NOT_FOUND, Kind.INVALID_REQUEST),
+)
+def decide_alert(
+    deps: Given,
+    key: Writer,
+    alert_id: Id,
+    body: Annotated[DecisionIn, Body(openapi_examples={"not": {"summary": "Not applicable", "value": _DECISION}})],
+) -> Decided:
+    """The newest decision stands. An alert about which the team has decided is not escalated."""
+    if deps.store.alerts.get(key.team, alert_id) is None:
+        raise absent("alert", alert_id)
+    return deps.store.decisions.add(
+        key.team, alert_id, verdict=body.verdict, by=body.by, reason=body.reason, now=deps.now()
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -15,7 +16,8 @@ from service.api.deps import Deps, Given
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
 from service.api.texts import Code, Id, Name, Overlap
-from service.api.watches import watch_problems
+from service.api.watches import timing_problems, watch_problems
+from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
 from service.domain.model import (
     Action,
@@ -25,6 +27,7 @@ from service.domain.model import (
     Key,
     Language,
     Problem,
+    Schedule,
     Severity,
     Subscription,
     Topic,
@@ -73,11 +76,22 @@ class WatchBody(BaseModel):
         )
 
 
+class ChannelIn(BaseModel):
+    """An address with a schedule of its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    address: str = Field(description="As it would stand alone.")
+    schedule: Schedule | None = Field(None, description="When it hears; null: as the subscription says.")
+
+
 _LANGUAGE = "Of our own words in its messages; titles and evidence stay as they were published."
-Addresses = Annotated[list[str], Field(max_length=MAX_CHANNELS)]
+_WHEN = "When: at once or in digests, quiet hours, budget and escalation."
+_AT_ONCE = WhenSettings()
+Addresses = Annotated[list[str | ChannelIn], Field(max_length=MAX_CHANNELS)]
 _ADDRESSES = (
     "Where to: https://… (a signed webhook), mailto:desk@example.org, or an Apprise URL. "
-    "A masked address, as an answer shows it, stands for that channel of this subscription."
+    "A masked address, as an answer shows it, stands for that channel of this subscription, with its schedule."
 )
 
 
@@ -91,6 +105,7 @@ class SubscriptionIn(BaseModel):
     channels: Addresses = Field([], description=_ADDRESSES)
     active: StrictBool = Field(True, description="Set to false to silence it.")
     language: Language = Field(Language.ENGLISH, description=_LANGUAGE)
+    when: WhenSettings = Field(_AT_ONCE, description=_WHEN)
 
 
 class SubscriptionChange(BaseModel):
@@ -103,6 +118,7 @@ class SubscriptionChange(BaseModel):
     channels: Addresses | None = Field(None, description=_ADDRESSES)
     active: StrictBool | None = Field(None, description="Set to false to silence it.")
     language: Language | None = Field(None, description=_LANGUAGE)
+    when: WhenSettings | None = Field(None, description=f"{_WHEN} As a whole.")
 
 
 class ChannelOut(BaseModel):
@@ -111,6 +127,7 @@ class ChannelOut(BaseModel):
     id: int
     kind: ChannelKind
     address: str = Field(description="Its address, masked.")
+    schedule: Schedule | None = Field(description="Its own, if it has one; else it hears as the subscription says.")
     secret: str | None = Field(
         description="The signing secret of a webhook, in the answer to the request that first named it; else null."
     )
@@ -129,6 +146,7 @@ class SubscriptionOut(BaseModel):
     channels: list[ChannelOut]
     active: bool
     language: Language = Field(description=_LANGUAGE)
+    when: WhenSettings = Field(description=_WHEN)
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
     created_at: datetime
 
@@ -139,9 +157,13 @@ class SubscriptionOut(BaseModel):
             id=subscription.id,
             name=subscription.name,
             watch=WatchBody.of(subscription.watch),
-            channels=[_channel(channel, told=channel.id in new) for channel in subscription.channels],
+            channels=[
+                _channel(channel, subscription.schedules.get(channel.id), told=channel.id in new)
+                for channel in subscription.channels
+            ],
             active=subscription.active,
             language=subscription.language,
+            when=WhenSettings.of(subscription.timing),
             managed=subscription.managed,
             created_at=subscription.created_at,
         )
@@ -174,12 +196,13 @@ class TestsOut(BaseModel):
     deliveries: list[TestDelivery]
 
 
-def _channel(channel: Channel, *, told: bool) -> ChannelOut:
+def _channel(channel: Channel, schedule: Schedule | None, *, told: bool) -> ChannelOut:
     current = channel.keys[0] if channel.keys else None
     return ChannelOut(
         id=channel.id,
         kind=channel.kind,
         address=channel.shown,
+        schedule=schedule,
         secret=current.secret.reveal() if told and current else None,
         public_key=public_key(current.private) if current and current.private else None,
     )
@@ -194,9 +217,19 @@ _IN: Mapping[str, Any] = {
         "rules": [],
         "min_severity": "medium",
     },
-    "channels": ["https://grc.example.org/hook", "mailto:desk@example.org"],
+    "channels": ["https://grc.example.org/hook", {"address": "mailto:desk@example.org", "schedule": "daily"}],
     "active": True,
     "language": "en",
+    "when": {
+        "schedule": "immediate",
+        "at": "08:00",
+        "on": "mon",
+        "zone": "Asia/Almaty",
+        "quiet": "22:00-07:00",
+        "budget": 10,
+        "urgent": "critical",
+        "escalate_after": None,
+    },
 }
 _EXAMPLE: Mapping[str, Any] = {
     **_IN,
@@ -206,10 +239,18 @@ _EXAMPLE: Mapping[str, Any] = {
             "id": 3,
             "kind": "webhook",
             "address": "https://grc.example.org/hook",
+            "schedule": None,
             "secret": None,
             "public_key": "whpk_GcAMfiHwRGPmwyKVFS5S1pnBKtEbLtZv4hMFV8Yk3pA=",
         },
-        {"id": 4, "kind": "email", "address": "mailto:desk@example.org", "secret": None, "public_key": None},
+        {
+            "id": 4,
+            "kind": "email",
+            "address": "mailto:desk@example.org",
+            "schedule": "daily",
+            "secret": None,
+            "public_key": None,
+        },
     ],
     "managed": False,
     "created_at": "2026-03-02T12:00:00Z",
@@ -264,7 +305,7 @@ def create_subscription(
     ],
 ) -> SubscriptionOut:
     """The signing secret of a webhook that the team has not used before is in the answer, this once."""
-    new = _checked(body, deps, known=())
+    new = _checked(body, deps, old=None)
     try:
         saved = deps.store.subscriptions.create(key.team, new, now=deps.now())
     except NameTaken as exc:
@@ -292,7 +333,7 @@ def replace_subscription(
 ) -> SubscriptionOut:
     """What the body leaves out goes back to its default."""
     old = _changeable(deps, key, subscription_id)
-    return _save(deps, key, old, _checked(body, deps, known=old.channels))
+    return _save(deps, key, old, _checked(body, deps, old=old))
 
 
 @router.patch(
@@ -317,10 +358,12 @@ def update_subscription(
     """Only the fields that are sent change."""
     old = _changeable(deps, key, subscription_id)
     problems = list(watch_problems(body.watch.watch, deps.rulebook())) if body.watch is not None else []
-    channels = tuple(_as_new(channel) for channel in old.channels)
+    channels = tuple(_as_new(channel, old.schedules.get(channel.id)) for channel in old.channels)
     faults: list[Problem] = []
     if body.channels is not None:
-        channels, faults = _checked_channels(body.channels, deps, known=old.channels)
+        channels, faults = _checked_channels(body.channels, deps, old=old)
+    timing = old.timing if body.when is None else body.when.timing
+    problems += timing_problems(timing, [channel.schedule for channel in channels], where="when")
     _refuse(problems, faults)
     new = NewSubscription(
         name=old.name if body.name is None else body.name,
@@ -328,6 +371,7 @@ def update_subscription(
         channels=channels,
         active=old.active if body.active is None else body.active,
         language=old.language if body.language is None else body.language,
+        timing=timing,
     )
     return _save(deps, key, old, new)
 
@@ -391,7 +435,7 @@ def rotate_keys(
     rotated = deps.store.subscriptions.rotate(channel_id, new, team=key.team, overlap=body.overlap, now=deps.now())
     if rotated is None:  # deleted a moment ago
         raise absent("webhook", channel_id)
-    return _channel(rotated, told=True)
+    return _channel(rotated, subscription.schedules.get(channel_id), told=True)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -429,12 +473,19 @@ def _taken(name: str) -> Refusal:
     return Refusal(Kind.NAME_TAKEN, f"name: {problem.what}", (problem,))
 
 
-def _checked(body: SubscriptionIn, deps: Deps, *, known: Sequence[Channel]) -> NewSubscription:
-    """The subscription to store; every fault of watch and channels is answered at once."""
-    channels, faults = _checked_channels(body.channels, deps, known=known)
-    _refuse(watch_problems(body.watch.watch, deps.rulebook()), faults)
+def _checked(body: SubscriptionIn, deps: Deps, *, old: Subscription | None) -> NewSubscription:
+    """The subscription to store; every fault of watch, timing and channels is answered at once."""
+    channels, faults = _checked_channels(body.channels, deps, old=old)
+    timing = body.when.timing
+    wrong = () if faults else timing_problems(timing, [channel.schedule for channel in channels], where="when")
+    _refuse((*watch_problems(body.watch.watch, deps.rulebook()), *wrong), faults)
     return NewSubscription(
-        name=body.name, watch=body.watch.watch, channels=channels, active=body.active, language=body.language
+        name=body.name,
+        watch=body.watch.watch,
+        channels=channels,
+        active=body.active,
+        language=body.language,
+        timing=timing,
     )
 
 
@@ -445,22 +496,25 @@ def _refuse(problems: Sequence[Problem], channel_faults: Sequence[Problem]) -> N
 
 
 def _checked_channels(
-    addresses: Sequence[str], deps: Deps, *, known: Sequence[Channel]
+    given: Sequence[str | ChannelIn], deps: Deps, *, old: Subscription | None
 ) -> tuple[tuple[NewChannel, ...], list[Problem]]:
     channels: list[NewChannel] = []
     problems: list[Problem] = []
-    for number, address in enumerate(addresses):
-        meant = [channel for channel in known if channel.shown == address]
-        if len(meant) == 1:  # what a client was shown it may send back
-            channels.append(_as_new(meant[0]))
+    for number, one in enumerate(given):
+        address, schedule = (one, None) if isinstance(one, str) else (one.address, one.schedule)
+        meant = [channel for channel in old.channels if channel.shown == address] if old is not None else []
+        if old is not None and len(meant) == 1:  # what a client was shown it may send back
+            kept = old.schedules.get(meant[0].id) if isinstance(one, str) else schedule
+            channels.append(_as_new(meant[0], kept))
             continue
         try:
             where = f"channels.{number}"
-            channels.append(checked_channel(address, deps.settings, random=deps.random, where=where))
+            made = checked_channel(address, deps.settings, random=deps.random, where=where)
+            channels.append(replace(made, schedule=schedule))
         except Invalid as exc:
             problems.extend(exc.problems)
     return tuple(channels), problems
 
 
-def _as_new(channel: Channel) -> NewChannel:
-    return NewChannel(kind=channel.kind, url=channel.url, shown=channel.shown, keys=channel.keys)
+def _as_new(channel: Channel, schedule: Schedule | None) -> NewChannel:
+    return NewChannel(kind=channel.kind, url=channel.url, shown=channel.shown, keys=channel.keys, schedule=schedule)

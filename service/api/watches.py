@@ -1,12 +1,13 @@
-"""What a watch may name: jurisdictions of the lexicon and rules of the rulebook. Needs no web framework."""
+"""What a watch may name: jurisdictions of the lexicon and rules of the rulebook; and what a timing must agree on. Needs
+no web framework."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from service.config import Rulebook
-from service.domain.model import Concept, ConceptKind, Problem, Watch
+from service.domain.model import Concept, ConceptKind, Problem, Schedule, Timing, Watch
 
 MAX_HINTS = 5
 _PATTERN = frozenset("*?[")
@@ -47,3 +48,15 @@ def _rule_problems(wanted: Sequence[str], rulebook: Rulebook, *, where: str) -> 
         hint = f"did you mean {close[0]!r}?" if close else "GET /v1/rules lists them; cn-* is a pattern"
         problems.append(Problem(where=f"{where}.{number}", what=f"there is no rule {rule!r}", hint=hint))
     return tuple(problems)
+
+
+def timing_problems(timing: Timing, own: Sequence[Schedule | None], *, where: str) -> Iterator[Problem]:
+    """A problem where somebody would wait for what never comes; `own` are the schedules of the channels."""
+    schedules = [schedule or timing.schedule for schedule in own]
+    if timing.schedule is Schedule.ESCALATION:
+        hint = "give the schedule escalation to a channel, and another one to the subscription"
+        yield Problem(where=where, what="a subscription cannot hear of escalations only", hint=hint)
+    elif (Schedule.ESCALATION in schedules) != (timing.escalate_after is not None):
+        hint = "set escalate_after and the schedule escalation for a channel, or neither"
+        what = "alerts are escalated to nobody" if timing.escalate_after else "nothing is ever escalated"
+        yield Problem(where=where, what=what, hint=hint)

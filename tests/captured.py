@@ -1,4 +1,4 @@
-"""What each service is sent: one alert, one update, one correction, taken from the wire, and put into docs/messages.md.
+"""What each service is sent: an alert, an update, a correction and a digest, taken from the wire, for docs/messages.md.
 
 `python -m tests.captured` writes docs/messages.md and the schema in docs/webhook.md anew; a test holds them to it.
 """
@@ -27,16 +27,22 @@ from service.delivery.signing import new_keys
 from service.domain.model import (
     Action,
     Alert,
+    Channel,
     ChannelKind,
     Delivery,
     DeliveryKind,
+    Digest,
+    DigestItem,
     Direction,
     Evidence,
+    ItemReason,
     Language,
     OutcomeStatus,
     Predecessor,
+    RouteReason,
     Severity,
     Stage,
+    Tally,
     Topic,
     Update,
     UpdateReason,
@@ -115,6 +121,50 @@ OFFICIAL = changed(
     UpdateReason.OFFICIAL_SOURCE, "the first official source: Gazette: Stablecoins Ordinance (Ord. No. 17 of 2026)"
 )
 CORRECTED = changed(UpdateReason.CORRECTION, "figure 25,000,000 → 2,500,000; date november → december")
+
+
+def item(alert_id: int, title: str, severity: Severity, reason: ItemReason, **act: object) -> DigestItem:
+    """A line of the digest; `act` is what its development says."""
+    at = a_source(alert_id, title=title, source="Example Wire", link=f"https://wire.example.org/{alert_id}")
+    return DigestItem(
+        alert_id=alert_id,
+        title=title,
+        severity=severity,
+        developments=(a_development(**act),),
+        source=at,
+        sources=1,
+        reason=reason,
+    )
+
+
+HK = {"jurisdiction": "HK", "topic": Topic.STABLECOIN, "direction": Direction.TIGHTENING}
+DIGEST = Digest(
+    since=NOON - timedelta(days=1),
+    until=NOON,
+    items=(
+        item(1207, TITLE, Severity.HIGH, ItemReason.OVER_BUDGET, action=Action.LICENSING, stage=Stage.PASSED, **HK),
+        replace(
+            item(1199, "HKMA warns of stablecoin scams", Severity.LOW, ItemReason.UPDATED, action=Action.WARNING, **HK),
+            updates=(Update(id=9, reason=UpdateReason.CORRECTION, detail="figure 40 → 14", entry_id=9, at=NOON),),
+        ),
+        item(
+            1208,
+            "Brazil may drop the tax on foreign crypto",
+            Severity.MEDIUM,
+            ItemReason.UNCONFIRMED,
+            jurisdiction="BR",
+            topic=Topic.CRYPTO_GENERAL,
+            action=Action.TAX_CHANGE,
+            direction=Direction.EASING,
+            stage=Stage.RUMOURED,
+        ),
+    ),
+    tallies=(
+        Tally(jurisdiction="BR", week=1, week_before=0),
+        Tally(jurisdiction="HK", week=4, week_before=6),
+    ),
+    held=((RouteReason.THROTTLED, 3), (RouteReason.ALREADY_TOLD, 17)),
+)
 SAYINGS = {"An alert": (ALERT, "msg_1"), "An update": (OFFICIAL, "msg_2"), "A correction": (CORRECTED, "msg_3")}
 
 
@@ -192,12 +242,23 @@ async def services() -> AsyncIterator[tuple[Sender, Answers, Mailbox]]:
     sandbox.close()
 
 
-def delivery_of(place: Place, alert: Alert, message_id: str, url: str, language: Language) -> Delivery:
-    """One message to that kind of channel; the updates follow the alert."""
-    channel = replace(
+def _channel_of(place: Place, url: str) -> Channel:
+    return replace(
         a_channel(place.kind, place.url or f"{url}/hook"),
         keys=(new_keys(lambda n: b"\x07" * n),) if place.kind is ChannelKind.WEBHOOK else (),
     )
+
+
+def digest_of(place: Place, url: str, language: Language) -> Delivery:
+    """The digest to that kind of channel."""
+    return a_delivery(
+        _channel_of(place, url), None, message_id="msg_4", kind=DeliveryKind.DIGEST, digest=DIGEST, language=language
+    )
+
+
+def delivery_of(place: Place, alert: Alert, message_id: str, url: str, language: Language) -> Delivery:
+    """One message to that kind of channel; the updates follow the alert."""
+    channel = _channel_of(place, url)
     update = bool(alert.updates)
     return a_delivery(
         channel,
@@ -227,7 +288,7 @@ async def page() -> str:
     lines = [
         "# What a reader gets",
         "",
-        "The same alert, an update of it and a correction, as each kind of service received them on the wire. Titles,",
+        "The same alert, an update of it, a correction and a digest, as each kind of service received them. Titles,",
         "evidence and links come from strangers: they are cleaned and escaped, so that they cannot mention anybody,",
         "become markup or pose as our words. What is too long is cut before it becomes markup.",
         "`python -m tests.captured` writes this page, and a test holds it.",
@@ -240,6 +301,8 @@ async def page() -> str:
                 delivery = delivery_of(place, alert, message_id, web.url, Language.ENGLISH)
                 got = await _sent(sender, web, mailbox, delivery)
                 lines += [f"### {saying} ({place.name})", "", *shown(got), ""]
+            got = await _sent(sender, web, mailbox, digest_of(place, web.url, Language.ENGLISH))
+            lines += [f"### A digest ({place.name})", "", *shown(got), ""]
         lines += [
             "## In another language",
             "",
@@ -250,6 +313,8 @@ async def page() -> str:
             delivery = delivery_of(PLACES[1], CORRECTED, "msg_3", web.url, language)
             message = render(delivery, now=delivery.created_at)
             lines += [f"`{language}`", "", "```text", message.title, "", message.body, "```", ""]
+            message = render(digest_of(PLACES[1], web.url, language), now=NOON)
+            lines += ["```text", message.title, "", message.body, "```", ""]
     return "\n".join(lines)
 
 

@@ -239,6 +239,7 @@ async def test_examples_of_requests_are_accepted(api: Api, rulebook: Rulebook) -
     key = api.key()
     api.store.feeds.add(NewFeed(url="https://feed.example/"), now=NOON)
     await api.client.post("/v1/subscriptions", headers=key, json={"name": "first", "channels": [HOOK]})
+    raise_alerts(api.store, "CN")
     for method, path, operation in operations(api.document):
         for name, example in (
             operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
@@ -334,10 +335,12 @@ async def test_what_belongs_to_another_team_does_not_exist(api: Api) -> None:
     raise_alerts(api.store, "CN")
     mine, other = api.key("desk"), api.key("rivals")
     bodies = {"PUT": {"name": "stolen"}, "PATCH": {"active": False}}
+    decision = {"verdict": "applicable", "by": "a rival"}
     tried = 0
     for method, path, _ in operations(api.document):
         if re.search(r"subscription_id|alert_id|delivery_id", path):
-            response = await api.client.request(method, filled(path), headers=other, json=bodies.get(method))
+            body = decision if path.endswith("/decisions") else bodies.get(method)
+            response = await api.client.request(method, filled(path), headers=other, json=body)
             assert response.status_code == 404, (method, path)
             tried += 1
     assert tried >= 8

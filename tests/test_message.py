@@ -477,3 +477,75 @@ def test_a_channel_type_is_all_that_is_read_of_the_channel():
     channel: Channel = CHANNELS[ChannelKind.SLACK]
     message = rendered(ChannelKind.SLACK, an_alert())
     assert channel.url.reveal() not in message.body
+
+
+# --- digests ------------------------------------------------------------------------------------------------------
+
+
+def a_digest(items: int = 200) -> Digest:
+    """Strangers' titles from many places, in all directions."""
+    places = ("CN", "KZ", "BR", "EU", "INTL", "US", "KE", "GH", "PE", "NO", "JP", "TR", "IT", "XX")
+    return Digest(
+        since=NOON - timedelta(days=1),
+        until=NOON,
+        items=tuple(
+            DigestItem(
+                alert_id=n,
+                title=HOSTILE[n % len(HOSTILE)] * 3,
+                severity=list(Severity)[n % 5],
+                developments=(
+                    (a_development(jurisdiction=places[n % len(places)], direction=list(Direction)[n % 3]),) if n else ()
+                ),
+                source=a_source(n),
+                sources=1,
+                reason=list(ItemReason)[n % 4],
+            )
+            for n in range(items)
+        ),
+        tallies=tuple(Tally(jurisdiction=place, week=1, week_before=2) for place in places),
+        held=((RouteReason.THROTTLED, 3), (RouteReason.SILENCED, 7)),
+    )
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("kind", ChannelKind)
+def test_a_long_digest_keeps_within_every_limit_and_says_how_much_it_is_of(kind, language):
+    delivery = a_delivery(
+        CHANNELS[kind], None, kind=DeliveryKind.DIGEST, digest=a_digest(), language=language
+    )
+    message = render(delivery, now=NOON)
+    assert "200" in message.title
+    if kind is ChannelKind.WEBHOOK:
+        assert len(message.payload) < PAYLOAD_LIMIT
+        data = json.loads(message.payload)["data"]
+        assert (data["alerts_total"], data["held"]) == (200, {"throttled": 3, "silenced": 7})
+        assert 20 <= sum(len(group["alerts"]) for group in data["groups"]) < 200
+        validate(json.loads(message.payload), PAYLOAD_SCHEMA)
+        return
+    held = words_of(language).held_reasons[RouteReason.SILENCED].format(count=7)
+    assert held in message.body
+    if kind is ChannelKind.SLACK:
+        assert len(message.fields["blocks"]) <= 50
+        assert len(json.dumps(message.fields)) < 40_000
+    if kind is ChannelKind.TELEGRAM:
+        assert len(message.fields["text"]) < 3 * TELEGRAM_LIMIT
+    if kind is ChannelKind.OTHER:
+        assert message.markdown is None or len(message.markdown) <= 1_000
+    assert len(message.body) <= (20_000 if kind is ChannelKind.EMAIL else 1_500)
+    assert "@everyone" not in message.body
+
+
+def test_a_digest_begins_with_the_loudest_and_ends_with_rumours():
+    shown = groups(a_digest().items)
+    ranks = [group.items[0].severity.rank for group in shown if group.items[0].reason is not ItemReason.UNCONFIRMED]
+    assert ranks == sorted(ranks, reverse=True)
+    for group in shown:
+        unsure = [item.reason is ItemReason.UNCONFIRMED for item in group.items]
+        assert unsure == sorted(unsure)
+    assert sum(len(group.items) for group in shown) == 200
+
+
+def test_an_escalation_says_that_nobody_decided():
+    message = render(a_delivery(CHANNELS[ChannelKind.EMAIL], LONG, kind=DeliveryKind.ESCALATION), now=NOON)
+    assert message.title.startswith("Nobody decided: ")
+    assert "nobody has decided about it in time" in message.body

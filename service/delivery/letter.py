@@ -196,7 +196,7 @@ def _item(item: DigestItem, words: Words) -> Line:
         detail = "; ".join(changes(item.updates, words))
         said = words.item_updated.format(act=said, detail=detail)
     at = _source(item.source) if item.source else ()
-    return (Run(text=said, style=Style.STRONG), Run(text=f" – {title} " if act else " "), *at)
+    return (Run(text=said, style=Style.STRONG), Run(text=f" – {title}: " if act else ": "), *at)
 
 
 def _digest_foot(digest: Digest, delivery: Delivery, words: Words) -> Iterator[str]:

@@ -17,6 +17,7 @@ TELEGRAM_LIMIT = 4_096  # Bot API, sendMessage: UTF-16 units of what is shown
 SLACK_HEADER = 150  # characters of a header block
 SLACK_LIMIT = 9_000  # of a message's blocks; a whole message may have 40,000 (chat.postMessage), one text 3,000
 SLACK_TEXT = 3_000
+SLACK_BLOCKS = 40  # of 50 that a message may have; more paragraphs than that share one
 MARKDOWN_LIMIT = 1_000  # with the title: what Apprise gives Webex and Teams; Discord has 2,000
 PLAIN_LIMIT = 1_500  # smaller services are cut again by the sender
 
@@ -150,8 +151,10 @@ def slack(letter: Letter) -> dict[str, object]:
     """
     shown = fitted(letter, SLACK_LIMIT, length)
     blocks: list[Mapping[str, object]] = [{"type": "header", "text": _slack_text(letter.title, SLACK_HEADER)}]
-    for part in shown.parts[:-1]:
-        blocks.append({"type": "rich_text", "elements": list(_slack_part(part))})
+    texts = [list(_slack_part(part)) for part in shown.parts[:-1]]
+    rest = [element for elements in texts[SLACK_BLOCKS:] for element in elements]
+    for elements in (*texts[:SLACK_BLOCKS], *([rest] if rest else ())):
+        blocks.append({"type": "rich_text", "elements": elements})
     foot = "\n".join(_plain_lines(shown.parts[-1], letter.quotation))
     blocks.append({"type": "context", "elements": [_slack_text(foot, SLACK_TEXT)]})
     return {"text": _slack_fit(letter.title, SLACK_TEXT), "blocks": blocks}

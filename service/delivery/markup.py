@@ -7,6 +7,7 @@ escaped here. A letter that is too long is cut before it is written, so that no 
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
@@ -16,6 +17,7 @@ MAIL_LIMIT = 20_000
 TELEGRAM_LIMIT = 4_096  # Bot API, sendMessage: UTF-16 units of what is shown
 SLACK_HEADER = 150  # characters of a header block
 SLACK_LIMIT = 9_000  # of a message's blocks; a whole message may have 40,000 (chat.postMessage), one text 3,000
+SLACK_WHOLE = 39_000  # of the message as it is sent
 SLACK_TEXT = 3_000
 SLACK_BLOCKS = 40  # of 50 that a message may have; more paragraphs than that share one
 MARKDOWN_LIMIT = 1_000  # with the title: what Apprise gives Webex and Teams; Discord has 2,000
@@ -150,12 +152,17 @@ def slack(letter: Letter) -> dict[str, object]:
     objects of header, context and notification are plain text in which & < > are escaped.
     """
     shown = fitted(letter, SLACK_LIMIT, length)
+    # As JSON a letter of many short items, or of few Latin letters, is far longer than its text.
+    return _slack_message(fitted(shown, SLACK_WHOLE, lambda one: len(json.dumps(_slack_message(one)))))
+
+
+def _slack_message(letter: Letter) -> dict[str, object]:
     blocks: list[Mapping[str, object]] = [{"type": "header", "text": _slack_text(letter.title, SLACK_HEADER)}]
-    texts = [list(_slack_part(part)) for part in shown.parts[:-1]]
+    texts = [list(_slack_part(part)) for part in letter.parts[:-1]]
     rest = [element for elements in texts[SLACK_BLOCKS:] for element in elements]
     for elements in (*texts[:SLACK_BLOCKS], *([rest] if rest else ())):
         blocks.append({"type": "rich_text", "elements": elements})
-    foot = "\n".join(_plain_lines(shown.parts[-1], letter.quotation))
+    foot = "\n".join(_plain_lines(letter.parts[-1], letter.quotation))
     blocks.append({"type": "context", "elements": [_slack_text(foot, SLACK_TEXT)]})
     return {"text": _slack_fit(letter.title, SLACK_TEXT), "blocks": blocks}
 

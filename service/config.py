@@ -73,6 +73,12 @@ class Section(BaseModel):
 class ApiSettings(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network of the machine.")
     port: int = Field(8080, ge=0, le=65535, description="Port for API, docs and health; 0 takes a free one.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#@]+)?$",
+        description="Where hubs on the internet reach this service, such as https://policywatch.example.org; "
+        "empty: no WebSub.",
+    )
 
 
 class StorageSettings(Section):

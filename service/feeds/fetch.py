@@ -45,6 +45,7 @@ LONGEST_WAIT = timedelta(hours=24)
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PERMANENT = frozenset({301, 308})
 _LONGEST_VALIDATOR = 1024
+_LONGEST_LINKS = 8192
 _FORGET_HOSTS_ABOVE = 1024
 _NAMES_AT_ONCE = 32
 
@@ -152,7 +153,7 @@ class Fetcher:
         try:
             async with (
                 asyncio.timeout(max(deadline, 0)),
-                self._client.get(_verbatim(url), headers=_conditions(validators), allow_redirects=False) as response,
+                self._client.get(verbatim(url), headers=_conditions(validators), allow_redirects=False) as response,
             ):
                 return await self._answer(url, response, validators, now)
         except TimeoutError:
@@ -162,7 +163,7 @@ class Fetcher:
         except (aiohttp.InvalidURL, ValueError) as exc:
             return _failed(url, FetchReason.BAD_URL, f"not a usable address: {exc}")
         except (aiohttp.ClientError, OSError) as exc:
-            return _unreachable(url, exc)
+            return unreachable(url, exc)
 
     async def _answer(
         self, url: str, response: aiohttp.ClientResponse, validators: Validators, now: datetime
@@ -212,6 +213,7 @@ class Fetcher:
                 last_modified=_clean(response.headers.get("Last-Modified")),
             ),
             fresh_for=fresh_for(response.headers.getall("Cache-Control", [])),
+            links=tuple(value[:_LONGEST_LINKS] for value in response.headers.getall("Link", [])),
         )
 
 
@@ -307,7 +309,7 @@ def _target(url: str, location: str) -> str:
     return urldefrag(urljoin(url, quote(raw, safe="!#$%&'()*+,/:;=?@[]~\\"))).url
 
 
-def _verbatim(url: str) -> URL:
+def verbatim(url: str) -> URL:
     """An address for aiohttp that is sent as it was written: re-quoting breaks signed addresses."""
     if not url.isascii():
         return URL(url)
@@ -356,7 +358,7 @@ def _failed(url: str, reason: FetchReason, detail: str, status: int | None = Non
     return Failed(url=url, reason=reason, detail=detail, status=status)
 
 
-def _unreachable(url: str, exc: BaseException) -> Failed:
+def unreachable(url: str, exc: BaseException) -> Failed:
     refused = _refusal_in(exc)
     if refused is not None:
         return _failed(url, FetchReason.REFUSED_ADDRESS, str(refused))

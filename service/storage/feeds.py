@@ -158,29 +158,13 @@ class Feeds:
         with self._database.write() as session:
             if not self._settle(session, feed, update_, now):
                 return PollSaved(stale=True)
-            counted: Counter[str] = Counter()
-            keys = entry_keys(entries)
-            known = _recognised(session, feed.id, keys, entries)
-            for key, row in known.items():
-                row.key = key  # a feed that changed all its guids brings no news by that
-            fresh: list[_Fresh] = []
-            for key, parsed in dict(zip(keys, entries, strict=True)).items():
-                stored, content_hash = known.get(key), _content_hash(parsed)
-                if stored is None:
-                    history = not feed.polled_once and (parsed.published is None or parsed.published < now - look_back)
-                    row_ = _fresh_row(feed, key, parsed, content_hash, now, history=history)
-                    fresh.append((parsed, row_))
-                elif stored.content_hash != content_hash:
-                    counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
-            counted += _insert(session, feed, fresh)
+            counted = _store_entries(session, feed, entries, now=now, look_back=look_back)
             if digests is not None:
                 # After a refusal the document is read whole again: an item left out is not stored by that.
                 _keep_digests(session, feed, () if counted["refused"] else digests)
             failpoint.reach("poll.before_commit")
         failpoint.reach("poll.committed")
-        return PollSaved(
-            new=counted["new"], changed=counted["changed"], history=counted["history"], refused=counted["refused"]
-        )
+        return _saved(counted)
 
     def save_quiet(self, polls: Sequence[tuple[Feed, FeedUpdate]], *, now: datetime) -> tuple[PollSaved, ...]:
         """Commit polls that brought no document, together: most polls are such, and each commit waits for the disk."""
@@ -189,6 +173,21 @@ class Feeds:
             failpoint.reach("poll.before_commit")
         failpoint.reach("poll.committed")
         return saved
+
+    def save_push(
+        self, feed: Feed, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
+    ) -> PollSaved:
+        """Commit what a feed's hub has sent: entries, as a poll would store them, and nothing of the feed's state.
+
+        It needs no lease: the feed's row is held for as long as the commit lasts, so that a poll which is under way
+        sees these entries as known. `stale` means that the feed is gone.
+        """
+        with self._database.write() as session:
+            held = select(FEED.id).where(FEED.id == feed.id, FEED.active).with_for_update()
+            if session.execute(held).first() is None:
+                return PollSaved(stale=True)
+            counted = _store_entries(session, feed, entries, now=now, look_back=look_back)
+        return _saved(counted)
 
     def _settle(self, session: Session, feed: Feed, update_: FeedUpdate, now: datetime) -> bool:
         values: dict[str, Any] = {
@@ -394,6 +393,31 @@ def _recognised(
     return known | found if len(found) >= len(unknown) * REKEYED_SHARE else known
 
 
+def _store_entries(
+    session: Session, feed: Feed, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
+) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    keys = entry_keys(entries)
+    known = _recognised(session, feed.id, keys, entries)
+    for key, row in known.items():
+        row.key = key  # a feed that changed all its guids brings no news by that
+    fresh: list[_Fresh] = []
+    for key, parsed in dict(zip(keys, entries, strict=True)).items():
+        stored, content_hash = known.get(key), _content_hash(parsed)
+        if stored is None:
+            history = not feed.polled_once and (parsed.published is None or parsed.published < now - look_back)
+            fresh.append((parsed, _fresh_row(feed, key, parsed, content_hash, now, history=history)))
+        elif stored.content_hash != content_hash:
+            counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
+    return counted + _insert(session, feed, fresh)
+
+
+def _saved(counted: Counter[str]) -> PollSaved:
+    return PollSaved(
+        new=counted["new"], changed=counted["changed"], history=counted["history"], refused=counted["refused"]
+    )
+
+
 def _keep_digests(session: Session, feed: Feed, digests: Sequence[str]) -> None:
     session.merge(FeedDigestsRow(feed_id=feed.id, digests=" ".join(digests)))
 
@@ -536,6 +560,7 @@ def _feed(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
         pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
         gaps=gaps,
         selectors=Selectors(**row.selectors) if row.selectors else None,
+        pushed_until=row.pushed_until,
     )
 
 

@@ -17,7 +17,18 @@ from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
 from service.api.texts import Code, Id, Interval, Line, Shown
 from service.api.watches import jurisdiction_problems
 from service.domain import polling
-from service.domain.model import Feed, FeedState, FetchReason, FullText, NoticeKind, Problem, Tier
+from service.domain.model import (
+    Feed,
+    FeedState,
+    FetchReason,
+    FullText,
+    NoticeKind,
+    Problem,
+    Push,
+    PushRefusal,
+    PushState,
+    Tier,
+)
 from service.domain.text import LANGUAGES
 from service.egress import check_url
 from service.storage.feeds import NewFeed
@@ -51,6 +62,34 @@ class FeedIn(FeedChange):
     url: str = Field(min_length=1, max_length=2000, description="Address of an RSS, Atom or JSON feed.")
 
 
+class PushOut(BaseModel):
+    """What was agreed with the feed's WebSub hub, and what came of it."""
+
+    hub: str
+    topic: str = Field(description="The feed's name at the hub.")
+    state: PushState
+    until: datetime | None = Field(description="Until when the hub has promised to push; renewed before.")
+    problem: str | None = Field(description="Why there are no pushes.")
+    taken: int = Field(description="Documents taken.")
+    last_taken_at: datetime | None
+    refused: int = Field(description="Documents that were not believed or could not be read.")
+    last_refusal: PushRefusal | None
+
+    @classmethod
+    def of(cls, push: Push) -> PushOut:
+        return cls(
+            hub=push.hub,
+            topic=push.topic,
+            state=push.state,
+            until=push.lease_until,
+            problem=push.problem,
+            taken=push.taken,
+            last_taken_at=push.last_taken_at,
+            refused=push.refused,
+            last_refusal=push.last_refusal,
+        )
+
+
 class FeedOut(BaseModel):
     """A feed and how polling it goes."""
 
@@ -80,9 +119,10 @@ class FeedOut(BaseModel):
     usual_pause: Shown | None = Field(description="The usual time between two of its entries; null until learned.")
     quiet_after: Shown = Field(description="Silence longer than this makes it quiet.")
     gaps: int = Field(description="Times at which entries may have come and gone unseen.")
+    push: PushOut | None = Field(description="What its WebSub hub pushes; null where it names no hub.")
 
     @classmethod
-    def of(cls, feed: Feed) -> FeedOut:
+    def of(cls, feed: Feed, push: Push | None) -> FeedOut:
         return cls(
             id=feed.id,
             url=_masked(feed.url),
@@ -110,6 +150,7 @@ class FeedOut(BaseModel):
             usual_pause=whole_seconds(feed.rhythm.usual) if feed.rhythm else None,
             quiet_after=whole_seconds(polling.patience_with(feed.rhythm)),
             gaps=feed.gaps,
+            push=PushOut.of(push) if push is not None else None,
         )
 
 
@@ -164,6 +205,17 @@ _EXAMPLE: Mapping[str, Any] = {
     "usual_pause": "5h",
     "quiet_after": "9d",
     "gaps": 0,
+    "push": {
+        "hub": "https://hub.example.org/",
+        "topic": "https://www.ecb.europa.eu/rss/press.xml",
+        "state": "active",
+        "until": "2026-03-10T12:00:00Z",
+        "problem": None,
+        "taken": 41,
+        "last_taken_at": "2026-03-02T10:00:00Z",
+        "refused": 0,
+        "last_refusal": None,
+    },
 }
 _HEALTH: Mapping[str, Any] = {
     "notices": [
@@ -195,6 +247,7 @@ _NEW = {
     "pace": "15m",
     "usual_pause": None,
     "quiet_after": "45d",
+    "push": None,
 }
 
 
@@ -210,7 +263,8 @@ def list_feeds(
     """Every feed that is polled, in the order in which they were added."""
     found = deps.store.feeds.page(after=number_of(query, NOUN) or 0, limit=query.limit + 1)
     kept, following = cut(found, paging=query, noun=NOUN, request=request, response=response, place=lambda f: f.id)
-    return Page(items=[FeedOut.of(feed) for feed in kept], next=following)
+    pushes = deps.store.pushes.of([feed.id for feed in kept])
+    return Page(items=[FeedOut.of(feed, pushes.get(feed.id)) for feed in kept], next=following)
 
 
 @router.post(
@@ -266,13 +320,13 @@ def create_feed(
             (Problem(where="url", what="there is a feed of this address"),),
         )
     response.headers["location"] = f"/v1/feeds/{feed.id}"
-    return FeedOut.of(_own(deps, feed.id))
+    return _shown(deps, feed.id)
 
 
 @router.get("/{feed_id}", summary="Read a feed", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
 def read_feed(deps: Given, _: Reader, feed_id: Id) -> FeedOut:
     """How polling it goes, and if it does not go, why."""
-    return FeedOut.of(_own(deps, feed_id))
+    return _shown(deps, feed_id)
 
 
 @router.get("/{feed_id}/health", summary="Read a feed's story", responses=shows(200, _HEALTH, Kind.NOT_FOUND))
@@ -320,7 +374,7 @@ def update_feed(
         # A feed that was polled once a week is not to wait a week for its new interval.
         values["next_due_at"] = min(feed.next_due_at, deps.now() + interval)
     deps.store.feeds.update(feed_id, **values)
-    return FeedOut.of(_own(deps, feed_id))
+    return _shown(deps, feed_id)
 
 
 @router.delete(
@@ -339,7 +393,7 @@ def poll_feed(deps: Given, _: Writer, feed_id: Id) -> FeedOut:
     """Makes it due at once; read it again a little later to see what came of it."""
     _own(deps, feed_id)
     deps.store.feeds.poll_now(feed_id, now=deps.now())
-    return FeedOut.of(_own(deps, feed_id))
+    return _shown(deps, feed_id)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -350,6 +404,10 @@ def _own(deps: Deps, feed_id: int) -> Feed:
     if feed is None:
         raise absent("feed", feed_id)
     return feed
+
+
+def _shown(deps: Deps, feed_id: int) -> FeedOut:
+    return FeedOut.of(_own(deps, feed_id), deps.store.pushes.of([feed_id]).get(feed_id))
 
 
 def _changeable(deps: Deps, feed_id: int) -> Feed:

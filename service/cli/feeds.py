@@ -18,7 +18,7 @@ from service.cli.common import ConfigOption, JsonOption, add_row, opened, out, p
 from service.config import Settings, load
 from service.domain import polling
 from service.domain.coverage import SOUND, coverage
-from service.domain.model import Feed, Invalid, Problem, Selectors, ServiceError, Tier
+from service.domain.model import Feed, Invalid, Problem, Push, Selectors, ServiceError, Tier
 from service.domain.text import LANGUAGES
 from service.feeds.catalogue import Kind, Source, catalogue
 from service.feeds.found import Found
@@ -52,13 +52,15 @@ def feeds_list(
         return
     with opened(config) as (_, store):
         rows = [feed for feed in store.feeds.page(limit=EVERY) if _is_wanted(feed, jurisdiction, kind)]
+        pushes = store.pushes.of([feed.id for feed in rows])
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "state", "entries", "next poll", "title", "address", "problem")
+    table = Table("id", "state", "pushed", "entries", "next poll", "title", "address", "problem")
     for feed in rows:
         due = feed.next_due_at.isoformat(timespec="minutes")
-        add_row(table, str(feed.id), feed.state, str(feed.entries), due, feed.title, feed.url, feed.problem or "")
+        push = pushes[feed.id].state if feed.id in pushes else ""
+        add_row(table, str(feed.id), feed.state, push, str(feed.entries), due, feed.title, feed.url, feed.problem or "")
     out.print(table)
 
 
@@ -204,20 +206,24 @@ def feeds_health(
         since = datetime.now(UTC).timestamp() - days * 86_400
         notices = [each for each in store.feeds.notices(limit=1000) if each.at.timestamp() >= since]
         gaps = [each for each in store.feeds.gaps(limit=1000) if each.opened_at.timestamp() >= since]
+        pushes = store.pushes.of([feed.id for feed in rows])
     troubled = sorted((feed for feed in rows if feed.state not in SOUND), key=lambda feed: feed.state)
     sound = [feed for feed in rows if feed.state in SOUND]
     if as_json:
         stories = [
             plain(feed)
+            | {"push": plain(pushes[feed.id]) if feed.id in pushes else None}
             | {"notices": [plain(n) for n in notices if n.feed_id == feed.id]}
             | {"gaps": [plain(g) for g in gaps if g.feed_id == feed.id]}
             for feed in (*troubled, *sound)
         ]
         print(json.dumps(stories, ensure_ascii=False))
         raise typer.Exit(1 if troubled else 0)
-    table = Table("id", "state", "since", "last news", "usual pause", "polled every", "gaps", "feed", "problem")
+    table = Table(
+        "id", "state", "since", "last news", "usual pause", "polled every", "pushed", "gaps", "feed", "problem"
+    )
     for feed in (*troubled, *sound):
-        add_row(table, *_health(feed))
+        add_row(table, *_health(feed, pushes.get(feed.id)))
     out.print(table)
     names = {feed.id: feed.title or feed.url for feed in rows}
     for notice in notices[:100]:
@@ -227,7 +233,7 @@ def feeds_health(
         raise typer.Exit(1)
 
 
-def _health(feed: Feed) -> tuple[str, ...]:
+def _health(feed: Feed, push: Push | None) -> tuple[str, ...]:
     usual = polling.in_words(feed.rhythm.usual) if feed.rhythm else "not learned yet"
     name = feed.title or feed.url
     moved = "" if feed.address == feed.url else f"fetched from {feed.address}"
@@ -238,10 +244,20 @@ def _health(feed: Feed) -> tuple[str, ...]:
         f"{feed.last_news_at:%Y-%m-%d %H:%M}" if feed.last_news_at else "never",
         usual,
         polling.in_words(polling.pace_of(feed)),
+        _pushed(push),
         str(feed.gaps),
         name,
-        feed.problem or moved,
+        feed.problem or moved or (push.problem if push is not None and push.problem else ""),
     )
+
+
+def _pushed(push: Push | None) -> str:
+    """How far its hub's promise has come, what it brought, and what was not believed."""
+    if push is None:
+        return ""
+    until = f" until {push.lease_until:%Y-%m-%d %H:%M}" if push.lease_until else ""
+    refused = f", {push.refused} refused ({push.last_refusal})" if push.refused else ""
+    return f"{push.state}{until}, {push.taken} taken{refused}"
 
 
 @feeds.command("coverage")

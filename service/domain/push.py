@@ -32,8 +32,9 @@ PATH = "/push/"
 
 _LONGEST_CHALLENGE = 4096
 _ALGORITHMS = frozenset({"sha1", "sha256", "sha384", "sha512"})
-_LINK = re.compile(r'<([^<>]*)>((?:\s*;\s*[\w!#$%&*+.^`|~-]+\s*(?:=\s*(?:"(?:[^"\\]|\\.)*"|[^\s",;]*))?)*)')
-_REL = re.compile(r';\s*rel\s*=\s*(?:"([^"]*)"|([^\s",;]*))', re.IGNORECASE)
+_PARAMETER = r'\s*;\s*([\w!#$%&*+.^`|~-]+)(?:\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]+)))?'
+_LINK = re.compile(rf"<([^<>]*)>((?:{_PARAMETER})*)")
+_EACH = re.compile(_PARAMETER)
 
 
 # --- what a publisher offers (section 4) --------------------------------------------------------------------------
@@ -67,8 +68,8 @@ def _links(headers: Iterable[str]) -> Iterable[tuple[str, str]]:
     """Each target of a Link header (RFC 8288 section 3) with each of its relations."""
     for header in headers:
         for found in _LINK.finditer(header):
-            rel = _REL.search(found[2])
-            for name in (rel[1] or rel[2] or "").lower().split() if rel else ():
+            parameters = {each[1].lower(): each[2] or each[3] or "" for each in _EACH.finditer(found[2])}
+            for name in parameters.get("rel", "").lower().split():
                 yield found[1].strip(), name
 
 

@@ -20,6 +20,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from service import __version__, egress
+from service.addresses import read_address
 from service.api import channels as addresses
 from service.api.app import Deps, build
 from service.api.watches import watch_problems
@@ -206,9 +207,10 @@ def _log_problems(problems: Iterable[Problem]) -> None:
 
 
 def declared_feeds(settings: Settings) -> list[NewFeed]:
+    read = [(source, read_address(str(source.url))) for source in settings.feeds.sources]
     return [
         NewFeed(
-            url=str(source.url),
+            url=address.url,
             title=source.title,
             interval=source.interval or settings.feeds.interval,
             tier=source.tier,
@@ -216,8 +218,11 @@ def declared_feeds(settings: Settings) -> list[NewFeed]:
             jurisdiction=source.jurisdiction,
             language=source.language,
             managed=True,
+            kind=source.kind,
+            tags=source.tags,
+            headers=source.auth.given if source.auth is not None else address.headers,
         )
-        for source in settings.feeds.sources
+        for source, address in read
     ]
 
 

@@ -129,8 +129,17 @@ class Pipeline:
     async def poll(self, feed: Feed) -> PollSaved:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
         now = self._now()
+        try:
+            credentials = await asyncio.to_thread(self.store.feeds.credentials.of, feed) if feed.sends else None
+        except ServiceError as exc:
+            unsealed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=str(exc))
+            return await self._save_poll(feed, Polled(result=unsealed))
         result = await self._fetcher.get(
-            feed.address, validators=polling.asks_with(feed, now), now=now, patience=self._pace.turn
+            feed.address,
+            validators=polling.asks_with(feed, now),
+            now=now,
+            patience=self._pace.turn,
+            credentials=credentials,
         )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)

@@ -8,15 +8,18 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
+from service.addresses import Address, read_address, shown_address
 from service.api.auth import Reader, Writer
 from service.api.deps import Deps, Given
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
 from service.api.texts import Code, Id, Interval, Line, Shown
 from service.api.watches import jurisdiction_problems
+from service.config import Auth, Tags
 from service.domain import polling
+from service.domain.credentials import faults_in
 from service.domain.model import (
     Feed,
     FeedState,
@@ -27,6 +30,7 @@ from service.domain.model import (
     Push,
     PushRefusal,
     PushState,
+    SourceKind,
     Tier,
 )
 from service.domain.text import LANGUAGES
@@ -36,7 +40,6 @@ from service.storage.feeds import NewFeed
 router = APIRouter(prefix="/feeds", tags=["feeds"])
 
 NOUN = "feeds"
-_URL = TypeAdapter(AnyHttpUrl)
 
 
 class FeedChange(BaseModel):
@@ -53,6 +56,11 @@ class FeedChange(BaseModel):
     jurisdiction: Code | None = Field(None, description="Whose news it carries (ISO 3166-1 alpha-2, EU, INTL).")
     language: str | None = Field(
         None, max_length=20, description=f"One of {', '.join(LANGUAGES)}; detected by default."
+    )
+    kind: SourceKind | None = Field(None, description="What publishes it.")
+    tags: Tags | None = Field(None, max_length=50, description="Words of your own to find it by.")
+    auth: Auth | None = Field(
+        None, description="What its server wants to be shown. It is sealed, and no answer holds it: see `sends`."
     )
 
 
@@ -94,7 +102,7 @@ class FeedOut(BaseModel):
     """A feed and how polling it goes."""
 
     id: int
-    url: str = Field(description="A password in it is masked.")
+    url: str = Field(description="Without user and password.")
     title: str
     state: FeedState
     reason: FetchReason | None = Field(description="Why the last poll brought nothing; null when it went well.")
@@ -111,7 +119,9 @@ class FeedOut(BaseModel):
     entries: int = Field(description="Entries received from it.")
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
     kind: str | None = Field(description="What publishes it, such as regulator or central-bank.")
-    tags: list[str] = Field(description="Folders it was imported under.")
+    tags: list[str] = Field(description="Words to find it by; the folders it was imported under.")
+    shown: str = Field(description="Its address for people: the host in its own script.")
+    sends: list[str] = Field(description="Request headers that its server is shown; their values are in no answer.")
     address: str = Field(description="Where it is fetched from: differs from url once a new address was learned.")
     state_since: datetime | None = Field(description="When the state last changed.")
     last_news_at: datetime | None = Field(description="When its newest entry came out.")
@@ -143,6 +153,8 @@ class FeedOut(BaseModel):
             managed=feed.managed,
             kind=feed.kind,
             tags=list(feed.tags),
+            shown=shown_address(feed.url),
+            sends=list(feed.sends),
             address=_masked(feed.address),
             state_since=feed.state_since,
             last_news_at=feed.last_news_at,
@@ -197,7 +209,9 @@ _EXAMPLE: Mapping[str, Any] = {
     "entries": 15,
     "managed": False,
     "kind": "central-bank",
-    "tags": [],
+    "tags": ["frankfurt"],
+    "shown": "https://www.ecb.europa.eu/rss/press.xml",
+    "sends": [],
     "address": "https://www.ecb.europa.eu/rss/press.xml",
     "state_since": "2026-02-02T12:00:00Z",
     "last_news_at": "2026-03-02T10:00:00Z",
@@ -241,7 +255,7 @@ _NEW = {
     "last_polled_at": None,
     "last_ok_at": None,
     "entries": 0,
-    "kind": None,
+    "sends": ["Authorization"],
     "state_since": None,
     "last_news_at": None,
     "pace": "15m",
@@ -294,6 +308,9 @@ def create_feed(
                         "full_text": "auto",
                         "jurisdiction": "EU",
                         "language": "en",
+                        "kind": "central-bank",
+                        "tags": ["frankfurt"],
+                        "auth": {"user": "desk", "password": "…"},
                     },
                 },
             }
@@ -302,7 +319,8 @@ def create_feed(
 ) -> FeedOut:
     """It is polled at once. Entries older than `feeds.look_back` are stored and raise no alert."""
     _check(body, deps)
-    url = _checked_url(body.url, deps)
+    address = _checked_address(body, deps)
+    url = address.url
     new = NewFeed(
         url=url,
         title=body.title or "",
@@ -311,6 +329,9 @@ def create_feed(
         full_text=body.full_text or FullText.AUTO,
         jurisdiction=body.jurisdiction,
         language=body.language,
+        kind=body.kind,
+        tags=body.tags or (),
+        headers=address.headers,
     )
     feed = deps.store.feeds.add(new, now=deps.now())
     if feed is None:
@@ -364,8 +385,8 @@ def update_feed(
     """Only the fields that are sent change; null sets one back to its default."""
     feed = _changeable(deps, feed_id)
     _check(body, deps)
-    values: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set - {"interval"}}
-    for name, default in (("title", ""), ("tier", Tier.UNKNOWN), ("full_text", FullText.AUTO)):
+    values: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set - {"interval", "auth"}}
+    for name, default in (("title", ""), ("tier", Tier.UNKNOWN), ("full_text", FullText.AUTO), ("tags", [])):
         if name in values and values[name] is None:
             values[name] = default
     if "interval" in body.model_fields_set:
@@ -373,6 +394,11 @@ def update_feed(
         values["interval_seconds"] = interval.total_seconds()
         # A feed that was polled once a week is not to wait a week for its new interval.
         values["next_due_at"] = min(feed.next_due_at, deps.now() + interval)
+    if "tags" in values:
+        values["tags"] = list(body.tags or ())
+    if "auth" in body.model_fields_set:
+        values["next_due_at"] = deps.now()  # whoever gives a password wants to see that it is right
+        deps.store.feeds.credentials.put(feed_id, body.auth.given if body.auth is not None else ())
     deps.store.feeds.update(feed_id, **values)
     return _shown(deps, feed_id)
 
@@ -428,19 +454,22 @@ def _check(body: FeedChange, deps: Deps) -> None:
         raise invalid(problems)
 
 
-def _checked_url(written: str, deps: Deps) -> str:
-    """The address in the form in which the configuration file stores it too, so that one feed is not polled twice."""
-    reason = check_url(written, deps.settings.egress.allow, userinfo=False)
-    url = written
+def _checked_address(body: FeedIn, deps: Deps) -> Address:
+    """The address in the form in which it is stored from everywhere, so that one feed is not polled twice, and what its
+    server is to be shown: by the request, or by the address itself."""
+    given = body.auth.given if body.auth is not None else ()
+    reason = check_url(body.url, deps.settings.egress.allow)
     if reason is None:
         try:
-            url = str(_URL.validate_python(written))
-            reason = check_url(url, deps.settings.egress.allow, userinfo=False)
-        except ValidationError as exc:
-            reason = f"not a valid address: {exc.errors()[0]['msg']}"
+            address = read_address(body.url)
+        except ValueError as exc:
+            reason = str(exc)
+        else:
+            address = Address(url=address.url, headers=(*given, *address.headers))
+            reason = check_url(address.url, deps.settings.egress.allow) or next(faults_in(address.headers), None)
     if reason is not None:
         raise invalid((Problem(where="url", what=reason),), Kind.ADDRESS_REFUSED)
-    return url
+    return address
 
 
 def whole_seconds(span: timedelta) -> timedelta:

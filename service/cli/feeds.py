@@ -14,13 +14,15 @@ import typer
 from rich.table import Table
 
 from service import egress
+from service.addresses import Address, read_address, shown_address
 from service.cli.common import ConfigOption, JsonOption, add_row, opened, out, plain, print_json, printable
+from service.cli.credentials import BasicOption, BearerOption, HeaderOption, address_of
 from service.config import Settings, load
 from service.domain import polling
 from service.domain.coverage import SOUND, coverage
-from service.domain.model import Feed, Invalid, Problem, Push, Selectors, ServiceError, Tier
+from service.domain.model import Feed, Invalid, Problem, Push, Selectors, ServiceError, SourceKind, Tier
 from service.domain.text import LANGUAGES
-from service.feeds.catalogue import Kind, Source, catalogue
+from service.feeds.catalogue import Source, catalogue
 from service.feeds.found import Found
 from service.feeds.listing import fault_in
 from service.feeds.opml import Listed, read_opml, write_opml
@@ -35,7 +37,7 @@ EVERY = 1_000_000
 JurisdictionOption = Annotated[
     list[str] | None, typer.Option("--jurisdiction", help="Whose news it carries, such as KR; may be repeated.")
 ]
-KindOption = Annotated[Kind | None, typer.Option("--kind", help="What publishes it.")]
+KindOption = Annotated[SourceKind | None, typer.Option("--kind", help="What publishes it.")]
 
 
 @feeds.command("list")
@@ -60,7 +62,17 @@ def feeds_list(
     for feed in rows:
         due = feed.next_due_at.isoformat(timespec="minutes")
         push = pushes[feed.id].state if feed.id in pushes else ""
-        add_row(table, str(feed.id), feed.state, push, str(feed.entries), due, feed.title, feed.url, feed.problem or "")
+        add_row(
+            table,
+            str(feed.id),
+            feed.state,
+            push,
+            str(feed.entries),
+            due,
+            feed.title,
+            shown_address(feed.url),
+            feed.problem or "",
+        )
     out.print(table)
 
 
@@ -75,6 +87,11 @@ def feeds_add(
     item_title: Annotated[str, typer.Option("--item-title", help="Of the title in an item; its link by default.")] = "",
     item_link: Annotated[str, typer.Option("--item-link", help="Of the link in an item; the longest by default.")] = "",
     date: Annotated[str, typer.Option(help="Of the date in an item; none by default.")] = "",
+    language: Annotated[str | None, typer.Option(help="Its language; detected by default.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="A word to find it by; may be repeated.")] = None,
+    header: HeaderOption = None,
+    user: BasicOption = "",
+    token: BearerOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Add a feed, or the catalogue's sources of a jurisdiction or kind; a running service polls them soon."""
@@ -85,26 +102,32 @@ def feeds_add(
     for written in (item, item_title, item_link, date):
         if written and (problem := fault_in(written)):
             raise ServiceError(f"{written!r}: {problem}")
+    if language is not None and language not in LANGUAGES:
+        raise typer.BadParameter(f"unknown language {language!r}; one of {', '.join(LANGUAGES)}")
+    address = address_of(url, header, user, token)
     with opened(config) as (settings, store):
-        if problem := egress.check_url(url, settings.egress.allow):
-            raise ServiceError(f"{url}: {problem}")
+        if problem := egress.check_url(address.url, settings.egress.allow):
+            raise ServiceError(f"{address.url}: {problem}")
         code = jurisdiction[0] if jurisdiction else None
         new = NewFeed(
-            url=url,
+            url=address.url,
             title=title,
             jurisdiction=code,
             kind=kind,
             tier=tier,
+            language=language,
+            tags=tuple(tag or ()),
+            headers=address.headers,
             interval=settings.feeds.interval,
             selectors=selectors,
         )
         feed = store.feeds.add(new, now=datetime.now(UTC))
     if feed is None:
-        raise ServiceError(f"{url} is polled already; see policywatch feeds list")
-    out.print(f"feed {feed.id} added: {feed.url}", markup=False, highlight=False)
+        raise ServiceError(f"{address.url} is polled already; see policywatch feeds list")
+    out.print(f"feed {feed.id} added: {shown_address(feed.url)}", markup=False, highlight=False)
 
 
-def _add_offered(jurisdiction: list[str] | None, kind: Kind | None, config: Path | None) -> None:
+def _add_offered(jurisdiction: list[str] | None, kind: SourceKind | None, config: Path | None) -> None:
     if not jurisdiction and kind is None:
         raise typer.BadParameter("give an address, or --jurisdiction or --kind to add from the catalogue")
     offered = _offered(jurisdiction, kind)
@@ -114,7 +137,7 @@ def _add_offered(jurisdiction: list[str] | None, kind: Kind | None, config: Path
         added = _add_all(store, [_from_source(source, settings) for source in offered])
     known = len(offered) - len(added)
     for feed in added:
-        out.print(f"feed {feed.id} added: {feed.title}, {feed.url}", markup=False, highlight=False)
+        out.print(f"feed {feed.id} added: {feed.title}, {shown_address(feed.url)}", markup=False, highlight=False)
     out.print(f"{len(added)} added, {known} polled already")
 
 
@@ -123,11 +146,11 @@ def _add_all(store: Store, new: Iterable[NewFeed]) -> list[Feed]:
     return [feed for each in new if (feed := store.feeds.add(each, now=now)) is not None]
 
 
-def _offered(jurisdiction: list[str] | None, kind: Kind | None) -> list[Source]:
+def _offered(jurisdiction: list[str] | None, kind: SourceKind | None) -> list[Source]:
     return [source for source in catalogue() if _is_wanted(source, jurisdiction, kind)]
 
 
-def _is_wanted(it: Feed | Source, jurisdiction: list[str] | None, kind: Kind | None) -> bool:
+def _is_wanted(it: Feed | Source, jurisdiction: list[str] | None, kind: SourceKind | None) -> bool:
     return (not jurisdiction or it.jurisdiction in jurisdiction) and (kind is None or it.kind == kind)
 
 
@@ -225,7 +248,7 @@ def feeds_health(
     for feed in (*troubled, *sound):
         add_row(table, *_health(feed, pushes.get(feed.id)))
     out.print(table)
-    names = {feed.id: feed.title or feed.url for feed in rows}
+    names = {feed.id: feed.title or shown_address(feed.url) for feed in rows}
     for notice in notices[:100]:
         said = f"{notice.at:%Y-%m-%d %H:%M} {names.get(notice.feed_id, '?')}: {notice.kind}: {notice.detail}"
         out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
@@ -235,8 +258,8 @@ def feeds_health(
 
 def _health(feed: Feed, push: Push | None) -> tuple[str, ...]:
     usual = polling.in_words(feed.rhythm.usual) if feed.rhythm else "not learned yet"
-    name = feed.title or feed.url
-    moved = "" if feed.address == feed.url else f"fetched from {feed.address}"
+    name = feed.title or shown_address(feed.url)
+    moved = "" if feed.address == feed.url else f"fetched from {shown_address(feed.address)}"
     return (
         str(feed.id),
         feed.state,
@@ -314,10 +337,15 @@ def feeds_import(
     with opened(config) as (settings, store):
         usable: list[NewFeed] = []
         for each in listed:
-            if problem := egress.check_url(each.url, settings.egress.allow, userinfo=False):
-                problems.append(Problem(where=f"{file}: {each.title or each.url}", what=problem))
+            try:
+                address = read_address(each.url)
+                problem = egress.check_url(address.url, settings.egress.allow)
+            except ValueError as exc:
+                problem = str(exc)
+            if problem:
+                problems.append(Problem(where=f"{file}: {each.title or shown_address(each.url)}", what=problem))
             else:
-                usable.append(_from_list(each, settings))
+                usable.append(_from_list(each, address, settings))
         added = _add_all(store, usable)
     out.print(f"{len(added)} added, {len(usable) - len(added)} polled already, {len(problems)} refused")
     if problems:
@@ -332,9 +360,10 @@ def feeds_export(config: ConfigOption = None) -> None:
     sys.stdout.buffer.write(write_opml(_to_list(feed) for feed in rows))
 
 
-def _from_list(each: Listed, settings: Settings) -> NewFeed:
+def _from_list(each: Listed, address: Address, settings: Settings) -> NewFeed:
     return NewFeed(
-        url=each.url,
+        url=address.url,
+        headers=address.headers,
         title=each.title,
         tags=each.tags,
         language=each.language if each.language in LANGUAGES else None,

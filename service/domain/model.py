@@ -165,6 +165,16 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+class SourceKind(StrEnum):
+    """What publishes a feed."""
+
+    REGULATOR = "regulator"
+    CENTRAL_BANK = "central-bank"
+    LEGISLATURE = "legislature"
+    INTERNATIONAL = "international"
+    NEWS = "news"
+
+
 class Tier(StrEnum):
     """How close a source is to the act it reports."""
 
@@ -447,6 +457,8 @@ class Feed:
     selectors: Selectors | None = None
     pushed_until: datetime | None = None
     """Until when its hub has promised to push it; polling is a safety net meanwhile."""
+    sends: tuple[str, ...] = ()
+    """Names of the headers that its server wants to be shown; their values are sealed."""
 
     @property
     def address(self) -> str:

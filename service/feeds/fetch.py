@@ -25,6 +25,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from service import egress, failpoint
+from service.domain.credentials import Credentials
 from service.domain.model import (
     Busy,
     EgressRefused,
@@ -103,8 +104,12 @@ class Fetcher:
         validators: Validators = NOTHING_ASKED,
         now: datetime,
         patience: timedelta | None = None,
+        credentials: Credentials | None = None,
     ) -> FetchResult:
         """The result of one GET with redirects followed; `now` is for a Retry-After that names a date.
+
+        `credentials` are sent to their own origin alone: a redirect takes them nowhere else, not to another port
+        either.
 
         The deadline counts the time spent on the network. Waiting for the host's turn is bounded by `patience`
         alone: Busy when that was not enough.
@@ -124,7 +129,8 @@ class Fetcher:
                 return Busy(url=url)
             try:
                 started = loop.time()
-                answer = await self._hop(url, validators, now, deadline=left)
+                headers = _conditions(validators) | (credentials.headers_for(url) if credentials else {})
+                answer = await self._hop(url, headers, validators, now, deadline=left)
                 left -= loop.time() - started
             finally:
                 gate.leave(self._limits.host_gap)
@@ -147,13 +153,13 @@ class Fetcher:
         return self._gates.setdefault((parts.hostname or "", port), _Gate())
 
     async def _hop(
-        self, url: str, validators: Validators, now: datetime, *, deadline: float
+        self, url: str, headers: dict[str, str], validators: Validators, now: datetime, *, deadline: float
     ) -> FetchResult | _Redirect:
         """One request and its answer; every way in which a server or the way to it can fail becomes a value."""
         try:
             async with (
                 asyncio.timeout(max(deadline, 0)),
-                self._client.get(verbatim(url), headers=_conditions(validators), allow_redirects=False) as response,
+                self._client.get(verbatim(url), headers=headers, allow_redirects=False) as response,
             ):
                 return await self._answer(url, response, validators, now)
         except TimeoutError:

@@ -37,7 +37,7 @@ class Store:
         if not keys and key_file is not None:
             keys = read_key_file(key_file, may_create=not any_sealed(self.database))
         self.vault = Vault(keys)
-        self.feeds = Feeds(self.database)
+        self.feeds = Feeds(self.database, self.vault)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
         self.readings = Readings(self.database)
@@ -47,6 +47,7 @@ class Store:
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
         self.keys = Keys(self.database)
+        self.feeds.credentials.seal_addresses()
 
     def release_leases(self) -> None:
         """For an embedded start: this process is the only one, so every lease found belongs to a dead one."""

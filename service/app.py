@@ -144,6 +144,8 @@ class Service:
             take_up=taking_up(self.store, now=self.now, random=secrets.token_bytes) if may_push else None,
         )
         self.pushing = self._pushing() if may_push else None
+        if not may_push:
+            await asyncio.to_thread(self.store.pushes.suspend)
         self.runner = Embedded(
             self.pipeline,
             now=self.now,

@@ -79,7 +79,9 @@ class Pushing:
     # --- asking -----------------------------------------------------------------------------------------------------
 
     async def claim(self, limit: int) -> tuple[tuple[Push, Capability], ...]:
-        return await asyncio.to_thread(self._store.pushes.claim_due, self._now(), limit=limit, lease=self._lease)
+        return await asyncio.to_thread(
+            self._store.pushes.claim_due, self._now(), limit=limit, lease=self._lease, public_url=self._public_url
+        )
 
     async def ask(self, claimed: tuple[Push, Capability]) -> None:
         """One request to a hub. It may ask back before it has answered: then this answer is overtaken."""

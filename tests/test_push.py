@@ -185,8 +185,12 @@ class Site:
 
 
 @asynccontextmanager
-async def a_site(url: str, book: Rulebook, clock: Clock, public_url: str = PUBLIC) -> AsyncIterator[Site]:
-    service = Service(settings_of(url, api={"public_url": public_url}), rulebook=book, now=clock, chance=lambda: 0.5)
+async def a_site(
+    url: str, book: Rulebook, clock: Clock, public_url: str = PUBLIC, **more: object
+) -> AsyncIterator[Site]:
+    service = Service(
+        settings_of(url, api={"public_url": public_url}, **more), rulebook=book, now=clock, chance=lambda: 0.5
+    )
     await service.start()
     transport = httpx.ASGITransport(api_of(service))
     async with Web() as web_, httpx.AsyncClient(transport=transport, base_url=PUBLIC) as client:
@@ -445,6 +449,24 @@ async def test_nothing_stored_logged_or_shown_lets_anybody_push(
         assert secret not in shown
 
 
+async def test_another_public_address_is_told_to_the_hub_and_without_one_feeds_are_only_polled(
+    tmp_path: Path, rulebook: Rulebook, clock: Clock
+) -> None:
+    url = f"sqlite:///{tmp_path}/p.db"
+    async with a_site(url, rulebook, clock) as site:
+        feed_id = await offered(site)
+        await site.ask_back()
+        pushes = site.line.store.pushes
+        assert pushes.claim_due(clock(), limit=9, lease=HOUR, public_url=PUBLIC) == ()
+        ((push, _),) = pushes.claim_due(clock(), limit=9, lease=HOUR, public_url="https://new.example.org")
+        assert push.state is PushState.ACTIVE
+        assert pushes.claim_due(clock(), limit=9, lease=HOUR, public_url="https://new.example.org") == ()
+    async with a_site(url, rulebook, clock, public_url="") as site:
+        feed = site.line.store.feeds.get(feed_id)
+        assert feed is not None
+        assert feed.pushed_until is None
+
+
 async def test_without_a_public_address_no_hub_is_asked(tmp_path: Path, rulebook: Rulebook, clock: Clock) -> None:
     async with a_site(f"sqlite:///{tmp_path}/p.db", rulebook, clock, public_url="") as site:
         await offered(site)
@@ -480,3 +502,18 @@ def test_hubs_are_found_in_each_kind_of_document() -> None:
     )
     assert isinstance(listed, ParsedFeed)
     assert (listed.hubs, listed.topic) == HUB_AND_SELF, "only the head is believed"
+
+
+async def test_a_hub_that_sends_too_slowly_keeps_no_other_out(tmp_path: Path, rulebook: Rulebook, clock: Clock) -> None:
+    slow = {"timeout": "0.1s", "host_gap": "0s"}
+    async with a_site(f"sqlite:///{tmp_path}/p.db", rulebook, clock, feeds=slow) as site:
+        await offered(site)
+        never = asyncio.Event()
+
+        async def endless() -> AsyncIterator[bytes]:
+            yield b"<rss>"
+            await never.wait()
+
+        late = await asyncio.gather(*(site.client.post(site.path, content=endless()) for _ in range(6)))
+        assert [answer.status_code for answer in late] == [408] * 6
+        assert (await site.push(site.document(), "sha256=00")).status_code == 202

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse
+from starlette.requests import ClientDisconnect
 
 from service.api.deps import Given
 from service.domain.push import PATH
@@ -36,9 +38,14 @@ async def take_push(deps: Given, request: Request, token: str) -> Response:
     if pushing is None or known is None:
         return _not_found()
     async with pushing.room:
+        try:
+            async with asyncio.timeout(deps.settings.feeds.timeout.total_seconds()):
+                body = await request.body()
+        except (TimeoutError, ClientDisconnect):  # a hub that sends too slowly, or went away: it will try again
+            return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
         receipt = await pushing.take(
             known,
-            await request.body(),
+            body,
             signature=request.headers.get("x-hub-signature", ""),
             codings=request.headers.getlist("content-encoding"),
             content_type=request.headers.get("content-type", ""),

@@ -67,12 +67,21 @@ class Pushes:
             return offer is None
         return offer is not None and (row.hub, row.topic) == (offer.hub, offer.topic)
 
-    def claim_due(self, now: datetime, *, limit: int, lease: timedelta) -> tuple[tuple[Push, Capability], ...]:
-        """Lease the pushes whose hub is to be asked now; those of feeds that were removed are to be ended."""
+    def claim_due(
+        self, now: datetime, *, limit: int, lease: timedelta, public_url: str
+    ) -> tuple[tuple[Push, Capability], ...]:
+        """Lease the pushes whose hub is to be asked now: those that are due, those that were agreed under another
+        address of ours than `public_url`, and those of feeds that were removed, which are to be ended."""
         due = (
             select(PushRow, FEED.active)
             .join(FeedRow, FEED.id == PUSH.feed_id)
-            .where(or_(PUSH.next_at <= now, (FEED.active == false()) & (PUSH.state != PushState.LEAVING)))
+            .where(
+                or_(
+                    PUSH.next_at <= now,
+                    PUSH.public_url != public_url,
+                    (FEED.active == false()) & (PUSH.state != PushState.LEAVING),
+                )
+            )
             .order_by(PUSH.next_at, PUSH.id)
             .limit(limit)
         )
@@ -84,9 +93,14 @@ class Pushes:
             for row, active in session.execute(due.with_for_update(skip_locked=True, of=PushRow)).all():
                 if not active and row.state != PushState.LEAVING:
                     row.state, row.attempts = PushState.LEAVING, 0
-                row.next_at, row.fence = now + lease, row.fence + 1
+                row.next_at, row.fence, row.public_url = now + lease, row.fence + 1, public_url
                 claimed.append((_push(row), self._capability(row)))
             return tuple(claimed)
+
+    def suspend(self) -> None:
+        """No hub can reach us any more: feeds are polled at their usual pace."""
+        with self._database.write() as session:
+            session.execute(update(FeedRow).where(FEED.pushed_until.is_not(None)).values(pushed_until=None))
 
     def settle(self, before: Push, after: Push | None, *, now: datetime) -> bool:
         """Commit what a request came to; False when the hub's question, or another request, has overtaken it."""

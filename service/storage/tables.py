@@ -137,13 +137,15 @@ class FeedDigestsRow(Row, table=True):
 
 class PushRow(Row, table=True):
     """What was agreed with a feed's hub (WebSub). `sealed` holds the callback's token and the key of its signatures;
-    the token is looked up by its hash, so that what is stored lets nobody push."""
+    the token is looked up by its hash, so that what is stored lets nobody push. `public_url` is the address of ours
+    under which the hub was last asked."""
 
     __tablename__ = "push"
     id: int | None = Field(default=None, primary_key=True)
     feed_id: int = Field(sa_column=Column(ForeignKey("feed.id", ondelete="CASCADE"), nullable=False, unique=True))
     hub: str = _text()
     topic: str = _text()
+    public_url: str = _text()
     token_hash: str = Field(unique=True)
     sealed: str = _text()
     state: str

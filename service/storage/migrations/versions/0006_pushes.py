@@ -19,6 +19,7 @@ def upgrade() -> None:
         sa.Column("feed_id", sa.Integer(), nullable=False),
         sa.Column("hub", sa.Text(), nullable=False),
         sa.Column("topic", sa.Text(), nullable=False),
+        sa.Column("public_url", sa.Text(), nullable=False),
         sa.Column("token_hash", sa.String(), nullable=False),
         sa.Column("sealed", sa.Text(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),

@@ -15,7 +15,7 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
-from babel import localedata
+from babel import Locale
 
 from service.domain.condition import ABOUT_ANOTHER, ACROSS
 from service.domain.document import Node, unknown_keys
@@ -508,20 +508,16 @@ _MISPLACED = re.compile(r"(^|\.\.\.|\s)\s*\*|^\.\.\.|\.\.\.$|\*\w")
 @lru_cache(maxsize=1)
 def jurisdictions() -> tuple[str, ...]:
     """Every code that a jurisdiction may have: ISO 3166-1 alpha-2, EU and INTL."""
-    codes = {
-        c for c in map(str, localedata.load("en", merge_inherited=False)["territories"]) if len(c) == 2 and c.isalpha()
-    } - _NOT_PLACES
+    codes = {c for c in map(str, Locale("en").territories) if len(c) == 2 and c.isalpha()} - _NOT_PLACES
     return tuple(sorted(codes | _WORLD))
 
 
 @lru_cache(maxsize=1)
 def _country_names() -> tuple[_Phrase, ...]:
     """Every territory's name in every language, as CLDR has it, without remarks in brackets."""
-    cldr = {"zh-Hans": "zh", "zh-Hant": "zh_Hant"}
     phrases = []
     for lang in LANGUAGES:
-        # The language's own file; what it inherits, Locale would bring too, are no names of territories.
-        territories = localedata.load(cldr.get(lang, lang), merge_inherited=False)["territories"]
+        territories = Locale.parse(lang.replace("-", "_")).territories
         for code in jurisdictions():
             name = re.sub(r"\s*[(（].*?[)）]", "", territories.get(code, "")).strip()
             if name and (len(name) > 1 or lang == "vi"):

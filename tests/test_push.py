@@ -66,7 +66,7 @@ async def served(database_url: str, book: Rulebook, web_: Web) -> AsyncIterator[
     server = Server(Service(settings, rulebook=book))
     ready = asyncio.Event()
     running = asyncio.create_task(server.run(ready=lambda _: ready.set()))
-    await asyncio.wait_for(ready.wait(), 60)
+    await asyncio.wait_for(ready.wait(), 120)
     try:
         yield Line(server.service, Clock(utc_now()), web_)
     finally:
@@ -74,7 +74,7 @@ async def served(database_url: str, book: Rulebook, web_: Web) -> AsyncIterator[
         await running
 
 
-async def until(true: Callable[[], object], *, seconds: float = 60) -> None:
+async def until(true: Callable[[], object], *, seconds: float = 120) -> None:
     """Wait for something that other processes do; it fails the test when it does not come true."""
     async with asyncio.timeout(seconds):
         while not true():  # noqa: ASYNC110  (no event of ours tells what another process did)

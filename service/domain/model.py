@@ -166,6 +166,16 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+class SourceKind(StrEnum):
+    """What publishes a feed."""
+
+    REGULATOR = "regulator"
+    CENTRAL_BANK = "central-bank"
+    LEGISLATURE = "legislature"
+    INTERNATIONAL = "international"
+    NEWS = "news"
+
+
 class Tier(StrEnum):
     """How close a source is to the act it reports."""
 
@@ -211,6 +221,9 @@ class ParsedFeed:
     language: str | None = None
     entries: tuple[ParsedEntry, ...] = ()
     warning: str | None = None
+    hubs: tuple[str, ...] = ()
+    topic: str | None = None
+    """Its hubs, and its own name for itself (WebSub section 4)."""
 
 
 class FetchReason(StrEnum):
@@ -237,7 +250,7 @@ class Fetched:
     """A body was received whole. `url` is where it came from after redirects.
 
     `moved`: every redirect on the way was permanent (301, 308), so `url` is the new address. `fresh_for` is how long
-    the server says that nothing will change.
+    the server says that nothing will change. `links` are its Link headers.
     """
 
     url: str
@@ -246,6 +259,7 @@ class Fetched:
     validators: Validators = Validators()
     moved: bool = False
     fresh_for: timedelta | None = None
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -321,6 +335,8 @@ class NoticeKind(StrEnum):
     ADDRESS_DROPPED = "address_dropped"
     GAP = "gap"
     RECOVERED = "recovered"
+    PUSH_STARTED = "push_started"
+    PUSH_LOST = "push_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -440,6 +456,10 @@ class Feed:
     """How often it is polled at present; `interval` is what a person asked for."""
     gaps: int = 0
     selectors: Selectors | None = None
+    pushed_until: datetime | None = None
+    """Until when its hub has promised to push it; polling is a safety net meanwhile."""
+    sends: tuple[str, ...] = ()
+    """Names of the headers that its server wants to be shown; their values are sealed."""
 
     @property
     def address(self) -> str:
@@ -447,6 +467,57 @@ class Feed:
         if self.move is None:
             return self.url
         return self.move.to if self.move.learned else self.move.via or self.url
+
+
+class PushState(StrEnum):
+    """How far a hub's promise to push a feed (WebSub) has come.
+
+    REQUESTED: the hub was asked and has not asked back; DENIED and FAILED are tried again; LEAVING is being ended.
+    """
+
+    WANTED = "wanted"
+    REQUESTED = "requested"
+    ACTIVE = "active"
+    DENIED = "denied"
+    FAILED = "failed"
+    LEAVING = "leaving"
+
+
+class PushRefusal(StrEnum):
+    """Why a document that was sent to a push's address was not taken."""
+
+    NO_SIGNATURE = "no_signature"
+    UNKNOWN_ALGORITHM = "unknown_algorithm"
+    BAD_SIGNATURE = "bad_signature"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """A feed's documents as its hub sends them: what was agreed, and what came of it. Holds no secret.
+
+    `next_at` is when the hub is asked next; `fence` tells an answer from one that was overtaken.
+    """
+
+    id: int
+    feed_id: int
+    hub: str
+    topic: str
+    state: PushState
+    next_at: datetime
+    lease_until: datetime | None = None
+    asked_at: datetime | None = None
+    attempts: int = 0
+    problem: str | None = None
+    taken: int = 0
+    last_taken_at: datetime | None = None
+    refused: int = 0
+    last_refusal: PushRefusal | None = None
+    fence: int = 0
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether the hub has promised to push now."""
+        return self.state is PushState.ACTIVE and self.lease_until is not None and now < self.lease_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

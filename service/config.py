@@ -41,7 +41,16 @@ from service.domain.examples import run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
 from service.domain.model import (
-    Action, FullText, Invalid, Language, Problem, Secret, Severity, SourceKind, Tier, Topic,
+    Action,
+    FullText,
+    Invalid,
+    Language,
+    Problem,
+    Secret,
+    Severity,
+    SourceKind,
+    Tier,
+    Topic,
 )  # fmt: skip
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules

@@ -22,7 +22,7 @@ from service.delivery.channels import Sender
 from service.delivery.message import render
 from service.domain import polling, routing, stories
 from service.domain.developments import read
-from service.domain.holding import Background, Told
+from service.domain.holding import Background, Told, no_longer_held
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -53,7 +53,7 @@ from service.feeds.fetch import Fetcher
 from service.feeds.listing import parse_list
 from service.feeds.parse import Changed, parse_changed
 from service.sandbox import Sandbox
-from service.storage.entries import Judged, Placing
+from service.storage.entries import Judged, Placing, Raised
 from service.storage.feeds import PollSaved
 from service.storage.store import Store
 
@@ -274,6 +274,7 @@ class Pipeline:
             readers = placing.readers(alert.id, placing.subscriptions(self.store.subscriptions)) if changes else ()
             made = self._tell(placing, judged, alert, now)
             made += placing.update(alert, judged, changes, readers, now=now)
+            told = placing.alert(alert.id) if made else None
         log.info(
             "entry matched",
             entry=judged.entry.id,
@@ -284,10 +285,10 @@ class Pipeline:
             changes=[change.reason for change in changes],
             deliveries=made,
         )
-        return alert if made else None
+        return told
 
     def _changes(
-        self, placing: Placing, judged: Judged, placement: Placement, alert: Alert | None
+        self, placing: Placing, judged: Judged, placement: Placement, alert: Raised | None
     ) -> tuple[Change, ...]:
         """What the entry changes for those who were told: as an edit of itself, or as one more report."""
         before = placing.before(placement, alert)
@@ -298,14 +299,18 @@ class Pipeline:
         severity = routing.loudest(judged.matches).severity if judged.matches else None
         return changes_of(before, Joining(key=judged.story_key, tier=judged.claimed.tier, severity=severity))
 
-    def _tell(self, placing: Placing, judged: Judged, alert: Alert, now: datetime) -> int:
+    def _tell(self, placing: Placing, judged: Judged, alert: Raised, now: datetime) -> int:
         """Decide who is told of this entry's matches, and of those that its report may have confirmed."""
-        waiting = dict(placing.unconfirmed(alert.story_id))
-        groups = waiting | {int(judged.entry.id): judged.matches}
+        rules = {rule_id: judged.rules.get(rule_id) for rule_id in placing.rules_of(alert.id)}
+        asked = any(rule is not None and rule.confirm is not None for rule in rules.values())
+        reports = placing.reports(alert.story_id) if asked else ()
+        groups = {int(judged.entry.id): judged.matches}
+        if (free := no_longer_held(rules, reports)) is not None:
+            groups = dict(placing.unconfirmed(alert.id, free)) | groups
         background = Background(
             rules=judged.rules,
             story_id=alert.story_id,
-            reports=placing.reports(alert.story_id),
+            reports=reports,
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
             silences=placing.silences(now),

@@ -70,6 +70,19 @@ def confirmed(asked: Confirm, reports: Iterable[Report]) -> bool:
     return asked.independent is not None and independent(reports) >= asked.independent
 
 
+def no_longer_held(rules: Mapping[str, Rule | None], reports: Sequence[Report]) -> frozenset[str] | None:
+    """Which of an alert's rules may have matches that wait no more for a confirmation; None when none has.
+
+    While a rule waits, every report of its story waits with it: these need not be looked at again one by one. A rule
+    that is gone (None), or asks for no confirmation any more, holds nothing back once none of the others does.
+    """
+    asking = {rule_id: rule.confirm for rule_id, rule in rules.items() if rule is not None and rule.confirm is not None}
+    free = frozenset(rule_id for rule_id, confirm in asking.items() if confirmed(confirm, reports))
+    if len(free) == len(asking):
+        return frozenset(rules)
+    return free or None
+
+
 def independent(reports: Iterable[Report]) -> int:
     """How many reports are by different outlets and no copies of one another."""
     kept: list[Report] = []

@@ -33,7 +33,7 @@ class Before:
     """A story as its readers were told it."""
 
     members: Sequence[StoryKey]
-    tiers: Sequence[Tier]
+    official: bool  # whether an official source is among its reports
     severity: Severity
 
 
@@ -56,7 +56,7 @@ def changes(before: Before, joining: Joining) -> tuple[Change, ...]:
 def _changes(before: Before, joining: Joining) -> Iterator[Change]:
     old = [development for key in before.members for development in key.developments]
     new = joining.key.developments
-    official = joining.tier is Tier.OFFICIAL and Tier.OFFICIAL not in before.tiers
+    official = joining.tier is Tier.OFFICIAL and not before.official
     sure = [development for development in new if development.stage not in _UNSURE]
     if old and sure and all(development.stage in _UNSURE for development in old):
         detail = f"{'an official source confirms it' if official else 'it is confirmed'}: {sure[0].stage}"

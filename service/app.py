@@ -227,6 +227,7 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         watch=watch,
         channels=tuple(channels),
         active=wanted.active,
+        mute_rumours=wanted.mute_rumours,
         managed=True,
     )
 

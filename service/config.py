@@ -187,6 +187,9 @@ class SubscriptionSettings(Section):
         (), description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL."
     )
     active: bool = Field(True, description="Set to false to silence it.")
+    mute_rumours: bool = Field(
+        False, description="Whether rumours of an act are held back once an official text has told of it."
+    )
 
 
 class Settings(BaseSettings):

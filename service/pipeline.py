@@ -22,7 +22,7 @@ from service.delivery.channels import Sender
 from service.delivery.message import render
 from service.domain import polling, routing, stories
 from service.domain.developments import read
-from service.domain.holding import Background, Told, no_longer_held
+from service.domain.holding import Background, Told, no_longer_held, rumoured
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -307,6 +307,9 @@ class Pipeline:
         groups = {int(judged.entry.id): judged.matches}
         if (free := no_longer_held(rules, reports)) is not None:
             groups = dict(placing.unconfirmed(alert.id, free)) | groups
+        subscriptions = placing.subscriptions(self.store.subscriptions)
+        muting = any(subscription.mute_rumours for subscription in subscriptions)
+        rumours = {act for matches in groups.values() for match in matches for act in rumoured(match.developments)}
         background = Background(
             rules=judged.rules,
             story_id=alert.story_id,
@@ -314,8 +317,8 @@ class Pipeline:
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
             silences=placing.silences(now),
+            official=placing.official_acts(tuple(rumours), now - stories.WINDOW) if muting else (),
         )
-        subscriptions = placing.subscriptions(self.store.subscriptions)
         made = 0
         for entry_id, matches in groups.items():
             routes = routing.route(matches, subscriptions, placing.told(alert.id), background)

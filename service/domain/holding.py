@@ -5,13 +5,18 @@ Decisions only. A match that is held for want of confirmation is decided again w
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from service.domain.model import Development, Match, Problem, RouteReason, Severity, Silence, Tier
+from service.domain.model import Development, Match, Problem, RouteReason, Severity, Silence, Stage, Tier
 from service.domain.rule import Confirm, Exempt, Per, Rule, Status, Throttle, show_duration
 from service.domain.text import likeness
+
+Act = tuple[str, str, str]
+"""Jurisdiction, topic and action: what a rumour and the official text about it have in common."""
+
+_UNSURE = frozenset({Stage.RUMOURED, Stage.CONSIDERING})
 
 COPY = 0.6
 """Two texts that share so much are one report: a wire copied by forty sites confirms nothing."""
@@ -48,6 +53,7 @@ class Background:
     told: Sequence[Told]
     now: datetime
     silences: Sequence[Silence] = ()
+    official: Collection[Act] = ()  # what official texts told of lately
 
 
 def held_back(match: Match, subscription_id: int, background: Background) -> RouteReason | None:
@@ -60,6 +66,19 @@ def held_back(match: Match, subscription_id: int, background: Background) -> Rou
     if rule.throttle is not None and _throttled(rule.throttle, match, subscription_id, background):
         return RouteReason.THROTTLED
     return None
+
+
+def rumoured(developments: Collection[Development]) -> frozenset[Act]:
+    """The acts that are told as rumours and nothing more; empty when any of the developments is more than that."""
+    if any(development.stage not in _UNSURE for development in developments):
+        return frozenset()
+    return frozenset((development.jurisdiction, development.topic, development.action) for development in developments)
+
+
+def is_settled(match: Match, background: Background) -> bool:
+    """Whether a match is a rumour, and official texts have told of all that it says."""
+    acts = rumoured(match.developments)
+    return bool(acts) and acts <= frozenset(background.official)
 
 
 def confirmed(asked: Confirm, reports: Iterable[Report]) -> bool:

@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlmodel import Session
 
 from service import failpoint
-from service.domain.holding import Report, Told
+from service.domain.holding import Act, Report, Told
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -34,6 +34,7 @@ from service.domain.model import (
     Severity,
     Silence,
     Source,
+    Stage,
     Story,
     StoryKey,
     Subscription,
@@ -320,6 +321,11 @@ class Placing:
         """What teams do not want to hear of now."""
         return standing(self._session, now)
 
+    def official_acts(self, acts: Collection[Act], since: datetime) -> frozenset[Act]:
+        """Which of these acts an official source has told of since then, as more than a rumour."""
+        found = (self._session.execute(_OFFICIAL, _told_of(act, since)).first() for act in acts)
+        return frozenset(act for act, row in zip(acts, found, strict=True) if row is not None)
+
     def rules_of(self, alert_id: int) -> tuple[str, ...]:
         """Every rule that has matched an alert's story so far."""
         matched = select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == alert_id)
@@ -474,6 +480,22 @@ def _source(row: Any) -> Source:
         lang=row.lang,
         published=row.published,
     )
+
+
+_OFFICIAL = (
+    select(DEVELOPMENT.id)
+    .join(EntryRow, ENTRY.id == DEVELOPMENT.entry_id)
+    .join(FeedRow, FEED.id == ENTRY.feed_id)
+    .where(DEVELOPMENT.jurisdiction == bindparam("jurisdiction"), DEVELOPMENT.topic == bindparam("topic"))
+    .where(DEVELOPMENT.action == bindparam("action"), ENTRY.received_at >= bindparam("since"))
+    .where(FEED.tier == Tier.OFFICIAL, DEVELOPMENT.stage.not_in((Stage.RUMOURED, Stage.CONSIDERING)))
+    .limit(1)
+)
+
+
+def _told_of(act: Act, since: datetime) -> dict[str, Any]:
+    jurisdiction, topic, action = act
+    return {"jurisdiction": jurisdiction, "topic": topic, "action": action, "since": since}
 
 
 def _raised(row: AlertRow) -> Raised:

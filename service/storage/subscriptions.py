@@ -46,6 +46,7 @@ class NewSubscription:
     channels: tuple[NewChannel, ...]
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,7 @@ class Subscriptions:
 
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
+        row.mute_rumours = new.mute_rumours
         session.flush()
         team = session.get_one(TeamRow, row.team_id).name
         used = set(session.execute(select(SUBSCRIPTION_CHANNEL.channel_id)).scalars())
@@ -206,6 +208,7 @@ class Subscriptions:
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
+            mute_rumours=row.mute_rumours,
         )
 
     def _own(self, session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:

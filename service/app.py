@@ -132,7 +132,12 @@ class Service:
             sandbox=self._parsing,
             sender=Sender(self._client, self._sending, _sending_settings(settings)),
             rulebook=lambda: self.rulebook,
-            pace=Pace(lease=settings.runner.lease, look_back=settings.feeds.look_back, turn=settings.turn),
+            pace=Pace(
+                lease=settings.runner.lease,
+                look_back=settings.feeds.look_back,
+                look_again=tuple(sorted(settings.feeds.look_again)),
+                turn=settings.turn,
+            ),
             now=self.now,
             chance=self._chance,
         )

@@ -113,6 +113,10 @@ class SourceSettings(Section):
 
 class FeedsSettings(Section):
     interval: Duration = Field(timedelta(minutes=15), description="How often a feed is polled.")
+    look_again: tuple[Duration, ...] = Field(
+        (timedelta(minutes=15), timedelta(hours=6), timedelta(days=1), timedelta(days=3)),
+        description="When the page of a report that was told is looked at again: if it is gone, a retraction follows.",
+    )
     look_back: Duration = Field(
         timedelta(hours=48), description="A new feed's entries older than this are stored but raise no alert."
     )

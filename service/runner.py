@@ -24,6 +24,9 @@ T = TypeVar("T")
 PROCESS_ROOM = 4
 """Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
 
+LOOK_ROOM = 2
+"""Pages of told reports looked at again at the same time: nothing waits for them."""
+
 
 class Lane(Generic[T]):
     """One step's work in flight: takes as much as it has room for, and never waits for the slowest."""
@@ -118,7 +121,7 @@ class Chore:
 
 
 class Embedded:
-    """All three steps in this process."""
+    """All three steps in this process, and the looks at pages of told reports."""
 
     def __init__(
         self,
@@ -160,7 +163,15 @@ class Embedded:
             room=polls,
             then=lambda: self._nudge(self.process),
         )
-        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver)
+        self.look = Lane(
+            "look",
+            claim=pipeline.claim_looks,
+            work=pipeline.look,
+            give_back=pipeline.give_back_look,
+            room=LOOK_ROOM,
+            then=lambda: self._nudge(self.deliver),
+        )
+        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver, self.look)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:

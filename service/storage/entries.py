@@ -40,11 +40,12 @@ from service.domain.model import (
     Subscription,
     Tier,
 )
+from service.domain.pages import Looked
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
 from service.domain.stories import told_at
 from service.domain.updates import Before, Change
-from service.storage import shelf, updates
+from service.storage import pages, shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
     dump_alert,
@@ -91,6 +92,7 @@ class Judged:
     matches: tuple[Match, ...]
     story_key: StoryKey
     judged_by: str
+    page_read: bool = False  # whether its page was there and brought its text
     rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
 
 
@@ -254,10 +256,10 @@ class Placing:
         return updates.readers(self._session, alert_id, subscriptions)
 
     def update(
-        self, alert: Raised, judged: Judged, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
+        self, alert: Raised, entry_id: int, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
     ) -> int:
         """Record what the entry changed in the alert and tell its readers; gives the number of messages."""
-        made = updates.record(self._session, alert.id, int(judged.entry.id), changes, now)
+        made = updates.record(self._session, alert.id, entry_id, changes, now)
         if not made:
             return 0
         return updates.tell(self._session, replace(self.alert(alert.id), updates=made), made, to, now)
@@ -320,6 +322,14 @@ class Placing:
     def silences(self, now: datetime) -> tuple[Silence, ...]:
         """What teams do not want to hear of now."""
         return standing(self._session, now)
+
+    def watch_page(self, entry_id: int, *, since: datetime, due_at: datetime, seen: bool) -> None:
+        """Look at the page of an entry again: its report was told."""
+        pages.watch(self._session, entry_id, since=since, due_at=due_at, seen=seen)
+
+    def settle_page(self, due: pages.DuePage, looked: Looked) -> bool:
+        """As `Pages.settle`, in this transaction."""
+        return pages.settle(self._session, due, looked)
 
     def official_acts(self, acts: Collection[Act], since: datetime) -> frozenset[Act]:
         """Which of these acts an official source has told of since then, as more than a rumour."""

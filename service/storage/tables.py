@@ -227,14 +227,13 @@ class EntryRow(Row, table=True):
 class PageLookRow(Row, table=True):
     """A page whose report was told, to be looked at again (see `domain.pages`); no row: it is not looked at any more.
 
-    `since` is when it was told, `looks` how often it was looked at since, `missing` how often in a row it was gone.
+    `since` is when it was told, `seen` whether it was there at any time, `missing` how often in a row it was gone.
     """
 
     __tablename__ = "page_look"
     entry_id: int = Field(sa_column=Column(ForeignKey("entry.id", ondelete="CASCADE"), primary_key=True))
     since: datetime = _time()
     due_at: datetime = _time(index=True)
-    looks: int = 0
     seen: bool = False
     missing: int = 0
     lease_until: datetime | None = _time(null=True)

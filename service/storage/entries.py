@@ -350,7 +350,7 @@ class Placing:
             .order_by(MATCH.id)
         ).scalars()
         found: dict[int, list[Match]] = {}
-        for row in dict.fromkeys(rows):  # once for each subscription that it waits for
+        for row in {row.id: row for row in rows}.values():  # one may wait for several subscriptions
             found.setdefault(row.entry_id, []).append(_load_match(row))
         return tuple((entry_id, tuple(matches)) for entry_id, matches in found.items())
 

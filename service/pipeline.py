@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -38,6 +38,8 @@ from service.domain.model import (
     Match,
     Outcome,
     OutcomeStatus,
+    ParsedEntry,
+    ParsedFeed,
     Placement,
     Selectors,
     ServiceError,
@@ -92,7 +94,9 @@ class Pipeline:
         pace: Pace,
         now: Callable[[], datetime],
         chance: Callable[[], float],
+        take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
     ) -> None:
+        """`take_up` is told of each document that was stored: it may offer pushes."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
@@ -101,6 +105,7 @@ class Pipeline:
         self._pace = pace
         self._now = now
         self._chance = chance
+        self._take_up = take_up
         self._quiet: list[tuple[Feed, FeedUpdate, asyncio.Future[PollSaved]]] = []
         self._saving: asyncio.Task[None] | None = None
 
@@ -132,8 +137,17 @@ class Pipeline:
     async def poll(self, feed: Feed) -> PollSaved:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
         now = self._now()
+        try:
+            credentials = await asyncio.to_thread(self.store.feeds.credentials.of, feed) if feed.sends else None
+        except ServiceError as exc:
+            unsealed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=str(exc))
+            return await self._save_poll(feed, Polled(result=unsealed))
         result = await self._fetcher.get(
-            feed.address, validators=polling.asks_with(feed, now), now=now, patience=self._pace.turn
+            feed.address,
+            validators=polling.asks_with(feed, now),
+            now=now,
+            patience=self._pace.turn,
+            credentials=credentials,
         )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)
@@ -156,6 +170,8 @@ class Pipeline:
         log.info(
             "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
         )
+        if self._take_up and polled.document and isinstance(polled.result, Fetched) and not saved.stale:
+            await self._take_up(feed, polled.result, polled.document)
         for notice in () if saved.stale else update.notices:
             log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
         return saved
@@ -189,14 +205,7 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
-        known = await asyncio.to_thread(self.store.feeds.digests, feed)
-        try:
-            changed: Changed = await self._sandbox.run(
-                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.selectors, known
-            )
-        except ServiceError as exc:
-            detail = f"the document could not be parsed: {exc}"
-            changed = Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+        changed = await self._read(feed, fetched.body, fetched.content_type, fetched.url)
         parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
@@ -204,6 +213,19 @@ class Pipeline:
             self.store.feeds.compare, feed, parsed.entries, unchanged=changed.unchanged, now=self._now()
         )
         return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
+
+    async def _read(self, feed: Feed, body: bytes, content_type: str, url: str) -> Changed:
+        known = await asyncio.to_thread(self.store.feeds.digests, feed)
+        try:
+            return await self._sandbox.run(_parse_feed, body, content_type, url, feed.selectors, known)
+        except ServiceError as exc:
+            detail = f"the document could not be parsed: {exc}"
+            return Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+
+    async def read_pushed(self, feed: Feed, body: bytes, content_type: str) -> tuple[ParsedEntry, ...] | None:
+        """What is new in a document that the feed's hub has sent, read under the limits of a poll; None if nothing."""
+        changed = await self._read(feed, body, content_type, feed.address)
+        return None if isinstance(changed.feed, Failed) else changed.feed.entries
 
     # --- process -----------------------------------------------------------------------------------------------
 

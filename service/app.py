@@ -138,7 +138,12 @@ class Service:
             sandbox=self._parsing,
             sender=Sender(self._client, self._sending, _sending_settings(settings)),
             rulebook=lambda: self.rulebook,
-            pace=Pace(lease=settings.runner.lease, look_back=settings.feeds.look_back, turn=settings.turn),
+            pace=Pace(
+                lease=settings.runner.lease,
+                look_back=settings.feeds.look_back,
+                look_again=tuple(sorted(settings.feeds.look_again)),
+                turn=settings.turn,
+            ),
             now=self.now,
             chance=self._chance,
             take_up=taking_up(self.store, now=self.now, random=secrets.token_bytes) if may_push else None,
@@ -255,6 +260,7 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         watch=watch,
         channels=tuple(channels),
         active=wanted.active,
+        mute_rumours=wanted.mute_rumours,
         managed=True,
         language=wanted.language,
     )

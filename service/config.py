@@ -188,6 +188,10 @@ class SourceSettings(Section):
 
 class FeedsSettings(Section):
     interval: Duration = Field(timedelta(minutes=15), description="How often a feed is polled.")
+    look_again: tuple[Duration, ...] = Field(
+        (timedelta(minutes=15), timedelta(hours=6), timedelta(days=1), timedelta(days=3)),
+        description="When the page of a report that was told is looked at again: if it is gone, a retraction follows.",
+    )
     look_back: Duration = Field(
         timedelta(hours=48), description="A new feed's entries older than this are stored but raise no alert."
     )
@@ -267,6 +271,9 @@ class SubscriptionSettings(Section):
         (), description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL."
     )
     active: bool = Field(True, description="Set to false to silence it.")
+    mute_rumours: bool = Field(
+        False, description="Whether rumours of an act are held back once an official text has told of it."
+    )
     language: Language = Field(Language.ENGLISH, description="Of our own words in its messages: en, zh, ko, ja or es.")
 
 

@@ -25,6 +25,9 @@ T = TypeVar("T")
 PROCESS_ROOM = 4
 """Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
 
+LOOK_ROOM = 2
+"""Pages of told reports looked at again at the same time: nothing waits for them."""
+
 
 ASK_ROOM = 4
 
@@ -122,7 +125,7 @@ class Chore:
 
 
 class Embedded:
-    """All three steps in this process."""
+    """All three steps in this process, and the looks at pages of told reports."""
 
     def __init__(
         self,
@@ -166,10 +169,18 @@ class Embedded:
             room=polls,
             then=lambda: self._nudge(self.process),
         )
-        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver)
+        self.look = Lane(
+            "look",
+            claim=pipeline.claim_looks,
+            work=pipeline.look,
+            give_back=pipeline.give_back_look,
+            room=LOOK_ROOM,
+            then=lambda: self._nudge(self.deliver),
+        )
+        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver, self.look)
         if pushing is not None:
             asking = Lane("ask hubs", claim=pushing.claim, work=pushing.ask, give_back=pushing.give_back, room=ASK_ROOM)
-            self._lanes = (self.poll, asking, self.process, self.deliver)
+            self._lanes = (self.poll, asking, self.process, self.deliver, self.look)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:

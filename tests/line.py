@@ -20,7 +20,7 @@ def settings_of(database_url: str, **more: object) -> Settings:
             "storage": {"url": database_url},
             "secrets": {"keys": [TEST_KEY.reveal()]},
             "egress": {"allow": ["127.0.0.1/32"]},
-            "feeds": {"host_gap": "0s", "timeout": "5s"},
+            "feeds": {"host_gap": "0s", "timeout": "5s", "look_again": []},
             "delivery": {"timeout": "5s"},
             **more,
         }

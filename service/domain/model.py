@@ -919,7 +919,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """Who wants which alerts, and where."""
+    """Who wants which alerts, and where; with `mute_rumours`, no rumour of what an official text has told."""
 
     id: int
     team: str
@@ -929,6 +929,7 @@ class Subscription:
     created_at: datetime
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
     language: Language = Language.ENGLISH
 
 
@@ -955,6 +956,7 @@ class RouteReason(StrEnum):
     UNCONFIRMED = "unconfirmed"
     THROTTLED = "throttled"
     SILENCED = "silenced"
+    RUMOUR_MUTED = "rumour_muted"  # an official text has told of the act, and the subscription asks for no rumours then
     INACTIVE = "inactive"
     NO_CHANNEL = "no_channel"
     NO_SUBSCRIPTION = "no_subscription"

@@ -15,6 +15,7 @@ from service.storage.fates import Fates
 from service.storage.feeds import Feeds
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
+from service.storage.pages import Pages
 from service.storage.pushes import Pushes
 from service.storage.readings import Readings
 from service.storage.silences import Silences
@@ -40,6 +41,7 @@ class Store:
         self.feeds = Feeds(self.database, self.vault)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
+        self.pages = Pages(self.database)
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
@@ -53,6 +55,7 @@ class Store:
         """For an embedded start: this process is the only one, so every lease found belongs to a dead one."""
         self.feeds.release_all()
         self.entries.release_all()
+        self.pages.release_all()
         self.outbox.release_all()
 
     def close(self) -> None:

@@ -46,6 +46,7 @@ class NewSubscription:
     channels: tuple[NewChannel, ...]
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
     language: Language = Language.ENGLISH
 
 
@@ -178,6 +179,7 @@ class Subscriptions:
 
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
+        row.mute_rumours = new.mute_rumours
         row.language = new.language
         session.flush()
         team = session.get_one(TeamRow, row.team_id).name
@@ -240,6 +242,7 @@ class Subscriptions:
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
+            mute_rumours=row.mute_rumours,
             language=Language(row.language),
         )
 

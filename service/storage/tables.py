@@ -205,7 +205,8 @@ class StoryHandleRow(Row, table=True):
     time from which nobody looks there any more; both in seconds of Unix time, for there are very many rows."""
 
     __tablename__ = "story_handle"
-    __table_args__ = (Index("ix_story_handle_handle_at", "handle", "at"),)
+    # The story stands in the index too: many rows are looked at, and none of them is fetched from the table.
+    __table_args__ = (Index("ix_story_handle_handle_at_story_id", "handle", "at", "story_id"),)
     handle: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     story_id: int = Field(sa_column=Column(ForeignKey("story.id", ondelete="CASCADE"), primary_key=True))
     at: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -222,6 +223,8 @@ class EntryRow(Row, table=True):
     __table_args__ = (
         UniqueConstraint("feed_id", "key"),
         Index("ix_entry_state_next_attempt_at", "state", "next_attempt_at"),
+        Index("ix_entry_story_id_id", "story_id", "id"),  # the first and the newest reports of a story
+        Index("ix_entry_story_id_feed_id", "story_id", "feed_id"),  # those by certain feeds
     )
     id: int | None = Field(default=None, primary_key=True)
     feed_id: int = _ref("feed.id")
@@ -248,8 +251,24 @@ class EntryRow(Row, table=True):
     judged_at: datetime | None = _time(null=True)
     sketch: list[int] = _json([])
     trace: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
-    story_id: int | None = _ref("story.id", null=True)
+    story_id: int | None = _ref("story.id", null=True, index=False)
     placement: str | None = None
+
+
+class PageLookRow(Row, table=True):
+    """A page whose report was told, to be looked at again (see `domain.pages`); no row: it is not looked at any more.
+
+    `since` is when it was told, `seen` whether it was there at any time, `missing` how often in a row it was gone.
+    """
+
+    __tablename__ = "page_look"
+    entry_id: int = Field(sa_column=Column(ForeignKey("entry.id", ondelete="CASCADE"), primary_key=True))
+    since: datetime = _time()
+    due_at: datetime = _time(index=True)
+    seen: bool = False
+    missing: int = 0
+    lease_until: datetime | None = _time(null=True)
+    lease_token: int = 0
 
 
 class ReadingRow(Row, table=True):
@@ -338,6 +357,7 @@ class SubscriptionRow(Row, table=True):
     watch: dict[str, Any] = _json({})
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
     language: str = Language.ENGLISH
     created_at: datetime = _time()
 
@@ -385,13 +405,16 @@ class RouteRow(Row, table=True):
     """
 
     __tablename__ = "route"
-    __table_args__ = (UniqueConstraint("match_id", "subscription_id"),)
+    __table_args__ = (
+        UniqueConstraint("match_id", "subscription_id"),
+        Index("ix_route_alert_id_reason", "alert_id", "reason"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     match_id: int = _ref("match.id")
     subscription_id: int = Field(index=True)
     subscription: str = ""
     team_id: int | None = _ref("team.id", null=True)
-    alert_id: int = _ref("alert.id")
+    alert_id: int = _ref("alert.id", index=False)
     reason: str
     decided_at: datetime = _time()
 
@@ -456,6 +479,7 @@ FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow
 STORY_HANDLE: Any = StoryHandleRow
 ENTRY: Any = EntryRow
+PAGE_LOOK: Any = PageLookRow
 READING: Any = ReadingRow
 DEVELOPMENT: Any = DevelopmentRow
 MATCH: Any = MatchRow

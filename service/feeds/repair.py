@@ -171,7 +171,10 @@ def _describe_html(head: str) -> str:
 
 # --- mending ------------------------------------------------------------------------------------------------------
 
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+ILLEGAL = "[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
+"""What no XML document may hold; it is left out, wherever it stands."""
+
+_ILLEGAL = re.compile(ILLEGAL)
 _OPENING = re.compile(r"<!\[CDATA\[|<!--")
 _NUMERIC = re.compile(r"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));?")
 _REFERENCE = re.compile(r"&(?:#(?:[xX]([0-9a-fA-F]+)|([0-9]+));?|([A-Za-z][A-Za-z0-9]*);)?")
@@ -181,12 +184,12 @@ _XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source"})
 
 
-def repair(text: str, root_at: int) -> str:
-    """The document from its root element on, as well-formed as repair by rule can make it; TooComplex if it is a trap.
+def repair(text: str) -> str:
+    """A document from its root element on, as well-formed as repair by rule can make it; TooComplex if it is a trap.
 
     Prolog, doctype (and so every entity declaration), comments and what follows the root element are left out.
     """
-    text = _ILLEGAL.sub("", _without_tail(text[root_at:]))
+    text = _ILLEGAL.sub("", _without_tail(text))
     pieces = list(_sections(text))
     check_complexity(piece for is_markup, piece in pieces if is_markup)
     mended = (_mend_markup(piece) if is_markup else _mend_cdata(piece) for is_markup, piece in pieces)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -30,7 +31,6 @@ from service.domain.model import (
     Entry,
     Failed,
     Feed,
-    FeedUpdate,
     Fetched,
     FetchReason,
     FullText,
@@ -56,11 +56,18 @@ from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing
 from service.storage.feeds import PollSaved
 from service.storage.store import Store
+from service.together import Together
 
 log = structlog.get_logger()
 
 SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
+
+SAVED_AT_ONCE = 200
+"""Polls in one commit: enough to spread its cost, few enough that no other writer waits long."""
+
+PARSED_AT_ONCE, PARSED_BYTES, PARSED_SECONDS = 32, 4 * 1024 * 1024, 1.0
+"""Documents in one trip to a parsing child, their bytes, and the time after which it brings back what it has."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +103,14 @@ class Pipeline:
         self._pace = pace
         self._now = now
         self._chance = chance
-        self._quiet: list[tuple[Feed, FeedUpdate, asyncio.Future[PollSaved]]] = []
-        self._saving: asyncio.Task[None] | None = None
+        self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
+        self._parsing = Together(
+            self._parse_feeds,
+            most=PARSED_AT_ONCE,
+            lanes=sandbox.workers,
+            weigh=lambda document: len(document[1].body),
+            weight=PARSED_BYTES,
+        )
 
     async def warm_up(self) -> None:
         """Start the parsing children and let them load what they need, so that the first feed does not wait for it."""
@@ -105,7 +118,7 @@ class Pipeline:
         with suppress(ServiceError):
             await asyncio.gather(
                 self._sandbox.run(_extract, page, "", "text/html"),
-                self._sandbox.run(_parse_feed, b"<rss version='2.0'><channel></channel></rss>", "text/xml", ""),
+                self._sandbox.run(_parse_feeds, [(_EMPTY_FEED, "text/xml", "", None, frozenset())]),
             )
 
     # --- claims: what the runner asks for ----------------------------------------------------------------------
@@ -131,49 +144,22 @@ class Pipeline:
         return await self._save_poll(feed, polled)
 
     async def _save_poll(self, feed: Feed, polled: Polled) -> PollSaved:
-        now = self._now()
-        update = polling.after_poll(feed, polled, now, self._chance())
-        if polled.document is None:
-            saved = await self._save_quiet(feed, update)
-        else:
-            saved = await asyncio.to_thread(
-                self.store.feeds.save_poll,
-                feed,
-                update,
-                polled.document.entries,
-                digests=polled.digests,
-                now=now,
-                look_back=self._pace.look_back,
-            )
-        log.info(
-            "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
-        )
-        for notice in () if saved.stale else update.notices:
+        saved = await self._saving((feed, polled))
+        state, reason = (saved.update.state, saved.update.reason) if saved.update else (feed.state, None)
+        log.info("feed polled", feed=feed.id, state=state, reason=reason, new=saved.new, stale=saved.stale)
+        for notice in saved.update.notices if saved.update else ():
             log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
         return saved
 
-    async def _save_quiet(self, feed: Feed, update: FeedUpdate) -> PollSaved:
-        """Commit a poll without a document, together with those that end while another commit is under way."""
-        waiting: asyncio.Future[PollSaved] = asyncio.get_running_loop().create_future()
-        self._quiet.append((feed, update, waiting))
-        if self._saving is None or self._saving.done():
-            self._saving = asyncio.create_task(self._save_all_quiet())
-        return await waiting
-
-    async def _save_all_quiet(self) -> None:
-        while self._quiet:
-            batch, self._quiet = self._quiet, []
-            polls = [(feed, update) for feed, update, _ in batch]
-            try:
-                saved = await asyncio.to_thread(self.store.feeds.save_quiet, polls, now=self._now())
-            except Exception as exc:  # passed on: each poll breaks off with it, and is given back
-                for *_, waiting in batch:
-                    if not waiting.done():
-                        waiting.set_exception(exc)
-                continue
-            for (*_, waiting), each in zip(batch, saved, strict=True):
-                if not waiting.done():
-                    waiting.set_result(each)
+    async def _save_polls(self, polls: Sequence[tuple[Feed, Polled]]) -> tuple[PollSaved, ...]:
+        now = self._now()
+        return await asyncio.to_thread(
+            self.store.feeds.save_polls,
+            polls,
+            decide=lambda feed, polled: polling.after_poll(feed, polled, now, self._chance()),
+            now=now,
+            look_back=self._pace.look_back,
+        )
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
         failpoint.reach("poll.parsing")
@@ -181,21 +167,32 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
-        known = await asyncio.to_thread(self.store.feeds.digests, feed)
         try:
-            changed: Changed = await self._sandbox.run(
-                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.selectors, known
-            )
+            changed = await self._parsing((feed, fetched))
         except ServiceError as exc:
             detail = f"the document could not be parsed: {exc}"
             changed = Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
         parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
-        news = await asyncio.to_thread(
-            self.store.feeds.compare, feed, parsed.entries, unchanged=changed.unchanged, now=self._now()
+        return Polled(
+            result=fetched,
+            document=parsed,
+            body_hash=body_hash,
+            unchanged=changed.unchanged,
+            digests=changed.digests,
         )
-        return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
+
+    async def _parse_feeds(self, documents: Sequence[tuple[Feed, Fetched]]) -> list[Changed]:
+        known = await asyncio.to_thread(self.store.feeds.digests, [feed for feed, _ in documents])
+        nothing: frozenset[str] = frozenset()
+        return await self._sandbox.run(
+            _parse_feeds,
+            [
+                (fetched.body, fetched.content_type, fetched.url, feed.selectors, known.get(feed.id, nothing))
+                for feed, fetched in documents
+            ],
+        )
 
     # --- process -----------------------------------------------------------------------------------------------
 
@@ -370,8 +367,25 @@ def _told_before(
     return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
 
 
+_EMPTY_FEED = b"<rss version='2.0'><channel></channel></rss>"
+
+_Document = tuple[bytes, str, str, Selectors | None, frozenset[str]]
+"""A document for the parsing child: body, content type, address, selectors of a list page, digests of known items."""
+
+
+def _parse_feeds(documents: Sequence[_Document]) -> list[Changed]:
+    """What is new in the first of these documents, as many as can be parsed in PARSED_SECONDS but at least one."""
+    until = time.monotonic() + PARSED_SECONDS
+    changed: list[Changed] = []
+    for document in documents:
+        changed.append(_parse_feed(*document))
+        if time.monotonic() > until:
+            break
+    return changed
+
+
 def _parse_feed(
-    body: bytes, content_type: str, url: str, selectors: Selectors | None = None, known: frozenset[str] = frozenset()
+    body: bytes, content_type: str, url: str, selectors: Selectors | None, known: frozenset[str]
 ) -> Changed:
     try:
         if selectors is not None:

@@ -53,6 +53,7 @@ _WIDER = {  # what is declared by habit, and the superset that is meant
     "iso8859-11": "cp874",
     "tis-620": "cp874",
 }
+_OTHER_NAMES = {"mac": "mac_roman", "csmacintosh": "mac_roman", "ms-cyrl": "cp1251"}  # registered; unknown to Python
 _ASCII_BYTES = ("iso2022", "hz", "utf-16", "utf-32")  # encodings whose bytes can pass for UTF-8 and are not
 
 
@@ -89,7 +90,7 @@ def _declared(body: bytes, content_type: str) -> list[str]:
 def _codec(name: str) -> str | None:
     """Python's name of a text encoding, or None for what is unknown, no text encoding, or UTF-7."""
     try:
-        known = codecs.lookup(name).name
+        known = codecs.lookup(_OTHER_NAMES.get(name.lower(), name)).name
         "".encode(known)
     except (LookupError, UnicodeError, ValueError, TypeError):
         return None

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -38,7 +37,6 @@ from service.domain.model import (
     Outcome,
     OutcomeStatus,
     Placement,
-    Selectors,
     ServiceError,
 )
 from service.domain.polling import Polled
@@ -48,10 +46,10 @@ from service.domain.text import html_to_text
 from service.domain.traits import key_of
 from service.domain.updates import Change, Joining, corrections
 from service.domain.updates import changes as changes_of
-from service.feeds.extract import Page, extract
+from service.feeds.apart import EMPTY_FEED, extract_page, parse_feeds
+from service.feeds.extract import Page
 from service.feeds.fetch import Fetcher
-from service.feeds.listing import parse_list
-from service.feeds.parse import Changed, parse_changed
+from service.feeds.parse import Changed
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing
 from service.storage.feeds import PollSaved
@@ -66,8 +64,8 @@ SUMMARY_ONLY = 600
 SAVED_AT_ONCE = 200
 """Polls in one commit: enough to spread its cost, few enough that no other writer waits long."""
 
-PARSED_AT_ONCE, PARSED_BYTES, PARSED_SECONDS = 32, 4 * 1024 * 1024, 1.0
-"""Documents in one trip to a parsing child, their bytes, and the time after which it brings back what it has."""
+PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
+"""Documents in one trip to a parsing child, and their bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,8 +115,8 @@ class Pipeline:
         page = b"<html><body><article><p>Nothing yet.</p></article></body></html>"
         with suppress(ServiceError):
             await asyncio.gather(
-                self._sandbox.run(_extract, page, "", "text/html"),
-                self._sandbox.run(_parse_feeds, [(_EMPTY_FEED, "text/xml", "", None, frozenset())]),
+                self._sandbox.run(extract_page, page, "", "text/html"),
+                self._sandbox.run(parse_feeds, [(EMPTY_FEED, "text/xml", "", None, frozenset())]),
             )
 
     # --- claims: what the runner asks for ----------------------------------------------------------------------
@@ -187,7 +185,7 @@ class Pipeline:
         known = await asyncio.to_thread(self.store.feeds.digests, [feed for feed, _ in documents])
         nothing: frozenset[str] = frozenset()
         return await self._sandbox.run(
-            _parse_feeds,
+            parse_feeds,
             [
                 (fetched.body, fetched.content_type, fetched.url, feed.selectors, known.get(feed.id, nothing))
                 for feed, fetched in documents
@@ -223,7 +221,7 @@ class Pipeline:
             log.info("page not read", entry=entry.id, result=type(fetched).__name__)
             return entry
         try:
-            page: Page | None = await self._sandbox.run(_extract, fetched.body, fetched.url, fetched.content_type)
+            page: Page | None = await self._sandbox.run(extract_page, fetched.body, fetched.url, fetched.content_type)
         except ServiceError as exc:
             log.warning("page not read", entry=entry.id, problem=str(exc))
             return entry
@@ -365,42 +363,6 @@ def _told_before(
     found = [rules.get(match.rule_id) for matches in groups for match in matches]
     spans = {rule.id: rule.throttle.every for rule in found if rule is not None and rule.throttle is not None}
     return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
-
-
-_EMPTY_FEED = b"<rss version='2.0'><channel></channel></rss>"
-
-_Document = tuple[bytes, str, str, Selectors | None, frozenset[str]]
-"""A document for the parsing child: body, content type, address, selectors of a list page, digests of known items."""
-
-
-def _parse_feeds(documents: Sequence[_Document]) -> list[Changed]:
-    """What is new in the first of these documents, as many as can be parsed in PARSED_SECONDS but at least one."""
-    until = time.monotonic() + PARSED_SECONDS
-    changed: list[Changed] = []
-    for document in documents:
-        changed.append(_parse_feed(*document))
-        if time.monotonic() > until:
-            break
-    return changed
-
-
-def _parse_feed(
-    body: bytes, content_type: str, url: str, selectors: Selectors | None, known: frozenset[str]
-) -> Changed:
-    try:
-        if selectors is not None:
-            return Changed(feed=parse_list(body, content_type=content_type, url=url, selectors=selectors))
-        return parse_changed(body, content_type=content_type, url=url, known=known)
-    except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
-        detail = f"the parser failed: {type(exc).__name__}"
-        return Changed(feed=Failed(url=url, reason=FetchReason.UNPARSABLE, detail=detail))
-
-
-def _extract(body: bytes, url: str, content_type: str) -> Page | None:
-    try:
-        return extract(body, url=url, content_type=content_type)
-    except Exception:  # as above: the feed's own words are read instead
-        return None
 
 
 def _as_text(entry: Entry) -> Entry:

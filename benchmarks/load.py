@@ -166,7 +166,8 @@ def _first_poll(feed: Feed, rounds: int) -> Polled:
 
 def memory(server: int | None) -> list[int]:
     """MiB that this process and each of its children, the web server apart, hold now, shared pages shared out."""
-    children = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    threads = Path(f"/proc/{os.getpid()}/task").iterdir()
+    children = [child for thread in threads for child in (thread / "children").read_text().split()]
     held = []
     for process in [str(os.getpid()), *(child for child in children if child != str(server))]:
         kib = re.findall(r"^Pss:\s+(\d+)", Path(f"/proc/{process}/smaps_rollup").read_text(), re.MULTILINE)

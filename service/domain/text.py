@@ -180,6 +180,8 @@ _TRACKING = re.compile(
 _PLAIN_ADDRESS = re.compile(r"https?://([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~%-]+)+)/?")
 """An address whose parts are canonical but for its scheme, when no AMP is in it: most are, and reading takes time."""
 
+_AMP = re.compile(r"[/.]amp(?:[/.]|$)|ampproject")
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -189,7 +191,7 @@ def canonical_url(url: str) -> str:
     What cannot be read as a web address comes back stripped of blanks and otherwise untouched.
     """
     url = url.strip()
-    if (plain := _PLAIN_ADDRESS.fullmatch(url)) is not None and "amp" not in url:
+    if (plain := _PLAIN_ADDRESS.fullmatch(url)) is not None and _AMP.search(url) is None:
         return f"https://{plain[1]}"
     try:
         parts = urlsplit(url)

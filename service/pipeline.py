@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -36,8 +36,11 @@ from service.domain.model import (
     Match,
     Outcome,
     OutcomeStatus,
+    ParsedEntry,
+    ParsedFeed,
     Placement,
     ServiceError,
+    Validators,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
@@ -92,7 +95,9 @@ class Pipeline:
         pace: Pace,
         now: Callable[[], datetime],
         chance: Callable[[], float],
+        take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
     ) -> None:
+        """`take_up` is told of each document that was stored: it may offer pushes."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
@@ -101,6 +106,7 @@ class Pipeline:
         self._pace = pace
         self._now = now
         self._chance = chance
+        self._take_up = take_up
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
         self._parsing = Together(
             self._parse_feeds,
@@ -135,8 +141,17 @@ class Pipeline:
     async def poll(self, feed: Feed) -> PollSaved:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
         now = self._now()
+        try:
+            credentials = await asyncio.to_thread(self.store.feeds.credentials.of, feed) if feed.sends else None
+        except ServiceError as exc:
+            unsealed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=str(exc))
+            return await self._save_poll(feed, Polled(result=unsealed))
         result = await self._fetcher.get(
-            feed.address, validators=polling.asks_with(feed, now), now=now, patience=self._pace.turn
+            feed.address,
+            validators=polling.asks_with(feed, now),
+            now=now,
+            patience=self._pace.turn,
+            credentials=credentials,
         )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)
@@ -145,6 +160,8 @@ class Pipeline:
         saved = await self._saving((feed, polled))
         state, reason = (saved.update.state, saved.update.reason) if saved.update else (feed.state, None)
         log.info("feed polled", feed=feed.id, state=state, reason=reason, new=saved.new, stale=saved.stale)
+        if self._take_up and polled.document and isinstance(polled.result, Fetched) and not saved.stale:
+            await self._take_up(feed, polled.result, polled.document)
         for notice in saved.update.notices if saved.update else ():
             log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
         return saved
@@ -165,11 +182,7 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
-        try:
-            changed = await self._parsing((feed, fetched))
-        except ServiceError as exc:
-            detail = f"the document could not be parsed: {exc}"
-            changed = Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+        changed = await self._read(feed, fetched)
         parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
@@ -191,6 +204,19 @@ class Pipeline:
                 for feed, fetched in documents
             ],
         )
+
+    async def _read(self, feed: Feed, fetched: Fetched) -> Changed:
+        try:
+            return await self._parsing((feed, fetched))
+        except ServiceError as exc:
+            detail = f"the document could not be parsed: {exc}"
+            return Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+
+    async def read_pushed(self, feed: Feed, body: bytes, content_type: str) -> tuple[ParsedEntry, ...] | None:
+        """What is new in a document that the feed's hub has sent, read under the limits of a poll; None if nothing."""
+        pushed = Fetched(url=feed.address, body=body, content_type=content_type, validators=Validators())
+        changed = await self._read(feed, pushed)
+        return None if isinstance(changed.feed, Failed) else changed.feed.entries
 
     # --- process -----------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from service.pipeline import Pipeline
+from service.pushing import Pushing
 
 log = structlog.get_logger()
 
@@ -28,6 +29,9 @@ taken by such work. Else a few servers that never answer would hold every place,
 
 PROCESS_ROOM = 4
 """Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
+
+
+ASK_ROOM = 4
 
 
 class Lane(Generic[T]):
@@ -172,7 +176,9 @@ class Embedded:
         polls: int,
         deliveries: int,
         chores: Sequence[Chore] = (),
+        pushing: Pushing | None = None,
     ) -> None:
+        """`pushing` asks hubs to push feeds; without it feeds are only polled."""
         self._chores = tuple(chores)
         self._tick = tick
         self._now = now
@@ -207,6 +213,9 @@ class Embedded:
             then=lambda: self._nudge(self.process),
         )
         self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver)
+        if pushing is not None:
+            asking = Lane("ask hubs", claim=pushing.claim, work=pushing.ask, give_back=pushing.give_back, room=ASK_ROOM)
+            self._lanes = (self.poll, asking, self.process, self.deliver)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:
@@ -215,6 +224,10 @@ class Embedded:
             return claimed
 
         return noting
+
+    def wake(self) -> None:
+        """Entries have come in by another way than a poll: look for them now."""
+        self._nudge(self.process)
 
     def start(self) -> None:
         """Begin to tick; call it on the running loop."""

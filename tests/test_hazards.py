@@ -80,7 +80,7 @@ ADVISORIES = {
     "test_egress.test_libraries_are_guarded_too test_egress.test_asyncio_is_guarded_too "
     "test_channels.test_the_guard_holds_in_the_child",
     "CVE-2023-22481": "secrets in logs: test_channels.test_no_secret_in_details_or_logs",
-    "CVE-2025-68932": "weak tokens: test_webhook.test_new_secret_is_32_random_bytes "
+    "CVE-2025-68932": "weak tokens: test_webhook.test_new_keys_are_32_random_bytes_each "
     "test_store.test_a_weak_key_is_refused",
     "CVE-2024-51483, CVE-2024-51998, CVE-2024-56509": "file addresses: test_fetch.test_bad_addresses "
     "test_fetch.test_bad_targets",

@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
 from service import failpoint
+from service.domain.credentials import Headers
 from service.domain.model import (
     EntryState,
     Feed,
@@ -36,6 +37,7 @@ from service.domain.model import (
 )
 from service.domain.polling import News, Polled
 from service.domain.text import canonical_url
+from service.storage.credentials import FeedCredentials
 from service.storage.database import Database
 from service.storage.tables import (
     ENTRY,
@@ -50,6 +52,7 @@ from service.storage.tables import (
     FeedRow,
     ReadingRow,
 )
+from service.storage.vault import Vault
 
 RHYTHM_FROM = 20
 """A feed's rhythm is that of its newest entries."""
@@ -77,6 +80,8 @@ class NewFeed:
     kind: str | None = None
     tags: tuple[str, ...] = ()
     selectors: Selectors | None = None
+    headers: Headers = ()
+    """What its server wants to be shown; sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,8 +97,9 @@ class PollSaved:
 
 
 class Feeds:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
+        self.credentials = FeedCredentials(database, vault)
 
     # --- what the poll step needs -----------------------------------------------------------------------------
 
@@ -176,6 +182,25 @@ class Feeds:
         (saved,) = self.save_polls([(feed, polled)], decide=lambda *_: update_, now=now, look_back=look_back)
         return saved
 
+    def save_push(
+        self, feed: Feed, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
+    ) -> PollSaved:
+        """Commit what a feed's hub has sent: entries, as a poll would store them, and nothing of the feed's state.
+
+        It needs no lease: the feed's row is held for as long as the commit lasts, so that a poll which is under way
+        sees these entries as known. `stale` means that the feed is gone.
+        """
+        with self._database.write() as session:
+            held = select(FEED.id).where(FEED.id == feed.id, FEED.active).with_for_update()
+            if session.execute(held).first() is None:
+                return PollSaved(stale=True)
+            pushed = Polled(result=NotModified(url=feed.url), document=ParsedFeed(entries=tuple(entries)))
+            keys = entry_keys(entries)
+            sent = _Decided(feed=feed, polled=pushed, keys=keys, known=_recognised(session, feed.id, keys, entries))
+            _sort_out(session, sent, now, now - look_back)
+            _insert(session, [(sent, entry) for entry in sent.fresh])
+        return _saved(sent)
+
     # --- what people do ---------------------------------------------------------------------------------------
 
     def add(self, new: NewFeed, *, now: datetime) -> Feed | None:
@@ -184,12 +209,12 @@ class Feeds:
             with self._database.write() as session:
                 row = session.execute(select(FeedRow).where(FEED.url == new.url)).scalar_one_or_none()
                 if row is None:
-                    row = FeedRow(url=new.url, state=FeedState.NEW, active=False, created_at=now, **_values(new))
+                    row = FeedRow(url=new.url, state=FeedState.NEW, active=False, created_at=now, **self._values(new))
                     session.add(row)
                 if row.active:
                     return None
                 # Taken up again it is like new: what it published meanwhile does not flood its readers.
-                fresh = _values(new) | {"state": FeedState.NEW, "next_due_at": now, "polled_once": False}
+                fresh = self._values(new) | {"state": FeedState.NEW, "next_due_at": now, "polled_once": False}
                 fresh |= {"active": True, "failures": 0, "reason": None, "problem": None}
                 fresh |= {"body_hash": None, "etag": None, "last_modified": None, "move": None, "pace_seconds": None}
                 for name, value in fresh.items():
@@ -206,17 +231,17 @@ class Feeds:
             for new in declared:
                 row = rows.get(new.url)
                 if row is None:
-                    values = _values(replace(new, managed=True))
+                    values = self._values(replace(new, managed=True))
                     session.add(FeedRow(state=FeedState.NEW, next_due_at=now, created_at=now, url=new.url, **values))
                     continue
-                for name, value in _values(replace(new, managed=True)).items():
+                for name, value in self._values(replace(new, managed=True)).items():
                     if name != "title" or value:
                         setattr(row, name, value)
                 row.active = True
             wanted = {new.url for new in declared}
             for url, row in rows.items():
                 if row.managed and url not in wanted:
-                    row.active = False
+                    row.active, row.credentials, row.sends = False, None, []
 
     def update(self, feed_id: int, **values: object) -> Feed | None:
         with self._database.write() as session:
@@ -232,8 +257,13 @@ class Feeds:
         return self.update(feed_id, next_due_at=now)
 
     def remove(self, feed_id: int) -> bool:
-        """Stop polling; entries and alerts stay, because an auditor may ask for them."""
-        return self.update(feed_id, active=False) is not None
+        """Stop polling; entries and alerts stay, because an auditor may ask for them. What was secret goes."""
+        return self.update(feed_id, active=False, credentials=None, sends=[]) is not None
+
+    def _values(self, new: NewFeed) -> dict[str, Any]:
+        return _plain_values(new) | self.credentials.columns(new.url, new.headers)
+
+    # --- what is known ----------------------------------------------------------------------------------------------
 
     def get(self, feed_id: int) -> Feed | None:
         with self._database.read() as session:
@@ -321,8 +351,8 @@ class _Decided:
     """One poll on its way into the tables: what becomes of its feed, and what its entries are to us."""
 
     feed: Feed
-    update: FeedUpdate
     polled: Polled
+    update: FeedUpdate | None = None  # a push changes nothing of its feed
     keys: Sequence[str] = ()
     known: dict[str, _Stored] = field(default_factory=dict)
     fresh: list[_Fresh] = field(default_factory=list)
@@ -436,6 +466,8 @@ def _settle(session: Session, decided: Iterable[_Decided], now: datetime) -> Non
     """Write the feeds' new state: one statement for all whose state changes in the same columns."""
     alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
     for each in decided:
+        if each.update is None:
+            continue
         values = _state_of(each.feed, each.update, now)
         alike.setdefault(tuple(values), []).append(values | {"of": each.feed.id})
         for notice in each.update.notices:
@@ -607,7 +639,7 @@ def _counts(session: Session, column: Any, feed_ids: Sequence[int | None]) -> di
     return dict(session.execute(counts).all())
 
 
-def _values(new: NewFeed) -> dict[str, Any]:
+def _plain_values(new: NewFeed) -> dict[str, Any]:
     return {
         "title": new.title,
         "tier": new.tier,
@@ -657,6 +689,8 @@ def _feed(row: Any, *, entries: int = 0, gaps: int = 0) -> Feed:
         pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
         gaps=gaps,
         selectors=Selectors(**row.selectors) if row.selectors else None,
+        pushed_until=row.pushed_until,
+        sends=tuple(row.sends),
     )
 
 

@@ -32,7 +32,7 @@ from service.feeds.fetch import Fetcher, Limits, session
 from service.feeds.hubs import ask_hub
 from service.pipeline import Pace, Pipeline
 from service.pushing import Pushing, taking_up
-from service.runner import Chore, Embedded
+from service.runner import SLOW_SHARE, Chore, Embedded
 from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -126,7 +126,9 @@ class Service:
     async def start(self) -> None:
         """Build what lives on the running loop, and begin to tick."""
         settings = self.settings
-        self._client = session(user_agent=user_agent(settings), connections=settings.feeds.concurrency * 2)
+        # Polls that wait for slow servers beside those that do not, and as many for pages.
+        connections = settings.feeds.concurrency * (1 + SLOW_SHARE) * 2
+        self._client = session(user_agent=user_agent(settings), connections=connections)
         self._parsing = Sandbox(workers=2)
         self._sending = Sandbox(
             workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,7 +31,6 @@ from service.domain.model import (
     Entry,
     Failed,
     Feed,
-    FeedUpdate,
     Fetched,
     FetchReason,
     FullText,
@@ -41,9 +40,9 @@ from service.domain.model import (
     ParsedEntry,
     ParsedFeed,
     Placement,
-    Selectors,
     ServiceError,
     StoryKey,
+    Validators,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
@@ -52,20 +51,27 @@ from service.domain.text import html_to_text
 from service.domain.traits import key_of
 from service.domain.updates import Change, Joining, corrections, retraction, withdrawn
 from service.domain.updates import changes as changes_of
-from service.feeds.extract import Page, extract
+from service.feeds.apart import EMPTY_FEED, extract_page, parse_feeds
+from service.feeds.extract import Page
 from service.feeds.fetch import Fetcher
-from service.feeds.listing import parse_list
-from service.feeds.parse import Changed, parse_changed
+from service.feeds.parse import Changed
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing, Raised
 from service.storage.feeds import PollSaved
 from service.storage.pages import DuePage
 from service.storage.store import Store
+from service.together import Together
 
 log = structlog.get_logger()
 
 SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
+
+SAVED_AT_ONCE = 200
+"""Polls in one commit: enough to spread its cost, few enough that no other writer waits long."""
+
+PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
+"""Documents in one trip to a parsing child, and their bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,16 +112,22 @@ class Pipeline:
         self._now = now
         self._chance = chance
         self._take_up = take_up
-        self._quiet: list[tuple[Feed, FeedUpdate, asyncio.Future[PollSaved]]] = []
-        self._saving: asyncio.Task[None] | None = None
+        self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
+        self._parsing = Together(
+            self._parse_feeds,
+            most=PARSED_AT_ONCE,
+            lanes=sandbox.workers,
+            weigh=lambda document: len(document[1].body),
+            weight=PARSED_BYTES,
+        )
 
     async def warm_up(self) -> None:
         """Start the parsing children and let them load what they need, so that the first feed does not wait for it."""
         page = b"<html><body><article><p>Nothing yet.</p></article></body></html>"
         with suppress(ServiceError):
             await asyncio.gather(
-                self._sandbox.run(_extract, page, "", "text/html"),
-                self._sandbox.run(_parse_feed, b"<rss version='2.0'><channel></channel></rss>", "text/xml", ""),
+                self._sandbox.run(extract_page, page, "", "text/html"),
+                self._sandbox.run(parse_feeds, [(EMPTY_FEED, "text/xml", "", None, frozenset())]),
             )
 
     # --- claims: what the runner asks for ----------------------------------------------------------------------
@@ -153,51 +165,24 @@ class Pipeline:
         return await self._save_poll(feed, polled)
 
     async def _save_poll(self, feed: Feed, polled: Polled) -> PollSaved:
-        now = self._now()
-        update = polling.after_poll(feed, polled, now, self._chance())
-        if polled.document is None:
-            saved = await self._save_quiet(feed, update)
-        else:
-            saved = await asyncio.to_thread(
-                self.store.feeds.save_poll,
-                feed,
-                update,
-                polled.document.entries,
-                digests=polled.digests,
-                now=now,
-                look_back=self._pace.look_back,
-            )
-        log.info(
-            "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
-        )
+        saved = await self._saving((feed, polled))
+        state, reason = (saved.update.state, saved.update.reason) if saved.update else (feed.state, None)
+        log.info("feed polled", feed=feed.id, state=state, reason=reason, new=saved.new, stale=saved.stale)
         if self._take_up and polled.document and isinstance(polled.result, Fetched) and not saved.stale:
             await self._take_up(feed, polled.result, polled.document)
-        for notice in () if saved.stale else update.notices:
+        for notice in saved.update.notices if saved.update else ():
             log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
         return saved
 
-    async def _save_quiet(self, feed: Feed, update: FeedUpdate) -> PollSaved:
-        """Commit a poll without a document, together with those that end while another commit is under way."""
-        waiting: asyncio.Future[PollSaved] = asyncio.get_running_loop().create_future()
-        self._quiet.append((feed, update, waiting))
-        if self._saving is None or self._saving.done():
-            self._saving = asyncio.create_task(self._save_all_quiet())
-        return await waiting
-
-    async def _save_all_quiet(self) -> None:
-        while self._quiet:
-            batch, self._quiet = self._quiet, []
-            polls = [(feed, update) for feed, update, _ in batch]
-            try:
-                saved = await asyncio.to_thread(self.store.feeds.save_quiet, polls, now=self._now())
-            except Exception as exc:  # passed on: each poll breaks off with it, and is given back
-                for *_, waiting in batch:
-                    if not waiting.done():
-                        waiting.set_exception(exc)
-                continue
-            for (*_, waiting), each in zip(batch, saved, strict=True):
-                if not waiting.done():
-                    waiting.set_result(each)
+    async def _save_polls(self, polls: Sequence[tuple[Feed, Polled]]) -> tuple[PollSaved, ...]:
+        now = self._now()
+        return await asyncio.to_thread(
+            self.store.feeds.save_polls,
+            polls,
+            decide=lambda feed, polled: polling.after_poll(feed, polled, now, self._chance()),
+            now=now,
+            look_back=self._pace.look_back,
+        )
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
         failpoint.reach("poll.parsing")
@@ -205,26 +190,40 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
-        changed = await self._read(feed, fetched.body, fetched.content_type, fetched.url)
+        changed = await self._read(feed, fetched)
         parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
-        news = await asyncio.to_thread(
-            self.store.feeds.compare, feed, parsed.entries, unchanged=changed.unchanged, now=self._now()
+        return Polled(
+            result=fetched,
+            document=parsed,
+            body_hash=body_hash,
+            unchanged=changed.unchanged,
+            digests=changed.digests,
         )
-        return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
 
-    async def _read(self, feed: Feed, body: bytes, content_type: str, url: str) -> Changed:
-        known = await asyncio.to_thread(self.store.feeds.digests, feed)
+    async def _parse_feeds(self, documents: Sequence[tuple[Feed, Fetched]]) -> list[Changed]:
+        known = await asyncio.to_thread(self.store.feeds.digests, [feed for feed, _ in documents])
+        nothing: frozenset[str] = frozenset()
+        return await self._sandbox.run(
+            parse_feeds,
+            [
+                (fetched.body, fetched.content_type, fetched.url, feed.selectors, known.get(feed.id, nothing))
+                for feed, fetched in documents
+            ],
+        )
+
+    async def _read(self, feed: Feed, fetched: Fetched) -> Changed:
         try:
-            return await self._sandbox.run(_parse_feed, body, content_type, url, feed.selectors, known)
+            return await self._parsing((feed, fetched))
         except ServiceError as exc:
             detail = f"the document could not be parsed: {exc}"
             return Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
 
     async def read_pushed(self, feed: Feed, body: bytes, content_type: str) -> tuple[ParsedEntry, ...] | None:
         """What is new in a document that the feed's hub has sent, read under the limits of a poll; None if nothing."""
-        changed = await self._read(feed, body, content_type, feed.address)
+        pushed = Fetched(url=feed.address, body=body, content_type=content_type, validators=Validators())
+        changed = await self._read(feed, pushed)
         return None if isinstance(changed.feed, Failed) else changed.feed.entries
 
     # --- process -----------------------------------------------------------------------------------------------
@@ -264,7 +263,7 @@ class Pipeline:
 
     async def _extracted(self, fetched: Fetched, entry_id: str) -> Page | None:
         try:
-            page: Page | None = await self._sandbox.run(_extract, fetched.body, fetched.url, fetched.content_type)
+            page: Page | None = await self._sandbox.run(extract_page, fetched.body, fetched.url, fetched.content_type)
         except ServiceError as exc:
             log.warning("page not read", entry=entry_id, problem=str(exc))
             return None
@@ -466,25 +465,6 @@ def _told_before(
     found = [rules.get(match.rule_id) for matches in groups for match in matches]
     spans = {rule.id: rule.throttle.every for rule in found if rule is not None and rule.throttle is not None}
     return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
-
-
-def _parse_feed(
-    body: bytes, content_type: str, url: str, selectors: Selectors | None = None, known: frozenset[str] = frozenset()
-) -> Changed:
-    try:
-        if selectors is not None:
-            return Changed(feed=parse_list(body, content_type=content_type, url=url, selectors=selectors))
-        return parse_changed(body, content_type=content_type, url=url, known=known)
-    except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
-        detail = f"the parser failed: {type(exc).__name__}"
-        return Changed(feed=Failed(url=url, reason=FetchReason.UNPARSABLE, detail=detail))
-
-
-def _extract(body: bytes, url: str, content_type: str) -> Page | None:
-    try:
-        return extract(body, url=url, content_type=content_type)
-    except Exception:  # as above: the feed's own words are read instead
-        return None
 
 
 def _as_text(entry: Entry) -> Entry:

@@ -80,6 +80,7 @@ class Polled:
     result: FetchResult
     document: ParsedFeed | None = None
     body_hash: str | None = None
+    unchanged: int = 0  # items left out of the document, as they are known from the one before
     news: News | None = None
     digests: tuple[str, ...] | None = None
 

@@ -26,6 +26,7 @@ from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
 from service.domain.model import Invalid, Problem, ServiceError, Watch
 from service.feeds.fetch import Fetcher, Limits, session
+from service.feeds.recipes import faults_in
 from service.pipeline import Pace, Pipeline
 from service.runner import Chore, Embedded
 from service.sandbox import Sandbox
@@ -168,7 +169,13 @@ class Service:
         """Feeds and subscriptions of the configuration file; a faulty one is left out and named."""
         settings = self.settings
         problems: list[Problem] = []
-        self.store.feeds.apply(declared_feeds(settings), now=self.now())
+        feeds: list[NewFeed] = []
+        for number in range(len(settings.feeds.sources)):
+            try:
+                feeds.append(declared_feed(settings, number))
+            except Invalid as exc:
+                problems.extend(exc.problems)
+        self.store.feeds.apply(feeds, now=self.now())
         declared: list[tuple[str, NewSubscription]] = []
         for number, wanted in enumerate(settings.subscriptions):
             try:
@@ -184,20 +191,27 @@ def _log_problems(problems: Iterable[Problem]) -> None:
         log.error("configuration problem", where=problem.where, what=problem.what, hint=problem.hint)
 
 
-def declared_feeds(settings: Settings) -> list[NewFeed]:
-    return [
-        NewFeed(
-            url=str(source.url),
-            title=source.title,
-            interval=source.interval or settings.feeds.interval,
-            tier=source.tier,
-            full_text=source.full_text,
-            jurisdiction=source.jurisdiction,
-            language=source.language,
-            managed=True,
-        )
-        for source in settings.feeds.sources
-    ]
+def declared_feed(settings: Settings, number: int) -> NewFeed:
+    """Source `number` of the configuration. Invalid names each selector or expression that cannot be used."""
+    source = settings.feeds.sources[number]
+    recipe = source.recipe
+    if recipe is not None:
+        key = "selectors" if source.selectors is not None else "paths"
+        where = ("feeds", "sources", number, key)
+        faults = tuple(Problem(where=settings.where(*where, name), what=said) for name, said in faults_in(recipe))
+        if faults:
+            raise Invalid(faults)
+    return NewFeed(
+        url=str(source.url),
+        title=source.title,
+        interval=source.interval or settings.feeds.interval,
+        tier=source.tier,
+        full_text=source.full_text,
+        jurisdiction=source.jurisdiction,
+        language=source.language,
+        managed=True,
+        recipe=recipe,
+    )
 
 
 def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -> NewSubscription:

@@ -36,7 +36,19 @@ from service.domain.document import Node
 from service.domain.examples import run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
-from service.domain.model import Action, FullText, Invalid, Problem, Secret, Severity, Tier, Topic
+from service.domain.model import (
+    Action,
+    FullText,
+    Invalid,
+    Paths,
+    Problem,
+    Recipe,
+    Secret,
+    Selectors,
+    Severity,
+    Tier,
+    Topic,
+)
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
@@ -99,8 +111,39 @@ class EgressSettings(Section):
     )
 
 
+Expression = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class CssSelectors(Section):
+    """CSS selectors that find the entries of an HTML page that lists news."""
+
+    item: Expression = Field(min_length=1, description="Of the items of the page.")
+    link: Expression = Field("", description="Of the link in an item; the one with the longest text by default.")
+    title: Expression = Field("", description="Of the title in an item; the link's text by default.")
+    date: Expression = Field("", description="Of the date in an item; none by default.")
+
+    @property
+    def recipe(self) -> Recipe:
+        return Selectors(**self.model_dump())
+
+
+class JsonPaths(Section):
+    """JMESPath expressions that find the entries of a JSON API."""
+
+    items: Expression = Field(min_length=1, description="Of the list in the document.")
+    id: Expression = Field("", description="Of what makes an item one of its kind; its link by default.")
+    title: Expression = Field("", description="Of the title in an item.")
+    link: Expression = Field("", description="Of the link in an item.")
+    date: Expression = Field("", description="Of the date in an item.")
+    text: Expression = Field("", description="Of the text in an item.")
+
+    @property
+    def recipe(self) -> Recipe:
+        return Paths(**self.model_dump())
+
+
 class SourceSettings(Section):
-    url: AnyHttpUrl = Field(description="Address of an RSS, Atom or JSON feed.")
+    url: AnyHttpUrl = Field(description="Address of an RSS, Atom or JSON feed, a sitemap, a list page or a JSON API.")
     title: str = Field("", description="Name shown in alerts; the feed's own title by default.")
     interval: Duration | None = Field(None, description="How often to poll; feeds.interval by default.")
     tier: Tier = Field(Tier.UNKNOWN, description="official, wire, trade, blog or unknown.")
@@ -109,6 +152,20 @@ class SourceSettings(Section):
     )
     language: str | None = Field(None, description="Language of the feed (en, zh-Hans, ko …); detected by default.")
     full_text: FullText = Field(FullText.AUTO, description="auto, always or never fetch the entry's page.")
+    selectors: CssSelectors | None = Field(None, description="For an HTML page that lists news: CSS selectors.")
+    paths: JsonPaths | None = Field(None, description="For a JSON API: JMESPath expressions.")
+
+    @model_validator(mode="after")
+    def _one_recipe(self) -> SourceSettings:
+        if self.selectors is not None and self.paths is not None:
+            raise ValueError("a source is an HTML page (selectors) or a JSON API (paths), not both")
+        return self
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How its entries are found, when it is no feed."""
+        written = self.selectors or self.paths
+        return written.recipe if written is not None else None
 
 
 class FeedsSettings(Section):

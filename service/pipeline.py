@@ -37,7 +37,9 @@ from service.domain.model import (
     Match,
     Outcome,
     OutcomeStatus,
+    Paths,
     Placement,
+    Recipe,
     Selectors,
     ServiceError,
 )
@@ -50,6 +52,7 @@ from service.domain.updates import Change, Joining, corrections
 from service.domain.updates import changes as changes_of
 from service.feeds.extract import Page, extract
 from service.feeds.fetch import Fetcher
+from service.feeds.jsonapi import parse_json_list
 from service.feeds.listing import parse_list
 from service.feeds.parse import Changed, parse_changed
 from service.sandbox import Sandbox
@@ -184,7 +187,7 @@ class Pipeline:
         known = await asyncio.to_thread(self.store.feeds.digests, feed)
         try:
             changed: Changed = await self._sandbox.run(
-                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.selectors, known
+                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.recipe, known
             )
         except ServiceError as exc:
             detail = f"the document could not be parsed: {exc}"
@@ -371,11 +374,14 @@ def _told_before(
 
 
 def _parse_feed(
-    body: bytes, content_type: str, url: str, selectors: Selectors | None = None, known: frozenset[str] = frozenset()
+    body: bytes, content_type: str, url: str, recipe: Recipe | None = None, known: frozenset[str] = frozenset()
 ) -> Changed:
     try:
-        if selectors is not None:
-            return Changed(feed=parse_list(body, content_type=content_type, url=url, selectors=selectors))
+        match recipe:
+            case Selectors():
+                return Changed(feed=parse_list(body, content_type=content_type, url=url, selectors=recipe))
+            case Paths():
+                return Changed(feed=parse_json_list(body, content_type=content_type, url=url, paths=recipe))
         return parse_changed(body, content_type=content_type, url=url, known=known)
     except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
         detail = f"the parser failed: {type(exc).__name__}"

@@ -9,7 +9,7 @@ from email.utils import format_datetime
 import pytest
 from aiohttp import web
 
-from service.domain.model import Feed, FeedState, FullText, NoticeKind, Selectors
+from service.domain.model import Feed, FeedState, FullText, NoticeKind, Paths, Selectors
 from service.storage.feeds import NewFeed
 from tests.conftest import NOON
 from tests.loopback import item, rss
@@ -140,10 +140,25 @@ async def test_permanent_redirects_lead_to_a_feed_at_once(line: Line, status: in
     assert the(line, feed_id).entries == 1
 
 
+async def test_a_json_api_is_polled_like_a_feed_and_fails_when_it_changes(line: Line) -> None:  # noqa: F811
+    rows = [{"no": n, "title": f"Notice {n}", "url": f"/{n}", "date": "2026-03-02"} for n in range(5)]
+    line.web.pages["/api"] = lambda _: web.json_response({"results": rows})
+    paths = Paths(items="results", id="no", title="title", link="url", date="date")
+    new = NewFeed(url=f"{line.web.address}/api", recipe=paths, full_text=FullText.NEVER)
+    feed = line.store.feeds.add(new, now=line.clock())
+    assert feed is not None
+    await line.run()
+    polled = the(line, feed.id)
+    assert (polled.recipe, polled.state, polled.entries) == (paths, FeedState.HEALTHY, 5)
+    line.web.pages["/api"] = lambda _: web.json_response({"items": rows})
+    await line.run(after=DAY)
+    assert the(line, feed.id).state is FeedState.FAILING
+
+
 async def test_a_list_page_is_polled_like_a_feed_and_fails_when_it_is_rebuilt(line: Line) -> None:  # noqa: F811
     rows = "".join(f"<li><time datetime='2026-03-02'></time><a href='/{n}'>Notice {n}</a></li>" for n in range(5))
     url = line.web.page("/list", f"<title>Office</title><ul id='news'>{rows}</ul>")
-    new = NewFeed(url=url, selectors=Selectors(item="#news > li", date="time"), full_text=FullText.NEVER)
+    new = NewFeed(url=url, recipe=Selectors(item="#news > li", date="time"), full_text=FullText.NEVER)
     feed = line.store.feeds.add(new, now=line.clock())
     assert feed is not None
     await line.run()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -16,10 +17,23 @@ from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
 from service.api.texts import Code, Id, Interval, Line, Shown
 from service.api.watches import jurisdiction_problems
+from service.config import CssSelectors, JsonPaths
 from service.domain import polling
-from service.domain.model import Feed, FeedState, FetchReason, FullText, NoticeKind, Problem, Tier
+from service.domain.model import (
+    Feed,
+    FeedState,
+    FetchReason,
+    FullText,
+    NoticeKind,
+    Paths,
+    Problem,
+    Recipe,
+    Selectors,
+    Tier,
+)
 from service.domain.text import LANGUAGES
 from service.egress import check_url
+from service.feeds.recipes import faults_in
 from service.storage.feeds import NewFeed
 
 router = APIRouter(prefix="/feeds", tags=["feeds"])
@@ -43,12 +57,19 @@ class FeedChange(BaseModel):
     language: str | None = Field(
         None, max_length=20, description=f"One of {', '.join(LANGUAGES)}; detected by default."
     )
+    selectors: CssSelectors | None = Field(None, description="For an HTML page that lists news.")
+    paths: JsonPaths | None = Field(None, description="For a JSON API.")
+
+    @property
+    def recipe(self) -> Recipe | None:
+        written = self.selectors or self.paths
+        return written.recipe if written is not None else None
 
 
 class FeedIn(FeedChange):
     """A feed to add."""
 
-    url: str = Field(min_length=1, max_length=2000, description="Address of an RSS, Atom or JSON feed.")
+    url: str = Field(min_length=1, max_length=2000, description="Address of a feed, a sitemap, a list page or an API.")
 
 
 class FeedOut(BaseModel):
@@ -80,6 +101,8 @@ class FeedOut(BaseModel):
     usual_pause: Shown | None = Field(description="The usual time between two of its entries; null until learned.")
     quiet_after: Shown = Field(description="Silence longer than this makes it quiet.")
     gaps: int = Field(description="Times at which entries may have come and gone unseen.")
+    selectors: CssSelectors | None = Field(description="How entries are found on an HTML page; null for a feed.")
+    paths: JsonPaths | None = Field(description="How entries are found in a JSON API; null for a feed.")
 
     @classmethod
     def of(cls, feed: Feed) -> FeedOut:
@@ -110,6 +133,8 @@ class FeedOut(BaseModel):
             usual_pause=whole_seconds(feed.rhythm.usual) if feed.rhythm else None,
             quiet_after=whole_seconds(polling.patience_with(feed.rhythm)),
             gaps=feed.gaps,
+            selectors=CssSelectors(**asdict(feed.recipe)) if isinstance(feed.recipe, Selectors) else None,
+            paths=JsonPaths(**asdict(feed.recipe)) if isinstance(feed.recipe, Paths) else None,
         )
 
 
@@ -164,6 +189,8 @@ _EXAMPLE: Mapping[str, Any] = {
     "usual_pause": "5h",
     "quiet_after": "9d",
     "gaps": 0,
+    "selectors": None,
+    "paths": None,
 }
 _HEALTH: Mapping[str, Any] = {
     "notices": [
@@ -196,6 +223,9 @@ _NEW = {
     "usual_pause": None,
     "quiet_after": "45d",
 }
+
+
+_WRITTEN_OTHERWISE = frozenset({"interval", "selectors", "paths"})
 
 
 # --- routes -------------------------------------------------------------------------------------------------------
@@ -257,6 +287,7 @@ def create_feed(
         full_text=body.full_text or FullText.AUTO,
         jurisdiction=body.jurisdiction,
         language=body.language,
+        recipe=body.recipe,
     )
     feed = deps.store.feeds.add(new, now=deps.now())
     if feed is None:
@@ -310,7 +341,7 @@ def update_feed(
     """Only the fields that are sent change; null sets one back to its default."""
     feed = _changeable(deps, feed_id)
     _check(body, deps)
-    values: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set - {"interval"}}
+    values: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set - _WRITTEN_OTHERWISE}
     for name, default in (("title", ""), ("tier", Tier.UNKNOWN), ("full_text", FullText.AUTO)):
         if name in values and values[name] is None:
             values[name] = default
@@ -319,6 +350,10 @@ def update_feed(
         values["interval_seconds"] = interval.total_seconds()
         # A feed that was polled once a week is not to wait a week for its new interval.
         values["next_due_at"] = min(feed.next_due_at, deps.now() + interval)
+    if body.model_fields_set & {"selectors", "paths"}:
+        # The same document says something else now: it is asked for whole, and read.
+        values |= {"selectors": asdict(body.recipe) if body.recipe else None, "next_due_at": deps.now()}
+        values |= {"body_hash": None, "etag": None, "last_modified": None}
     deps.store.feeds.update(feed_id, **values)
     return FeedOut.of(_own(deps, feed_id))
 
@@ -366,6 +401,11 @@ def _check(body: FeedChange, deps: Deps) -> None:
     if body.language is not None and body.language not in LANGUAGES:
         known = f"one of {', '.join(LANGUAGES)}"
         problems.append(Problem(where="language", what=f"unknown language {body.language!r}", hint=known))
+    if body.selectors is not None and body.paths is not None:
+        problems.append(Problem(where="paths", what="a source is an HTML page (selectors) or a JSON API (paths)"))
+    if body.recipe is not None:
+        key = "selectors" if body.selectors is not None else "paths"
+        problems += [Problem(where=f"{key}.{name}", what=said) for name, said in faults_in(body.recipe)]
     if problems:
         raise invalid(problems)
 

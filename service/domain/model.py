@@ -393,6 +393,25 @@ class Selectors:
     date: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """JMESPath expressions that find the entries of a JSON document: `items` the list, the others within an item.
+
+    Empty ones find nothing; without `id` an entry is known by its link.
+    """
+
+    items: str
+    id: str = ""
+    title: str = ""
+    link: str = ""
+    date: str = ""
+    text: str = ""
+
+
+Recipe = Selectors | Paths
+"""How the entries are found in a source that is no feed."""
+
+
 class FullText(StrEnum):
     """Whether an entry's page is fetched for its main text: `auto` when the feed carries only a summary."""
 
@@ -438,7 +457,7 @@ class Feed:
     pace: timedelta | None = None
     """How often it is polled at present; `interval` is what a person asked for."""
     gaps: int = 0
-    selectors: Selectors | None = None
+    recipe: Recipe | None = None
 
     @property
     def address(self) -> str:

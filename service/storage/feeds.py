@@ -27,6 +27,8 @@ from service.domain.model import (
     Move,
     NoticeKind,
     ParsedEntry,
+    Paths,
+    Recipe,
     Rhythm,
     Selectors,
     Tier,
@@ -69,7 +71,7 @@ class NewFeed:
     managed: bool = False
     kind: str | None = None
     tags: tuple[str, ...] = ()
-    selectors: Selectors | None = None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -498,7 +500,7 @@ def _values(new: NewFeed) -> dict[str, Any]:
         "managed": new.managed,
         "kind": new.kind,
         "tags": list(new.tags),
-        "selectors": asdict(new.selectors) if new.selectors else None,
+        "selectors": asdict(new.recipe) if new.recipe else None,
     }
 
 
@@ -535,8 +537,14 @@ def _feed(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
         last_news_at=row.last_news_at,
         pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
         gaps=gaps,
-        selectors=Selectors(**row.selectors) if row.selectors else None,
+        recipe=_recipe(row.selectors),
     )
+
+
+def _recipe(kept: dict[str, Any] | None) -> Recipe | None:
+    if not kept:
+        return None
+    return Paths(**kept) if "items" in kept else Selectors(**kept)
 
 
 def _rhythm(row: FeedRow) -> Rhythm | None:

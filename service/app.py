@@ -27,6 +27,7 @@ from service.domain.holding import blind_rules
 from service.domain.model import Invalid, Problem, ServiceError, Watch
 from service.feeds.fetch import Fetcher, Limits, session
 from service.feeds.recipes import faults_in
+from service.feeds.robots import Robots
 from service.pipeline import Pace, Pipeline
 from service.runner import Chore, Embedded
 from service.sandbox import Sandbox
@@ -127,9 +128,11 @@ class Service:
         self._sending = Sandbox(
             workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow
         )
+        fetcher = Fetcher(self._client, limits=fetch_limits(settings))
         self.pipeline = Pipeline(
             store=self.store,
-            fetcher=Fetcher(self._client, limits=fetch_limits(settings)),
+            fetcher=fetcher,
+            robots=Robots(fetcher, self._parsing),
             sandbox=self._parsing,
             sender=Sender(self._client, self._sending, _sending_settings(settings)),
             rulebook=lambda: self.rulebook,

@@ -311,7 +311,7 @@ class Settings(BaseSettings):
 
 
 PARSE_ALLOWANCE = timedelta(seconds=20)
-"""What a step may take beside its network time: parsing, reading, waiting for the database."""
+"""What a step may take beside its fetch: a robots.txt, parsing, reading, waiting for the database."""
 
 
 def load(path: Path | None = None) -> Settings:

@@ -37,6 +37,8 @@ from service.domain.model import (
     Match,
     Outcome,
     OutcomeStatus,
+    PageFate,
+    PageNote,
     Paths,
     Placement,
     Recipe,
@@ -50,11 +52,12 @@ from service.domain.text import html_to_text
 from service.domain.traits import key_of
 from service.domain.updates import Change, Joining, corrections
 from service.domain.updates import changes as changes_of
-from service.feeds.extract import Page, extract
 from service.feeds.fetch import Fetcher
 from service.feeds.jsonapi import parse_json_list
 from service.feeds.listing import parse_list
+from service.feeds.pages import Pages, main_text
 from service.feeds.parse import Changed, parse_changed
+from service.feeds.robots import Robots
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing
 from service.storage.feeds import PollSaved
@@ -84,6 +87,7 @@ class Pipeline:
         *,
         store: Store,
         fetcher: Fetcher,
+        robots: Robots,
         sandbox: Sandbox,
         sender: Sender,
         rulebook: Callable[[], Rulebook],
@@ -94,6 +98,8 @@ class Pipeline:
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
+        self._robots = robots
+        self._pages = Pages(fetcher, sandbox, robots)
         self._sandbox = sandbox
         self._sender = sender
         self._pace = pace
@@ -107,7 +113,7 @@ class Pipeline:
         page = b"<html><body><article><p>Nothing yet.</p></article></body></html>"
         with suppress(ServiceError):
             await asyncio.gather(
-                self._sandbox.run(_extract, page, "", "text/html"),
+                self._sandbox.run(main_text, page, "", "text/html"),
                 self._sandbox.run(_parse_feed, b"<rss version='2.0'><channel></channel></rss>", "text/xml", ""),
             )
 
@@ -128,7 +134,12 @@ class Pipeline:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
         now = self._now()
         result = await self._fetcher.get(
-            feed.address, validators=polling.asks_with(feed, now), now=now, patience=self._pace.turn
+            feed.address,
+            validators=polling.asks_with(feed, now),
+            now=now,
+            patience=self._pace.turn,
+            # A page that only lists news was not put there to be polled, as a feed and an API were.
+            refusal=self._robots.refusal if isinstance(feed.recipe, Selectors) else None,
         )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)
@@ -209,35 +220,30 @@ class Pipeline:
         with the reason.
         """
         try:
-            entry = await self._with_text(claimed)
-            judged = await asyncio.to_thread(self._judge, claimed, entry)
+            entry, page = await self._with_text(claimed)
+            judged = await asyncio.to_thread(self._judge, claimed, entry, page)
             return await asyncio.to_thread(self._commit, judged)
         except ServiceError as exc:
             await self.give_back_entry(claimed, str(exc))
             return None
 
-    async def _with_text(self, claimed: ClaimedEntry) -> Entry:
+    async def _with_text(self, claimed: ClaimedEntry) -> tuple[Entry, PageNote | None]:
         """The entry as plain text, with the main text of its page where the feed brings only a summary.
 
-        A page that cannot be had costs nothing but its text: the feed's own words are read.
+        A page that cannot be had costs nothing but its text: the feed's own words are read, and the reason is noted.
         """
         entry = await asyncio.to_thread(_as_text, claimed.entry)
         if not _wants_page(claimed.full_text, entry):
-            return entry
-        fetched = await self._fetcher.get(entry.link, now=self._now(), patience=self._pace.turn)
-        if not isinstance(fetched, Fetched):
-            log.info("page not read", entry=entry.id, result=type(fetched).__name__)
-            return entry
-        try:
-            page: Page | None = await self._sandbox.run(_extract, fetched.body, fetched.url, fetched.content_type)
-        except ServiceError as exc:
-            log.warning("page not read", entry=entry.id, problem=str(exc))
-            return entry
-        if page is None or len(page.text) <= len(entry.content):
-            return entry
-        return replace(entry, content=page.text)
+            return entry, None
+        page = await self._pages.read(entry.link, now=self._now(), patience=self._pace.turn)
+        if isinstance(page, PageNote):
+            log.info("page not read", entry=entry.id, fate=page.fate, detail=page.detail)
+            return entry, page
+        if len(page.text) <= len(entry.content):
+            return entry, PageNote(fate=PageFate.SHORTER)
+        return replace(entry, content=page.text), PageNote(fate=PageFate.READ)
 
-    def _judge(self, claimed: ClaimedEntry, entry: Entry) -> Judged:
+    def _judge(self, claimed: ClaimedEntry, entry: Entry, page: PageNote | None) -> Judged:
         rulebook = self._rulebook()
         reading = read(entry, rulebook.lexicon, jurisdiction=claimed.jurisdiction)
         return Judged(
@@ -250,6 +256,7 @@ class Pipeline:
             story_key=key_of(entry, reading, rulebook.lexicon),
             judged_by=rulebook.version,
             rules=rulebook.ruleset.by_id,
+            page=page,
         )
 
     def _commit(self, judged: Judged) -> Alert | None:
@@ -386,13 +393,6 @@ def _parse_feed(
     except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
         detail = f"the parser failed: {type(exc).__name__}"
         return Changed(feed=Failed(url=url, reason=FetchReason.UNPARSABLE, detail=detail))
-
-
-def _extract(body: bytes, url: str, content_type: str) -> Page | None:
-    try:
-        return extract(body, url=url, content_type=content_type)
-    except Exception:  # as above: the feed's own words are read instead
-        return None
 
 
 def _as_text(entry: Entry) -> Entry:

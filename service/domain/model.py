@@ -227,6 +227,7 @@ class FetchReason(StrEnum):
     NOT_A_FEED = "not_a_feed"
     UNPARSABLE = "unparsable"
     TOO_COMPLEX = "too_complex"
+    ROBOTS = "robots"
     STORAGE = "storage"
     INTERNAL = "internal"
 
@@ -284,9 +285,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
-    """The turn at this address's host did not come in time; nothing was asked."""
+    """Nothing was asked: the turn at this address's host did not come in time, or the host had asked us, over another
+    address, to leave it alone for `wait`."""
 
     url: str
+    wait: timedelta | None = None
 
 
 FetchResult = Fetched | NotModified | Limited | Gone | Failed | Busy
@@ -418,6 +421,26 @@ class FullText(StrEnum):
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+
+
+class PageFate(StrEnum):
+    """What came of the page or document that an entry leads to, where its text was wanted."""
+
+    READ = "read"
+    SHORTER = "shorter"
+    ROBOTS = "robots"
+    UNFETCHED = "unfetched"
+    NO_TEXT = "no_text"
+    ENCRYPTED = "encrypted"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageNote:
+    """The fate of an entry's page; `detail` is for a person. Other than READ, the feed's own words were read."""
+
+    fate: PageFate
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

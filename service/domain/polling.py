@@ -56,6 +56,7 @@ FASTEST, SLOWEST = 5, 2
 
 SHORTEST_PACE = timedelta(minutes=1)
 BUSY_WAIT = timedelta(minutes=1)
+LAST_IN_LINE = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,10 @@ def after_poll(feed: Feed, polled: Polled, now: datetime, chance: float) -> Feed
         case Fetched() | NotModified() as answer:
             update = _answered(feed, polled, answer, now, chance)
         case Limited(status=status, retry_after=retry_after):
-            wait = max(_spread(pace_of(feed), chance), min(retry_after or timedelta(0), MAX_BACKOFF))
+            # Whoever is told to wait comes after the feeds of its host that were held back for it, or one bad address
+            # would keep them all away for ever.
+            asked = min(retry_after + LAST_IN_LINE, MAX_BACKOFF) if retry_after else timedelta(0)
+            wait = max(_spread(pace_of(feed), chance), asked)
             said = f"the server asks for patience (HTTP {status}); next poll in {in_words(wait)}"
             update = _troubled(feed, FeedState.LIMITED, now + wait, FetchReason.HTTP_STATUS, said)
         case Gone():
@@ -105,8 +109,11 @@ def after_poll(feed: Feed, polled: Polled, now: datetime, chance: float) -> Feed
         case Failed(reason=reason, detail=detail):
             wait = min(_spread(feed.interval, chance) * 2 ** min(feed.failures, 10), MAX_BACKOFF)
             update = _troubled(feed, FeedState.FAILING, now + wait, reason, detail)
-        case Busy():
-            return _unasked(feed, now + BUSY_WAIT * (1 + chance))
+        case Busy(wait=held):
+            if held is None:
+                return _unasked(feed, now + BUSY_WAIT * (1 + chance))
+            said = f"its host has asked us, over another address, to leave it alone; next poll in {in_words(held)}"
+            return replace(_unasked(feed, now + held + BUSY_WAIT * chance), problem=said)
     update = _with_move(feed, update, polled.result, now)
     return replace(update, notices=(*update.notices, *_state_notices(feed, update)))
 

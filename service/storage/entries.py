@@ -26,6 +26,7 @@ from service.domain.model import (
     EntryState,
     FullText,
     Match,
+    PageNote,
     Placement,
     PlacementReason,
     Reading,
@@ -91,6 +92,7 @@ class Judged:
     story_key: StoryKey
     judged_by: str
     rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
+    page: PageNote | None = None  # None: its page was not wanted
 
 
 class Entries:
@@ -376,6 +378,8 @@ class Placing:
         row.sketch = list(judged.story_key.sketch)
         row.state, row.problem, row.lease_until = EntryState.DONE, None, None
         row.judged_by, row.judged_at = judged.judged_by, now
+        row.page_fate = judged.page.fate if judged.page else None
+        row.page_detail = judged.page.detail[:500] if judged.page else ""
         keep_reading(self._session, row, judged.reading, judged.noted, lexicon=judged.lexicon)
         return row
 

@@ -184,7 +184,7 @@ class StoryHandleRow(Row, table=True):
 class EntryRow(Row, table=True):
     """`key` is the identity within the feed; `link_key` the digest of the canonical address, the identity across feeds.
 
-    Once `state` is done, `summary` and `content` hold the text as it was read.
+    Once `state` is done, `summary` and `content` hold the text as it was read, and `page_fate` what came of its page.
     """
 
     __tablename__ = "entry"
@@ -219,6 +219,8 @@ class EntryRow(Row, table=True):
     trace: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     story_id: int | None = _ref("story.id", null=True)
     placement: str | None = None
+    page_fate: str | None = None
+    page_detail: str = _text()
 
 
 class ReadingRow(Row, table=True):

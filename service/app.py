@@ -245,6 +245,7 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         channels=tuple(channels),
         active=wanted.active,
         managed=True,
+        notices=wanted.notices,
     )
 
 

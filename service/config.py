@@ -40,6 +40,7 @@ from service.domain.model import (
     Action,
     FullText,
     Invalid,
+    Notices,
     Paths,
     Problem,
     Recipe,
@@ -244,6 +245,9 @@ class SubscriptionSettings(Section):
         (), description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL."
     )
     active: bool = Field(True, description="Set to false to silence it.")
+    notices: Notices = Field(
+        Notices.GAPS, description="What it hears about the feeds themselves: off, gaps, all, or only (no alerts)."
+    )
 
 
 class Settings(BaseSettings):
@@ -527,7 +531,11 @@ _EXAMPLES = {
   #   watch:
   #     jurisdictions: [KZ, KG, TJ, TM, UZ]
   #   channels:
-  #     - mailto:desk@example.org""",
+  #     - mailto:desk@example.org
+  # - name: feeds-owner
+  #   notices: only
+  #   channels:
+  #     - slack://TokenA/TokenB/TokenC/#policywatch""",
 }
 
 

@@ -20,7 +20,7 @@ from service import failpoint
 from service.config import Rulebook
 from service.delivery.channels import Sender
 from service.delivery.message import render
-from service.domain import polling, routing, stories
+from service.domain import gaps, polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told
 from service.domain.model import (
@@ -48,10 +48,11 @@ from service.domain.model import (
 from service.domain.polling import Polled
 from service.domain.remembered import note
 from service.domain.rule import Rule
-from service.domain.text import html_to_text
+from service.domain.text import html_to_text, masked
 from service.domain.traits import key_of
 from service.domain.updates import Change, Joining, corrections
 from service.domain.updates import changes as changes_of
+from service.feeds.archive import Archive, Past
 from service.feeds.fetch import Fetcher
 from service.feeds.jsonapi import parse_json_list
 from service.feeds.listing import parse_list
@@ -61,12 +62,16 @@ from service.feeds.robots import Robots
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing
 from service.storage.feeds import PollSaved
+from service.storage.gaps import ClaimedGap
 from service.storage.store import Store
 
 log = structlog.get_logger()
 
 SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
+
+FILL_LEASE = timedelta(minutes=15)
+"""Longer than an archive of many slow pages takes; nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,7 @@ class Pipeline:
         self._fetcher = fetcher
         self._robots = robots
         self._pages = Pages(fetcher, sandbox, robots)
+        self._archive = Archive(fetcher, sandbox)
         self._sandbox = sandbox
         self._sender = sender
         self._pace = pace
@@ -121,6 +127,9 @@ class Pipeline:
 
     async def claim_polls(self, limit: int) -> tuple[Feed, ...]:
         return await asyncio.to_thread(self.store.feeds.claim_due, self._now(), limit=limit, lease=self._pace.lease)
+
+    async def claim_gaps(self, limit: int) -> tuple[ClaimedGap, ...]:
+        return await asyncio.to_thread(self.store.gaps.claim_due, self._now(), limit=limit, lease=FILL_LEASE)
 
     async def claim_entries(self, limit: int) -> tuple[ClaimedEntry, ...]:
         return await asyncio.to_thread(self.store.entries.claim_new, self._now(), limit=limit, lease=self._pace.lease)
@@ -163,7 +172,7 @@ class Pipeline:
             "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
         )
         for notice in () if saved.stale else update.notices:
-            log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
+            log.warning("feed notice", feed=feed.id, address=masked(feed.url), kind=notice.kind, detail=notice.detail)
         return saved
 
     async def _save_quiet(self, feed: Feed, update: FeedUpdate) -> PollSaved:
@@ -210,6 +219,37 @@ class Pipeline:
             self.store.feeds.compare, feed, parsed.entries, unchanged=changed.unchanged, now=self._now()
         )
         return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
+
+    # --- fill --------------------------------------------------------------------------------------------------
+
+    async def fill(self, claimed: ClaimedGap) -> None:
+        """Look for what a gap swallowed, in the feed's archive, then in the site's sitemaps; commit what is found."""
+        now, gap = self._now(), claimed.gap.gap
+        search = gaps.Search()
+        if claimed.feed.recipe is None:
+            async for past in self._archive.pages(claimed.feed.address, now=now):
+                search = await self._search(search, claimed, past, ordered=True)
+                if search.joined or search.trouble:
+                    break
+        scope = gaps.scope_of(claimed.links)
+        if not search.joined and scope is not None:
+            async for past in self._archive.sitemaps(claimed.feed.address, now=now):
+                search = await self._search(search, claimed, past, ordered=False, scope=scope)
+                if search.joined:
+                    break
+        close = gaps.closing(search, claimed.gap, now)
+        new = await asyncio.to_thread(
+            self.store.gaps.close, claimed, search.found, close.fate, close.detail, again_at=close.again_at, now=now
+        )
+        log.info("gap looked for", feed=claimed.feed.id, gap=claimed.gap.id, fate=close.fate, new=new, since=gap.since)
+
+    async def _search(
+        self, search: gaps.Search, claimed: ClaimedGap, past: Past, *, ordered: bool, scope: str | None = None
+    ) -> gaps.Search:
+        if past.document is None:
+            return replace(search, trouble=f"{past.url}: {past.trouble}"[:300])
+        older = await asyncio.to_thread(self.store.gaps.hold, claimed, past.document.entries, ordered=ordered)
+        return gaps.searched(search, older, claimed.gap.gap, scope)
 
     # --- process -----------------------------------------------------------------------------------------------
 
@@ -361,6 +401,13 @@ class Pipeline:
     async def give_back_feed(self, feed: Feed, problem: str) -> None:
         failed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=problem)
         await self._save_poll(feed, Polled(result=failed))
+
+    async def give_back_gap(self, claimed: ClaimedGap, problem: str) -> None:
+        now = self._now()
+        close = gaps.closing(gaps.Search(trouble=problem), claimed.gap, now)
+        await asyncio.to_thread(
+            self.store.gaps.close, claimed, (), close.fate, close.detail, again_at=close.again_at, now=now
+        )
 
     async def give_back_entry(self, claimed: ClaimedEntry, problem: str) -> None:
         until = self._now() + routing.process_backoff(claimed.attempts)

@@ -25,6 +25,10 @@ PROCESS_ROOM = 4
 """Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
 
 
+FILL_ROOM = 2
+"""Gaps looked into at the same time."""
+
+
 class Lane(Generic[T]):
     """One step's work in flight: takes as much as it has room for, and never waits for the slowest."""
 
@@ -118,7 +122,7 @@ class Chore:
 
 
 class Embedded:
-    """All three steps in this process."""
+    """All steps in this process."""
 
     def __init__(
         self,
@@ -160,7 +164,15 @@ class Embedded:
             room=polls,
             then=lambda: self._nudge(self.process),
         )
-        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver)
+        self.fill = Lane(
+            "fill",
+            claim=pipeline.claim_gaps,
+            work=pipeline.fill,
+            give_back=pipeline.give_back_gap,
+            room=FILL_ROOM,
+            then=lambda: self._nudge(self.process),
+        )
+        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.fill, self.process, self.deliver)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -24,6 +23,7 @@ from service.domain.model import (
     FeedState,
     FetchReason,
     FullText,
+    GapFate,
     NoticeKind,
     Paths,
     Problem,
@@ -31,7 +31,7 @@ from service.domain.model import (
     Selectors,
     Tier,
 )
-from service.domain.text import LANGUAGES
+from service.domain.text import LANGUAGES, masked
 from service.egress import check_url
 from service.feeds.recipes import faults_in
 from service.storage.feeds import NewFeed
@@ -108,7 +108,7 @@ class FeedOut(BaseModel):
     def of(cls, feed: Feed) -> FeedOut:
         return cls(
             id=feed.id,
-            url=_masked(feed.url),
+            url=masked(feed.url),
             title=feed.title,
             state=feed.state,
             reason=feed.reason,
@@ -126,7 +126,7 @@ class FeedOut(BaseModel):
             managed=feed.managed,
             kind=feed.kind,
             tags=list(feed.tags),
-            address=_masked(feed.address),
+            address=masked(feed.address),
             state_since=feed.state_since,
             last_news_at=feed.last_news_at,
             pace=whole_seconds(polling.pace_of(feed)),
@@ -153,6 +153,9 @@ class GapOut(BaseModel):
     until: datetime = Field(description="The oldest entry of the poll that did not.")
     missing: int | None = Field(description="About how many entries, by the feed's rhythm; null when unknown.")
     opened_at: datetime
+    fate: GapFate = Field(description="Whether it was filled from the feed's archive or the site's sitemaps.")
+    recovered: int = Field(description="Entries of it that were found later.")
+    detail: str = Field(description="The same in words.")
 
 
 class FeedHealth(BaseModel):
@@ -206,6 +209,9 @@ _HEALTH: Mapping[str, Any] = {
             "until": "2026-02-01T19:00:00Z",
             "missing": 7,
             "opened_at": "2026-02-02T00:00:00Z",
+            "fate": "filled",
+            "recovered": 7,
+            "detail": "what its site still offers joins up with what was known",
         }
     ],
 }
@@ -313,7 +319,15 @@ def read_feed_health(deps: Given, _: Reader, feed_id: Id) -> FeedHealth:
     return FeedHealth(
         notices=[NoticeOut(at=n.at, kind=n.kind, detail=n.detail) for n in deps.store.feeds.notices(feed_id)],
         gaps=[
-            GapOut(since=g.gap.since, until=g.gap.until, missing=g.gap.missing, opened_at=g.opened_at)
+            GapOut(
+                since=g.gap.since,
+                until=g.gap.until,
+                missing=g.gap.missing,
+                opened_at=g.opened_at,
+                fate=g.fate,
+                recovered=g.recovered,
+                detail=g.detail,
+            )
             for g in deps.store.feeds.gaps(feed_id)
         ],
     )
@@ -427,11 +441,3 @@ def _checked_url(written: str, deps: Deps) -> str:
 
 def whole_seconds(span: timedelta) -> timedelta:
     return timedelta(seconds=round(span.total_seconds()))
-
-
-def _masked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}").geturl()

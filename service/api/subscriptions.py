@@ -22,6 +22,7 @@ from service.domain.model import (
     ChannelKind,
     Invalid,
     Key,
+    Notices,
     Problem,
     Severity,
     Subscription,
@@ -71,6 +72,7 @@ class WatchBody(BaseModel):
         )
 
 
+_NOTICES = "What it hears about the feeds themselves: off, gaps, all, or only (no alerts)."
 Addresses = Annotated[list[str], Field(max_length=MAX_CHANNELS)]
 _ADDRESSES = (
     "Where to: https://… (a signed webhook), mailto:desk@example.org, or an Apprise URL. "
@@ -87,6 +89,7 @@ class SubscriptionIn(BaseModel):
     watch: WatchBody = Field(WatchBody.model_construct(), description="What it selects; everything by default.")
     channels: Addresses = Field([], description=_ADDRESSES)
     active: StrictBool = Field(True, description="Set to false to silence it.")
+    notices: Notices = Field(Notices.GAPS, description=_NOTICES)
 
 
 class SubscriptionChange(BaseModel):
@@ -98,6 +101,7 @@ class SubscriptionChange(BaseModel):
     watch: WatchBody | None = Field(None, description="What it selects, as a whole.")
     channels: Addresses | None = Field(None, description=_ADDRESSES)
     active: StrictBool | None = Field(None, description="Set to false to silence it.")
+    notices: Notices | None = Field(None, description=_NOTICES)
 
 
 class ChannelOut(BaseModel):
@@ -119,6 +123,7 @@ class SubscriptionOut(BaseModel):
     watch: WatchBody
     channels: list[ChannelOut]
     active: bool
+    notices: Notices = Field(description=_NOTICES)
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
     created_at: datetime
 
@@ -131,6 +136,7 @@ class SubscriptionOut(BaseModel):
             watch=WatchBody.of(subscription.watch),
             channels=[_channel(channel, told=channel.id in new) for channel in subscription.channels],
             active=subscription.active,
+            notices=subscription.notices,
             managed=subscription.managed,
             created_at=subscription.created_at,
         )
@@ -166,6 +172,7 @@ _IN: Mapping[str, Any] = {
     },
     "channels": ["https://grc.example.org/hook", "mailto:desk@example.org"],
     "active": True,
+    "notices": "gaps",
 }
 _EXAMPLE: Mapping[str, Any] = {
     **_IN,
@@ -289,6 +296,7 @@ def update_subscription(
         watch=old.watch if body.watch is None else body.watch.watch,
         channels=channels,
         active=old.active if body.active is None else body.active,
+        notices=old.notices if body.notices is None else body.notices,
     )
     return _save(deps, key, old, new)
 
@@ -368,7 +376,9 @@ def _checked(body: SubscriptionIn, deps: Deps, *, known: Sequence[Channel]) -> N
     """The subscription to store; every fault of watch and channels is answered at once."""
     channels, faults = _checked_channels(body.channels, deps, known=known)
     _refuse(watch_problems(body.watch.watch, deps.rulebook()), faults)
-    return NewSubscription(name=body.name, watch=body.watch.watch, channels=channels, active=body.active)
+    return NewSubscription(
+        name=body.name, watch=body.watch.watch, channels=channels, active=body.active, notices=body.notices
+    )
 
 
 def _refuse(problems: Sequence[Problem], channel_faults: Sequence[Problem]) -> None:

@@ -19,7 +19,7 @@ from service.cli.common import ConfigOption, JsonOption, add_row, opened, out, p
 from service.config import Settings, load
 from service.domain import polling
 from service.domain.coverage import SOUND, coverage
-from service.domain.model import Feed, Invalid, Paths, Problem, Recipe, Selectors, ServiceError, Tier
+from service.domain.model import Feed, FeedGap, Invalid, Paths, Problem, Recipe, Selectors, ServiceError, Tier
 from service.domain.text import LANGUAGES
 from service.feeds.catalogue import Kind, Source, catalogue
 from service.feeds.found import Found
@@ -252,8 +252,18 @@ def feeds_health(
     for notice in notices[:100]:
         said = f"{notice.at:%Y-%m-%d %H:%M} {names.get(notice.feed_id, '?')}: {notice.kind}: {notice.detail}"
         out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
+    for each in gaps[:100]:
+        said = f"{each.opened_at:%Y-%m-%d %H:%M} {names.get(each.feed_id, '?')}: gap {_gap(each)}"
+        out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
     if troubled:
         raise typer.Exit(1)
+
+
+def _gap(each: FeedGap) -> str:
+    found = f"{each.recovered} entries recovered" if each.recovered else "nothing recovered"
+    missing = f", about {each.gap.missing} were missing" if each.gap.missing else ""
+    span = f"{each.gap.since:%Y-%m-%d %H:%M} to {each.gap.until:%Y-%m-%d %H:%M} UTC"
+    return f"{span}: {each.fate}, {found}{missing}" + (f"; {each.detail}" if each.detail else "")
 
 
 def _health(feed: Feed) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from service.delivery.payload import PAYLOAD_LIMIT, alert_payload, test_payload
+from service.delivery.notices import notice_footer, notice_html, notice_lines, notice_title
+from service.delivery.payload import PAYLOAD_LIMIT, alert_payload, notice_payload, test_payload
 from service.delivery.text import harmless, link, phrase, shorten
 from service.delivery.words import acts, follows, headline, reported_by, update_headline
 from service.domain.model import Alert, ChannelKind, Delivery, DeliveryKind, Evidence, Message, Source
@@ -32,6 +33,8 @@ def render(delivery: Delivery, *, now: datetime) -> Message:
     kind = delivery.channel.kind
     if delivery.kind is DeliveryKind.TEST:
         return _test(delivery)
+    if delivery.kind is DeliveryKind.NOTICE:
+        return _notice(delivery)
     if delivery.alert is None:
         raise ValueError(f"delivery {delivery.id} has no alert")
     alert = delivery.alert
@@ -140,6 +143,18 @@ def _test(delivery: Delivery) -> Message:
         body="" if kind is ChannelKind.WEBHOOK else body,
         html=_page(title, f"<p>{html.escape(body)}</p>") if kind is ChannelKind.EMAIL else None,
         payload=test_payload(title, delivery) if kind is ChannelKind.WEBHOOK else None,
+    )
+
+
+def _notice(delivery: Delivery) -> Message:
+    kind, title = delivery.channel.kind, notice_title(delivery)
+    if kind is ChannelKind.WEBHOOK:
+        return Message(title=title, body="", payload=notice_payload(title, delivery))
+    lines = "\n".join(f"• {line}" for line in notice_lines(delivery))
+    return Message(
+        title=title,
+        body=_fit(f"{lines}\n\n{notice_footer(delivery)}", kind=kind, title=title),
+        html=_page(title, notice_html(delivery)) if kind is ChannelKind.EMAIL else None,
     )
 
 

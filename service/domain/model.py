@@ -203,13 +203,15 @@ class ParsedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFeed:
-    """A feed document after parsing. `warning` says what was repaired on the way, if anything."""
+    """A feed document after parsing. `warning` says what was repaired on the way, if anything; `older` is the address
+    of the document that holds what came before (RFC 5005, JSON Feed's next_url)."""
 
     title: str = ""
     link: str | None = None
     language: str | None = None
     entries: tuple[ParsedEntry, ...] = ()
     warning: str | None = None
+    older: str | None = None
 
 
 class FetchReason(StrEnum):
@@ -322,6 +324,7 @@ class NoticeKind(StrEnum):
     ADDRESS_LEARNED = "address_learned"
     ADDRESS_DROPPED = "address_dropped"
     GAP = "gap"
+    GAP_CLOSED = "gap_closed"
     RECOVERED = "recovered"
 
 
@@ -375,14 +378,31 @@ class Gap:
     missing: int | None
 
 
+class GapFate(StrEnum):
+    """What became of a gap: OPEN until archive pages and the sitemap have been tried.
+
+    FILLED: what was found joins up with what was known, so that nothing is missing; PARTLY: something was found, and it
+    does not; UNFILLED: nothing was found.
+    """
+
+    OPEN = "open"
+    FILLED = "filled"
+    PARTLY = "partly"
+    UNFILLED = "unfilled"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedGap:
-    """A gap as it is kept."""
+    """A gap as it is kept; `recovered` entries of it were found later, and `detail` says how it went."""
 
     id: int
     feed_id: int
     opened_at: datetime
     gap: Gap
+    fate: GapFate = GapFate.OPEN
+    recovered: int = 0
+    detail: str = ""
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -864,6 +884,27 @@ class Watch:
     min_severity: Severity = Severity.INFO
 
 
+class Notices(StrEnum):
+    """What a subscription hears about the feeds themselves: of gaps, of everything, or of that and no alerts at all."""
+
+    OFF = "off"
+    GAPS = "gaps"
+    ALL = "all"
+    ONLY = "only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReport:
+    """A notice about a feed as a reader is told it."""
+
+    feed_id: int
+    name: str
+    url: str
+    kind: NoticeKind
+    detail: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """Who wants which alerts, and where."""
@@ -876,6 +917,7 @@ class Subscription:
     created_at: datetime
     active: bool = True
     managed: bool = False
+    notices: Notices = Notices.GAPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -919,6 +961,7 @@ class Route:
 class DeliveryKind(StrEnum):
     ALERT = "alert"
     UPDATE = "update"
+    NOTICE = "notice"
     TEST = "test"
 
 
@@ -932,7 +975,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert, update of it, or test message to one channel: a row of the outbox.
+    """One alert, update of it, message about feeds, or test message to one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began.
@@ -949,6 +992,7 @@ class Delivery:
     tries: int = 1
     created_at: datetime
     lease_token: int
+    reports: tuple[FeedReport, ...] = ()
 
 
 class OutcomeStatus(StrEnum):

@@ -32,6 +32,7 @@ from service.domain.model import (
     Rhythm,
     Validators,
 )
+from service.domain.text import masked
 
 MAX_BACKOFF = timedelta(hours=24)
 TELL_AFTER = 3
@@ -269,7 +270,7 @@ def _state_notices(feed: Feed, update: FeedUpdate) -> tuple[Notice, ...]:
             f"it answers, but has published nothing since {last}; is it still the right feed?",
         )
     elif update.state is FeedState.MOVED:
-        kind, said = NoticeKind.MOVED, f"it is answered from {update.move.to if update.move else 'elsewhere'}"
+        kind, said = NoticeKind.MOVED, f"it is answered from {masked(update.move.to) if update.move else 'elsewhere'}"
     elif update.state is FeedState.HEALTHY and _was_told(feed, needed):
         kind, said = NoticeKind.RECOVERED, f"it was {feed.state} and is well again"
     return (Notice(kind=kind, detail=said),) if kind else ()
@@ -292,7 +293,7 @@ def _with_move(feed: Feed, update: FeedUpdate, result: FetchResult, now: datetim
     if feed.move is not None and feed.move.learned and not update.ok:
         if update.failures < TELL_AFTER and update.state is not FeedState.GONE:
             return update
-        said = f"{feed.move.to} does not answer any more; back to {feed.url}"
+        said = f"{masked(feed.move.to)} does not answer any more; back to {masked(feed.url)}"
         notice = Notice(kind=NoticeKind.ADDRESS_DROPPED, detail=said)
         unasked = replace(update, validators=Validators(), body_hash=None)
         return replace(unasked, move=None, notices=(*update.notices, notice))
@@ -307,7 +308,7 @@ def _with_move(feed: Feed, update: FeedUpdate, result: FetchResult, now: datetim
     seen = replace(feed.move, seen=feed.move.seen + 1)
     if seen.seen < MOVES_TO_LEARN or now - seen.since < TIME_TO_LEARN:
         return replace(update, state=FeedState.MOVED, move=seen)
-    said = f"its new address is {seen.to}, seen {seen.seen} times since {seen.since:%Y-%m-%d %H:%M} UTC"
+    said = f"its new address is {masked(seen.to)}, seen {seen.seen} times since {seen.since:%Y-%m-%d %H:%M} UTC"
     notice = Notice(kind=NoticeKind.ADDRESS_LEARNED, detail=said)
     return replace(update, move=replace(seen, learned=True), notices=(*update.notices, notice))
 

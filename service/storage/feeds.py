@@ -24,6 +24,7 @@ from service.domain.model import (
     FetchReason,
     FullText,
     Gap,
+    GapFate,
     Move,
     NoticeKind,
     ParsedEntry,
@@ -36,6 +37,7 @@ from service.domain.model import (
 )
 from service.domain.polling import News
 from service.domain.text import canonical_url
+from service.storage import notices
 from service.storage.database import Database
 from service.storage.tables import (
     ENTRY,
@@ -110,7 +112,7 @@ class Feeds:
             .execution_options(synchronize_session=False)
         )
         with self._database.write() as session:
-            feeds = tuple(_feed(row) for row in session.execute(claim).scalars())
+            feeds = tuple(feed_of(row) for row in session.execute(claim).scalars())
         if feeds:
             failpoint.reach("poll.claimed")
         return feeds
@@ -170,11 +172,11 @@ class Feeds:
                 stored, content_hash = known.get(key), _content_hash(parsed)
                 if stored is None:
                     history = not feed.polled_once and (parsed.published is None or parsed.published < now - look_back)
-                    row_ = _fresh_row(feed, key, parsed, content_hash, now, history=history)
+                    row_ = fresh_row(feed, key, parsed, now, history=history)
                     fresh.append((parsed, row_))
                 elif stored.content_hash != content_hash:
                     counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
-            counted += _insert(session, feed, fresh)
+            counted += insert_fresh(session, feed, fresh)
             if digests is not None:
                 # After a refusal the document is read whole again: an item left out is not stored by that.
                 _keep_digests(session, feed, () if counted["refused"] else digests)
@@ -220,10 +222,10 @@ class Feeds:
         fenced = update(FeedRow).where(FEED.id == feed.id, FEED.lease_token == feed.lease_token)
         if not _rowcount(session, fenced.values(**values)):
             return False
-        for notice in update_.notices:
-            session.add(FeedNoticeRow(feed_id=feed.id, at=now, kind=notice.kind, detail=notice.detail[:1000]))
+        notices.record(session, feed, update_.notices, now)
         if (gap := update_.gap) is not None:
             row = FeedGapRow(feed_id=feed.id, opened_at=now, since=gap.since, until=gap.until, missing=gap.missing)
+            row.next_attempt_at = now
             session.add(row)
         return True
 
@@ -246,7 +248,7 @@ class Feeds:
                 for name, value in fresh.items():
                     setattr(row, name, value)
                 session.flush()
-                return _feed(row)
+                return feed_of(row)
         except IntegrityError:  # somebody else added it in the same moment
             return None
 
@@ -277,7 +279,7 @@ class Feeds:
             for name, value in values.items():
                 setattr(row, name, value)
             session.flush()
-            return _feed(row)
+            return feed_of(row)
 
     def poll_now(self, feed_id: int, *, now: datetime) -> Feed | None:
         return self.update(feed_id, next_due_at=now)
@@ -292,7 +294,7 @@ class Feeds:
             if row is None or not row.active:
                 return None
             entries, gaps = (_counts(session, column, [feed_id]).get(feed_id, 0) for column in _COUNTED)
-            return _feed(row, entries=entries, gaps=gaps)
+            return feed_of(row, entries=entries, gaps=gaps)
 
     def page(self, *, after: int = 0, limit: int = 100) -> tuple[Feed, ...]:
         """Active feeds in id order."""
@@ -300,7 +302,7 @@ class Feeds:
         with self._database.read() as session:
             rows = session.execute(statement).scalars().all()
             entries, gaps = (_counts(session, column, [row.id for row in rows]) for column in _COUNTED)
-            return tuple(_feed(row, entries=entries.get(row.id, 0), gaps=gaps.get(row.id, 0)) for row in rows)
+            return tuple(feed_of(row, entries=entries.get(row.id, 0), gaps=gaps.get(row.id, 0)) for row in rows)
 
     def notices(self, feed_id: int | None = None, *, limit: int = 100) -> tuple[FeedNotice, ...]:
         """What owners were told, newest first; of one feed or of all."""
@@ -321,15 +323,7 @@ class Feeds:
         if feed_id is not None:
             statement = statement.where(FEED_GAP.feed_id == feed_id)
         with self._database.read() as session:
-            return tuple(
-                FeedGap(
-                    id=cast(int, row.id),
-                    feed_id=row.feed_id,
-                    opened_at=row.opened_at,
-                    gap=Gap(since=row.since, until=row.until, missing=row.missing),
-                )
-                for row in session.execute(statement).scalars()
-            )
+            return tuple(gap_of(row) for row in session.execute(statement).scalars())
 
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
@@ -364,7 +358,7 @@ def _content_hash(parsed: ParsedEntry) -> str:
     return hashlib.sha256("\0".join((parsed.title, parsed.summary, parsed.content)).encode()).hexdigest()
 
 
-def _known(session: Session, feed_id: int, keys: Sequence[str]) -> dict[str, EntryRow]:
+def known_rows(session: Session, feed_id: int, keys: Sequence[str]) -> dict[str, EntryRow]:
     rows: dict[str, EntryRow] = {}
     for start in range(0, len(keys), 500):  # SQLite bounds the number of parameters
         chunk = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.key.in_(keys[start : start + 500]))
@@ -380,7 +374,7 @@ def _recognised(
     Where nearly every key is new and nearly every address is not, the feed has changed its guids (a moved site does):
     its entries are recognised by address and title then. Otherwise a guid tells entries of one address apart.
     """
-    known = _known(session, feed_id, keys)
+    known = known_rows(session, feed_id, keys)
     unknown = {key: e for key, e in zip(keys, entries, strict=True) if key not in known and e.link}
     if len(unknown) < REKEYED_LEAST or len(unknown) < len(set(keys)) * REKEYED_SHARE:
         return known
@@ -416,10 +410,9 @@ def _text_of(parsed: ParsedEntry, content_hash: str) -> dict[str, Any]:
     }
 
 
-def _fresh_row(
-    feed: Feed, key: str, parsed: ParsedEntry, content_hash: str, now: datetime, *, history: bool
-) -> dict[str, Any]:
-    return _text_of(parsed, content_hash) | {
+def fresh_row(feed: Feed, key: str, parsed: ParsedEntry, now: datetime, *, history: bool = False) -> dict[str, Any]:
+    """The row of an entry that is not stored yet: to be processed, or kept as history."""
+    return _text_of(parsed, _content_hash(parsed)) | {
         "feed_id": feed.id,
         "key": key,
         "guid": parsed.guid,
@@ -434,7 +427,7 @@ def _fresh_row(
     }
 
 
-def _insert(session: Session, feed: Feed, fresh: Sequence[_Fresh]) -> Counter[str]:
+def insert_fresh(session: Session, feed: Feed, fresh: Sequence[_Fresh]) -> Counter[str]:
     """Store new entries: all at once, and one by one if the database refuses some of them, so that a bad row does not
     cost its siblings."""
     counted: Counter[str] = Counter()
@@ -448,7 +441,7 @@ def _insert(session: Session, feed: Feed, fresh: Sequence[_Fresh]) -> Counter[st
             _note_refused(session, feed, fresh[0][0], exc)
             return Counter(refused=1)
         for each in fresh:
-            counted += _insert(session, feed, [each])
+            counted += insert_fresh(session, feed, [each])
         return counted
     counted.update("history" if row["state"] == EntryState.HISTORY else "new" for _, row in fresh)
     return counted
@@ -504,7 +497,7 @@ def _values(new: NewFeed) -> dict[str, Any]:
     }
 
 
-def _feed(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
+def feed_of(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
     return Feed(
         id=cast(int, row.id),
         url=row.url,
@@ -545,6 +538,20 @@ def _recipe(kept: dict[str, Any] | None) -> Recipe | None:
     if not kept:
         return None
     return Paths(**kept) if "items" in kept else Selectors(**kept)
+
+
+def gap_of(row: FeedGapRow) -> FeedGap:
+    """A row of the gap ledger as a value."""
+    return FeedGap(
+        id=cast(int, row.id),
+        feed_id=row.feed_id,
+        opened_at=row.opened_at,
+        gap=Gap(since=row.since, until=row.until, missing=row.missing),
+        fate=GapFate(row.fate),
+        recovered=row.recovered,
+        detail=row.detail,
+        attempts=row.attempts,
+    )
 
 
 def _rhythm(row: FeedRow) -> Rhythm | None:

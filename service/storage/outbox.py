@@ -17,7 +17,7 @@ from sqlmodel import Session
 from service import failpoint
 from service.domain.model import Channel, ChannelKind, Delivery, DeliveryKind, DeliveryState, Secret, Settlement
 from service.storage.database import Database
-from service.storage.mapping import load_alert, message_id
+from service.storage.mapping import load_alert, load_reports, message_id
 from service.storage.tables import (
     ATTEMPT,
     CHANNEL,
@@ -230,13 +230,14 @@ class Outbox:
             message_id=row.message_id,
             kind=DeliveryKind(row.kind),
             channel=open_channel(channel, self._vault),
-            alert=load_alert(row.content) if row.content else None,
+            alert=load_alert(row.content) if row.content and row.kind != DeliveryKind.NOTICE else None,
             team=session.get_one(TeamRow, row.team_id).name,
             subscription=row.subscription,
             attempts=row.attempts,
             tries=row.attempts - row.attempts_before,
             created_at=row.created_at,
             lease_token=row.lease_token,
+            reports=load_reports(row.content["reports"]) if row.content and row.kind == DeliveryKind.NOTICE else (),
         )
 
 

@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import delete, select
 from sqlmodel import Session
 
-from service.domain.model import ChannelKind, Secret, Subscription, Watch
+from service.domain.model import ChannelKind, Notices, Secret, Subscription, Watch
 from service.storage.database import Database
 from service.storage.mapping import dump_watch, load_watch
 from service.storage.outbox import open_channel
@@ -46,6 +46,7 @@ class NewSubscription:
     channels: tuple[NewChannel, ...]
     active: bool = True
     managed: bool = False
+    notices: Notices = Notices.GAPS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +146,7 @@ class Subscriptions:
 
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
+        row.notices = new.notices
         session.flush()
         team = session.get_one(TeamRow, row.team_id).name
         used = set(session.execute(select(SUBSCRIPTION_CHANNEL.channel_id)).scalars())
@@ -206,6 +208,7 @@ class Subscriptions:
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
+            notices=Notices(row.notices),
         )
 
     def _own(self, session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:

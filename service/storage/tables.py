@@ -144,7 +144,10 @@ class FeedNoticeRow(Row, table=True):
 
 
 class FeedGapRow(Row, table=True):
-    """The gap ledger: times of a feed in which entries may have come and gone unseen."""
+    """The gap ledger: times of a feed in which entries may have come and gone unseen, and what was done about it.
+
+    While its fate is open, `next_attempt_at` is when it is tried to fill it, or until when somebody is at it.
+    """
 
     __tablename__ = "feed_gap"
     id: int | None = Field(default=None, primary_key=True)
@@ -153,6 +156,11 @@ class FeedGapRow(Row, table=True):
     since: datetime = _time()
     until: datetime = _time()
     missing: int | None = None
+    fate: str = "open"
+    recovered: int = 0
+    detail: str = _text()
+    attempts: int = 0
+    next_attempt_at: datetime | None = _time(null=True, index=True)
 
 
 class StoryRow(Row, table=True):
@@ -310,6 +318,7 @@ class SubscriptionRow(Row, table=True):
     active: bool = True
     managed: bool = False
     created_at: datetime = _time()
+    notices: str = "gaps"
 
 
 class SilenceRow(Row, table=True):
@@ -369,7 +378,8 @@ class RouteRow(Row, table=True):
 class DeliveryRow(Row, table=True):
     """The outbox. `content` is the alert as this receiver is told it: the same on every attempt.
 
-    An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once.
+    An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once. A notice
+    has neither: its `content` are reports about feeds.
     """
 
     __tablename__ = "delivery"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from service.domain.acts import Act
 from service.domain.article import Article, Clause
-from service.domain.concepts import Annotation, Role
+from service.domain.concepts import Annotation, Cue, Role
 from service.domain.model import Action, ConceptKind
 from service.domain.text import Zone
 
@@ -29,7 +29,7 @@ class Actor:
 def actor_of(article: Article, act: Act) -> Actor | None:
     """Who acts: named in the title, else in the lead, else by a body in the text, the feed, the language."""
     own = () if act.clause.zone is Zone.TITLE else (act.clause,)
-    for clauses in (article.title, own, article.lead):
+    for clauses in (*_told_later(article, act), article.title, own, article.lead):
         named = [(c, n) for c in clauses for n in c.of(ConceptKind.JURISDICTION)]
         if found := _subject(article, act, named):
             return found
@@ -43,6 +43,23 @@ def actor_of(article: Article, act: Act) -> Actor | None:
         return Actor(name=bodies[0][1].concept.name, clause=bodies[0][0], word=bodies[0][1])
     home = HOME.get(article.lang)
     return Actor(name=home) if home else None
+
+
+def _told_later(article: Article, act: Act) -> tuple[tuple[Clause, ...], ...]:
+    """The lead's first sentence, where a title tells a penalty without who gave it: "fined over data sent to China"."""
+    if act.action is not Action.ENFORCEMENT or act.clause.zone is not Zone.TITLE:
+        return ()
+    first = article.lead[:1]
+    named = [n for c in article.title for n in c.of(ConceptKind.JURISDICTION)]
+    speaks = any(_official(c) for c in first)
+    return (first,) if speaks and all(n.role is Role.NAME and n.start > act.word.start for n in named) else ()
+
+
+def _official(clause: Clause) -> bool:
+    """Whether a body speaks here, by its name or as its country's: "the Irish regulator"."""
+    notes = clause.of(ConceptKind.JURISDICTION)
+    authority = {n.start for n in clause.cues(Cue.AUTHORITY)}
+    return any(n.role is Role.BODY or {n.end + 1, n.end + 3} & authority for n in notes)
 
 
 def _subject(article: Article, act: Act, named: list[tuple[Clause, Annotation]]) -> Actor | None:

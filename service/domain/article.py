@@ -134,18 +134,18 @@ def _meanwhile(clause: Clause) -> Iterator[int]:
             yield note.start - clause.start
 
 
-def _parts(clause: Clause) -> tuple[Clause, ...]:
+def parts(clause: Clause) -> tuple[Clause, ...]:
     """A sentence in its clauses; an annotation belongs to the clause in which it begins."""
     borders = sorted({0, *(m.end() for m in _BORDER.finditer(clause.text)), *_meanwhile(clause), len(clause.text)})
     if len(borders) == 2:
         return (clause,)
-    parts = []
+    found = []
     for start, end in itertools.pairwise(borders):
         first, last = clause.start + start, clause.start + end
         notes = tuple(n for n in clause.notes if first <= n.start < last)
         if notes:
-            parts.append(replace(clause, start=first, end=last, text=clause.text[start:end], notes=notes))
-    return tuple(parts)
+            found.append(replace(clause, start=first, end=last, text=clause.text[start:end], notes=notes))
+    return tuple(found)
 
 
 def held_back(part: Clause, year: int | None = None) -> bool:
@@ -179,7 +179,7 @@ def topics_in(article: Article, part: Clause) -> tuple[Annotation, ...]:
 
 def live(article: Article, clauses: Iterable[Clause]) -> list[Clause]:
     year = article.entry.published.year if article.entry.published else None
-    return [part for clause in clauses for part in _parts(clause) if not held_back(part, year)]
+    return [part for clause in clauses for part in parts(clause) if not held_back(part, year)]
 
 
 def stage_words(clause: Clause, stage: Stage) -> list[tuple[Clause, Annotation]]:
@@ -202,7 +202,7 @@ def is_no_report(article: Article) -> bool:
         return True
     if not any(c.cues(Cue.AUTHORITY) or _official(c) for c in article.core) and not any(map(_state_acts, head)):
         return True
-    done = [n for c in head for part in _parts(c) if not held_back(part) for n in act_words(part)]
+    done = [n for c in head for part in parts(c) if not held_back(part) for n in act_words(part)]
     turned_down = any(c.cues(Cue.DENIAL) for c in head)
     others_business = any(c.cues(Cue.MARKET, Cue.COMPANY) for c in head)
     return not done and (turned_down or others_business)

@@ -10,7 +10,7 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -105,19 +105,28 @@ class Annotation(NamedTuple):
 # --- phrases ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Phrase:
-    """A phrase as written: `*` at the end of a word is any ending, ` ... ` is a few words in the same sentence."""
+    """A phrase as written: `*` at the end of a word is any ending, ` ... ` is a few words in the same sentence.
+
+    Known by identity: hits are gathered by their phrase, and nothing builds the same phrase twice.
+    """
 
     concept: Concept
     lang: str
     role: Role
     text: str
-    folded: str = field(compare=False)
+    folded: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is found as it stands: whole words, in any case, with no other endings."""
+        text, role = self.text, self.role
+        inflected = (role is Role.NAME and self.lang in _INFLECTED) or role is Role.PEOPLE
+        return not inflected and "*" not in text and "..." not in text and text == text.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """A stretch of a phrase that the automaton looks for, with what its neighbourhood must be like."""
 
     text: str
@@ -126,8 +135,7 @@ class _Part:
     capitals: int = 0  # 0: any case; 1: must begin with a capital; 2: all capitals
 
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
+class _Pattern(NamedTuple):
     """What a hit of the scanner may mean: the `number`th part of a phrase. `sense` numbers its concept and role."""
 
     phrase: _Phrase
@@ -182,8 +190,11 @@ def _patterns(
     """Everything to look for, and what each hit may mean."""
     numbers = {sense: number for number, sense in enumerate(senses)}
     for phrase in phrases:
-        parts, endings = _split(phrase)
         sense = numbers[phrase.concept, phrase.role]
+        if phrase.is_plain:
+            yield Phrase(phrase.folded), _Pattern(phrase, (_Part(phrase.folded),), 0, (), sense, 0, True)
+            continue
+        parts, endings = _split(phrase)
         for number, part in enumerate(parts):
             pattern = _Pattern(phrase, parts, number, endings, sense, part.capitals, len(parts) == 1)
             yield Phrase(part.text, part.open_end or bool(endings)), pattern
@@ -198,9 +209,9 @@ def _split(phrase: _Phrase) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
             for number, piece in enumerate(_AFTER_STAR.split(side)):
                 literal = piece.removesuffix("*")
                 far = index > 0 and number == 0
-                parts.append(_Part(fold(literal).text, piece.endswith("*"), far, _capitals(literal)))
+                parts.append(_Part(fold(literal).text, literal is not piece, far, _capitals(literal)))
     else:
-        parts.append(_Part(phrase.folded, capitals=_capitals(text)))
+        parts.append(_Part(phrase.folded, False, False, _capitals(text)))
     endings: tuple[str, ...] = ()
     if role is Role.PEOPLE and lang == "en":
         endings = ("s",)
@@ -209,7 +220,7 @@ def _split(phrase: _Phrase) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
         stem = parts[0].text
         if lang != "de" and len(stem) > 4:
             stem = re.sub("(?<=..)(?:ия|ія|[аяьйиіeaoyе])$", "", stem) if " " not in stem else stem
-        parts = [replace(parts[0], text=stem)]
+        parts = [parts[0]._replace(text=stem)]
         endings = ("", *endings)
     return tuple(parts), endings
 
@@ -219,6 +230,8 @@ _AFTER_STAR = re.compile(r"(?<=\*) ")
 
 
 def _capitals(text: str) -> int:
+    if text == text.lower():  # as most are
+        return 0
     first = next(filter(str.isalpha, text), "")
     if first == first.lower():
         return 0
@@ -235,7 +248,7 @@ class Lexicon:
     __slots__ = ("_about", "_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
 
     def __init__(self, phrases: Iterable[_Phrase]) -> None:
-        ordered = sorted(set(phrases), key=lambda p: (p.concept, p.lang, p.role, p.text))
+        ordered = sorted(phrases, key=lambda p: (p.concept, p.lang, p.role, p.text))
         spoken: dict[Concept, list[tuple[str, str]]] = defaultdict(list)
         for phrase in ordered:
             spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role not in _UNSPOKEN))
@@ -446,9 +459,9 @@ def _read_section(
             problems.append(Problem(where=languages.where, what=f"{name} should list languages, is {languages.kind}"))
             continue
         problems.extend(unknown_keys(languages, (*LANGUAGES, ANY)))
+        concept = Concept(kind, str(name))
         for lang, entry in languages.mapping.items():
             for role, phrase in _read_phrases(kind, entry, problems):
-                concept = Concept(kind, str(name))
                 text = str(phrase.value)
                 folded = fold(text).text
                 key = (concept, lang, (f"{role} " if role in _UNSPOKEN else "") + folded, _capitals(text))

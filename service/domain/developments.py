@@ -7,6 +7,7 @@ only helps to tell who acts.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -34,21 +35,31 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     return Reading(lang=lang, developments=_developments(article, acts))
 
 
-_MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.ENFORCEMENT})
+_MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.RESTRICTION, Action.ENFORCEMENT})
 
 
 def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
-    """A bill on licences, taxes or penalties is legislation while it is made, unless the law is told beside it."""
+    """A bill on licences, taxes, limits or penalties is legislation while it is made, unless it is told beside it."""
     laws = [other for other in acts if other.action is Action.LEGISLATION]
     if act.action not in _MAY_BE_LAW or (laws and not any(set(law.topics) & set(act.topics) for law in laws)):
         return act
+    if act.action is Action.ENFORCEMENT:
+        return replace(act, action=Action.LEGISLATION) if _is_penalty_of_law(article) else act
     stage, _, _ = stage_of(article, act)
-    told = (*article.title, *article.lead[:1])
-    words = [(c, n) for c in told for n in c.of(ConceptKind.ACTION) if n.concept.name == Action.LEGISLATION]
-    by_bill = words and stage in (Stage.PROPOSED, Stage.ENACTED) and act.action is not Action.TAX_CHANGE
-    if stage is Stage.PASSED or by_bill:
-        return replace(act, action=Action.LEGISLATION)
-    return act
+    told = article.title if act.action is Action.RESTRICTION else (*article.title, *article.lead[:1])
+    named = any(n.concept.name == Action.LEGISLATION for c in told for n in c.of(ConceptKind.ACTION))
+    by_vote = stage is Stage.PASSED and (named or act.action is not Action.RESTRICTION)
+    by_bill = stage in (Stage.PROPOSED, Stage.ENACTED) and named and act.action is not Action.TAX_CHANGE
+    return replace(act, action=Action.LEGISLATION) if by_vote or by_bill else act
+
+
+def _is_penalty_of_law(article: Article) -> bool:
+    """Whether the lead opens with a law being made: "prison for" those who break it is threatened, not given."""
+    for part in live(article, article.lead[:1]):
+        outright = {n.concept.name for n in part.notes if n.role is not Role.WEAK}
+        if Action.LEGISLATION in outright and outright & {Stage.PROPOSED, Stage.PASSED, Stage.ENACTED, Stage.IN_FORCE}:
+            return True
+    return False
 
 
 def _developments(article: Article, acts: Iterable[Act]) -> tuple[Development, ...]:
@@ -60,18 +71,33 @@ def _developments(article: Article, acts: Iterable[Act]) -> tuple[Development, .
         if act.action is Action.EASING and act.topics == (Topic.TAX,):
             act = replace(act, action=Action.TAX_CHANGE)
         for topic in act.topics:
-            for party in (actor, *_targets(article, act)):
+            for party in (actor, *_targets(act, actor)):
                 found.setdefault((party.name, topic), _development(article, act, party, topic))
     return tuple(found.values())
 
 
-def _targets(article: Article, act: Act) -> Iterator[Actor]:
-    """The country that sanctions are laid on: named right after the word for them, and not as the home of a firm."""
-    if act.action is not Action.SANCTION:
+_OF_THAT_COUNTRY = re.compile(
+    r"['’]s\s|\s(?:\w+\s){0,2}(?:firms?|banks?|compan(?:y|ies)|airlines?|shippers?|refiner(?:y|ies|s)?|exchanges?"
+    r"|oligarchs?|officials?|individuals?|ministers?|judges?|traders?|networks?)\b"
+)
+"""What follows a country's name where one of its firms or people is meant: "sanctions on Belarus potash firm"."""
+
+
+def _targets(act: Act, actor: Actor) -> Iterator[Actor]:
+    """The country that sanctions are laid on or lifted from, named beside the word for them, not as a firm's home."""
+    lifted = act.action is Action.EASING and Topic.SANCTIONS_GENERAL in act.topics
+    if act.action is not Action.SANCTION and not lifted:
         return
+    words = [n for _, n in act.topic_words if n.concept.name == Topic.SANCTIONS_GENERAL] if lifted else [act.word]
     for note in act.clause.of(ConceptKind.JURISDICTION):
-        owns = act.clause.text[note.end - act.clause.start :].startswith(("'s ", "’s "))
-        if note.role is Role.NAME and not owns and 0 <= note.start - act.word.end <= 12:
+        if (
+            _OF_THAT_COUNTRY.match(act.clause.text, note.end - act.clause.start)
+            or note.role is not Role.NAME
+            or note.concept.name == actor.name
+        ):
+            continue
+        after = any(0 <= note.start - word.end <= 12 for word in words)
+        if after or (lifted and any(word.start <= note.start < word.end for word in words)):  # "lifts Syria sanctions"
             yield Actor(name=note.concept.name, clause=act.clause, word=note)
             return
 

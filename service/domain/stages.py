@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from service.domain.acts import Act
-from service.domain.article import Article, Clause, stage_words
+from service.domain.article import Article, Clause, parts, stage_words
 from service.domain.concepts import Annotation, Role
 from service.domain.model import Action, Concept, ConceptKind, Direction, Stage, Topic
+from service.domain.text import Zone
 
 STAGE_WEIGHT = (
     Stage.RUMOURED, Stage.CONSULTATION, Stage.PASSED, Stage.ENACTED, Stage.IN_FORCE, Stage.REAFFIRMED, Stage.PROPOSED,
@@ -55,8 +56,11 @@ def stage_of(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotati
     foretold: tuple[Stage, Clause, Annotation] | None = None
     for clauses in ((act.clause,), article.title, *((c,) for c in article.lead[:2])):
         found = [(c, n) for c in clauses for n in c.of(ConceptKind.STAGE)]
-        if foretold:
-            found = [(c, n) for c, n in found if n.concept.name in _SETTLED]
+        if foretold or (clauses[:1] and clauses[0].zone is Zone.LEAD and act.clause.zone is Zone.TITLE):
+            found = [
+                (c, n) for c, n in found
+                if n.concept.name in _SETTLED or (not foretold and _speaks_of(act, c, n))
+            ]  # fmt: skip
         if found:
             clause, note = _governing(article, act, found)
             told = (Stage(note.concept.name), clause, note)
@@ -72,6 +76,12 @@ def stage_of(article: Article, act: Act) -> tuple[Stage, Clause | None, Annotati
 
 _SETTLED = frozenset({Stage.PASSED, Stage.ENACTED, Stage.IN_FORCE})
 """What makes a bare future of the title certain: "to lift its ban", and the order is published."""
+
+
+def _speaks_of(act: Act, clause: Clause, stage: Annotation) -> bool:
+    """Whether the part of the sentence in which a stage is named tells of the act, or of what it is about."""
+    part = next(p for p in parts(clause) if p.start <= stage.start < p.end)
+    return any(n.concept == act.word.concept or n.concept.name in act.topics for n in part.notes)
 
 
 def _weighed(article: Article, act: Act) -> tuple[Stage, Clause, Annotation] | None:
@@ -96,6 +106,7 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
     "Restates that it is illegal and promises more": what stands before the act governs it. Where the verb comes last
     ("금지 방침 재확인") it is the last word after the act.
     """
+    found = [(c, n) for c, n in found if n.role is not Role.WEAK] or found
     own = [(c, n) for c, n in found if c is act.clause]
     if article.lang in VERB_LAST and (after := [pair for pair in own if pair[1].start >= act.word.start]):
         return after[-1]
@@ -114,6 +125,8 @@ def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Dire
     if fixed is not None:
         undone = stage is Stage.WITHDRAWN and act.action is not Action.EASING  # "scraps bitcoin as legal tender"
         return _REVERSE.get(fixed, fixed) if undone else fixed
+    if act.action is Action.LEGISLATION and act.word.concept.name == Action.ENFORCEMENT:
+        return Direction.TIGHTENING
     if act.action is Action.LEGISLATION and topic is Topic.CRYPTO_GENERAL:
         return Direction.NEUTRAL
     if act.action is Action.TAX_CHANGE or (act.action is Action.LEGISLATION and topic is Topic.TAX):

@@ -167,6 +167,16 @@ def test_sanctions_name_both_sides():
     assert {j for j, _, _ in acts("EU imposes sanctions on Belarus", "Member states agreed.")} == {"EU", "BY"}
 
 
+def test_sanctions_that_are_lifted_name_both_sides_too():
+    assert {j for j, _, _ in acts("EU lifts Syria sanctions", "Ministers agreed on Tuesday.")} == {"EU", "SY"}
+    assert {j for j, _, _ in acts("US lifts sanctions on Belarus potash firm", "The Treasury said so.")} == {"US"}
+
+
+def test_a_fine_is_given_by_who_speaks_in_the_lead_not_by_where_the_data_went():
+    told = acts("TikTok fined over data sent to China", "The Irish regulator found a breach of privacy law.")
+    assert {jurisdiction for jurisdiction, _, _ in told} == {"IE"}
+
+
 def test_sanctions_on_a_firm_are_not_laid_on_its_country():
     told = acts("US imposes sanctions on Belarus's Minsk Bank over crypto payments", "The Treasury said so.")
     assert {jurisdiction for jurisdiction, _, _ in told} == {"US"}

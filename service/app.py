@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from service import __version__, egress
+from service.addresses import read_address
 from service.api import channels as addresses
 from service.api.app import Deps, build
 from service.api.watches import watch_problems
@@ -26,9 +29,11 @@ from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
 from service.domain.model import Invalid, Problem, ServiceError, Watch
 from service.feeds.fetch import Fetcher, Limits, session
-from service.feeds.recipes import faults_in
+from service.feeds.hubs import ask_hub
+from service.feeds.recipes import recipe_faults
 from service.feeds.robots import Robots
 from service.pipeline import Pace, Pipeline
+from service.pushing import Pushing, taking_up
 from service.runner import Chore, Embedded
 from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
@@ -129,6 +134,7 @@ class Service:
             workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow
         )
         fetcher = Fetcher(self._client, limits=fetch_limits(settings))
+        may_push = bool(settings.api.public_url)
         self.pipeline = Pipeline(
             store=self.store,
             fetcher=fetcher,
@@ -139,7 +145,11 @@ class Service:
             pace=Pace(lease=settings.runner.lease, look_back=settings.feeds.look_back, turn=settings.turn),
             now=self.now,
             chance=self._chance,
+            take_up=taking_up(self.store, now=self.now, random=secrets.token_bytes) if may_push else None,
         )
+        self.pushing = self._pushing() if may_push else None
+        if not may_push:
+            await asyncio.to_thread(self.store.pushes.suspend)
         self.runner = Embedded(
             self.pipeline,
             now=self.now,
@@ -147,6 +157,20 @@ class Service:
             polls=settings.feeds.concurrency,
             deliveries=settings.delivery.concurrency,
             chores=(Chore("rules", settings.rules.look_every, self.reload_changed_rules),),
+            pushing=self.pushing,
+        )
+
+    def _pushing(self) -> Pushing:
+        settings = self.settings
+        return Pushing(
+            store=self.store,
+            ask=partial(ask_hub, self._client, seconds=settings.feeds.timeout.total_seconds()),
+            public_url=settings.api.public_url,
+            most=fetch_limits(settings).inflated_bytes,
+            look_back=settings.feeds.look_back,
+            lease=settings.runner.lease,
+            read=self.pipeline.read_pushed,
+            now=self.now,
         )
 
     async def stop(self) -> None:
@@ -201,11 +225,12 @@ def declared_feed(settings: Settings, number: int) -> NewFeed:
     if recipe is not None:
         key = "selectors" if source.selectors is not None else "paths"
         where = ("feeds", "sources", number, key)
-        faults = tuple(Problem(where=settings.where(*where, name), what=said) for name, said in faults_in(recipe))
+        faults = tuple(Problem(where=settings.where(*where, name), what=said) for name, said in recipe_faults(recipe))
         if faults:
             raise Invalid(faults)
+    address = read_address(str(source.url))
     return NewFeed(
-        url=str(source.url),
+        url=address.url,
         title=source.title,
         interval=source.interval or settings.feeds.interval,
         tier=source.tier,
@@ -213,6 +238,9 @@ def declared_feed(settings: Settings, number: int) -> NewFeed:
         jurisdiction=source.jurisdiction,
         language=source.language,
         managed=True,
+        kind=source.kind,
+        tags=source.tags,
+        headers=source.auth.given if source.auth is not None else address.headers,
         recipe=recipe,
     )
 
@@ -246,6 +274,25 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         active=wanted.active,
         managed=True,
         notices=wanted.notices,
+        language=wanted.language,
+    )
+
+
+def api_of(service: Service) -> FastAPI:
+    """The service's API, to be served on the loop on which it was started."""
+    return build(
+        Deps(
+            store=service.store,
+            rulebook=lambda: service.rulebook,
+            settings=service.settings,
+            now=service.now,
+            random=secrets.token_bytes,
+            pushing=lambda: service.pushing,
+            pushed=lambda: service.runner.wake(),
+            ready=service.not_ready,
+            problems=lambda: service.problems,
+            reload=service.reload_rules,
+        )
     )
 
 
@@ -255,20 +302,10 @@ class Server:
     def __init__(self, service: Service) -> None:
         self.service = service
         settings = service.settings
-        deps = Deps(
-            store=service.store,
-            rulebook=lambda: service.rulebook,
-            settings=settings,
-            now=service.now,
-            random=secrets.token_bytes,
-            ready=service.not_ready,
-            problems=lambda: service.problems,
-            reload=service.reload_rules,
-        )
         # asyncio's own loop: the egress guard does not see connections made by uvloop.
         self._uvicorn = _Quiet(
             uvicorn.Config(
-                build(deps),
+                api_of(service),
                 host=settings.api.host,
                 port=settings.api.port,
                 loop="asyncio",
@@ -365,6 +402,7 @@ def _sending_settings(settings: Settings) -> DeliverySettings:
             user=smtp.user,
             password=smtp.password,
             security=smtp.security,
+            unsubscribe=smtp.unsubscribe,
         )
         if smtp.host
         else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -39,6 +39,8 @@ from service.domain.model import (
     OutcomeStatus,
     PageFate,
     PageNote,
+    ParsedEntry,
+    ParsedFeed,
     Paths,
     Placement,
     Recipe,
@@ -99,7 +101,9 @@ class Pipeline:
         pace: Pace,
         now: Callable[[], datetime],
         chance: Callable[[], float],
+        take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
     ) -> None:
+        """`take_up` is told of each document that was stored: it may offer pushes."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
@@ -111,6 +115,7 @@ class Pipeline:
         self._pace = pace
         self._now = now
         self._chance = chance
+        self._take_up = take_up
         self._quiet: list[tuple[Feed, FeedUpdate, asyncio.Future[PollSaved]]] = []
         self._saving: asyncio.Task[None] | None = None
 
@@ -142,6 +147,11 @@ class Pipeline:
     async def poll(self, feed: Feed) -> PollSaved:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
         now = self._now()
+        try:
+            credentials = await asyncio.to_thread(self.store.feeds.credentials.of, feed) if feed.sends else None
+        except ServiceError as exc:
+            unsealed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=str(exc))
+            return await self._save_poll(feed, Polled(result=unsealed))
         result = await self._fetcher.get(
             feed.address,
             validators=polling.asks_with(feed, now),
@@ -149,6 +159,7 @@ class Pipeline:
             patience=self._pace.turn,
             # A page that only lists news was not put there to be polled, as a feed and an API were.
             refusal=self._robots.refusal if isinstance(feed.recipe, Selectors) else None,
+            credentials=credentials,
         )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)
@@ -171,6 +182,8 @@ class Pipeline:
         log.info(
             "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
         )
+        if self._take_up and polled.document and isinstance(polled.result, Fetched) and not saved.stale:
+            await self._take_up(feed, polled.result, polled.document)
         for notice in () if saved.stale else update.notices:
             log.warning("feed notice", feed=feed.id, address=masked(feed.url), kind=notice.kind, detail=notice.detail)
         return saved
@@ -204,14 +217,7 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
-        known = await asyncio.to_thread(self.store.feeds.digests, feed)
-        try:
-            changed: Changed = await self._sandbox.run(
-                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.recipe, known
-            )
-        except ServiceError as exc:
-            detail = f"the document could not be parsed: {exc}"
-            changed = Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+        changed = await self._read(feed, fetched.body, fetched.content_type, fetched.url)
         parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
@@ -220,14 +226,29 @@ class Pipeline:
         )
         return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
 
+    async def _read(self, feed: Feed, body: bytes, content_type: str, url: str) -> Changed:
+        known = await asyncio.to_thread(self.store.feeds.digests, feed)
+        try:
+            return await self._sandbox.run(_parse_feed, body, content_type, url, feed.recipe, known)
+        except ServiceError as exc:
+            detail = f"the document could not be parsed: {exc}"
+            return Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+
+    async def read_pushed(self, feed: Feed, body: bytes, content_type: str) -> tuple[ParsedEntry, ...] | None:
+        """What is new in a document that the feed's hub has sent, read under the limits of a poll; None if nothing."""
+        changed = await self._read(feed, body, content_type, feed.address)
+        return None if isinstance(changed.feed, Failed) else changed.feed.entries
+
     # --- fill --------------------------------------------------------------------------------------------------
 
     async def fill(self, claimed: ClaimedGap) -> None:
         """Look for what a gap swallowed, in the feed's archive, then in the site's sitemaps; commit what is found."""
         now, gap = self._now(), claimed.gap.gap
         search = gaps.Search()
-        if claimed.feed.recipe is None:
-            async for past in self._archive.pages(claimed.feed.address, now=now):
+        feed = claimed.feed
+        if feed.recipe is None:
+            credentials = await asyncio.to_thread(self.store.feeds.credentials.of, feed) if feed.sends else None
+            async for past in self._archive.pages(feed.address, now=now, credentials=credentials):
                 search = await self._search(search, claimed, past, ordered=True)
                 if search.joined or search.trouble:
                     break

@@ -16,6 +16,7 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from service.pipeline import Pipeline
+from service.pushing import Pushing
 
 log = structlog.get_logger()
 
@@ -27,6 +28,7 @@ PROCESS_ROOM = 4
 
 FILL_ROOM = 2
 """Gaps looked into at the same time."""
+ASK_ROOM = 4
 
 
 class Lane(Generic[T]):
@@ -133,7 +135,9 @@ class Embedded:
         polls: int,
         deliveries: int,
         chores: Sequence[Chore] = (),
+        pushing: Pushing | None = None,
     ) -> None:
+        """`pushing` asks hubs to push feeds; without it feeds are only polled."""
         self._chores = tuple(chores)
         self._tick = tick
         self._now = now
@@ -173,6 +177,9 @@ class Embedded:
             then=lambda: self._nudge(self.process),
         )
         self._lanes: tuple[Lane[Any], ...] = (self.poll, self.fill, self.process, self.deliver)
+        if pushing is not None:
+            asking = Lane("ask hubs", claim=pushing.claim, work=pushing.ask, give_back=pushing.give_back, room=ASK_ROOM)
+            self._lanes = (self.poll, asking, self.fill, self.process, self.deliver)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:
@@ -181,6 +188,10 @@ class Embedded:
             return claimed
 
         return noting
+
+    def wake(self) -> None:
+        """Entries have come in by another way than a poll: look for them now."""
+        self._nudge(self.process)
 
     def start(self) -> None:
         """Begin to tick; call it on the running loop."""

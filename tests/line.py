@@ -13,8 +13,8 @@ from tests.conftest import TEST_KEY, Clock
 from tests.loopback import Web
 
 
-def settings_of(database_url: str) -> Settings:
-    """A service that reaches loopback and nothing else."""
+def settings_of(database_url: str, **more: object) -> Settings:
+    """A service that reaches loopback and nothing else; `more` are further sections."""
     return Settings.model_validate(
         {
             "storage": {"url": database_url},
@@ -22,6 +22,7 @@ def settings_of(database_url: str) -> Settings:
             "egress": {"allow": ["127.0.0.1/32"]},
             "feeds": {"host_gap": "0s", "timeout": "5s"},
             "delivery": {"timeout": "5s"},
+            **more,
         }
     )
 

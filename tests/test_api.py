@@ -463,9 +463,9 @@ async def test_a_shorter_interval_takes_effect_before_the_longer_one_is_over(api
 
 async def test_a_declared_feed_is_changed_in_the_configuration(api: Api) -> None:
     key = api.key()
-    api.store.feeds.apply([NewFeed(url="https://user:hunter22@a.example/rss")], now=NOON)
+    api.store.feeds.apply([NewFeed(url="https://a.example/rss")], now=NOON)
     feed = (await api.client.get("/v1/feeds/1", headers=key)).json()
-    assert (feed["managed"], feed["url"]) == (True, "https://user:***@a.example/rss")
+    assert (feed["managed"], feed["url"]) == (True, "https://a.example/rss")
     for method in ("PATCH", "DELETE"):
         response = await api.client.request(method, "/v1/feeds/1", headers=key, json={})
         assert (response.status_code, response.json()["type"]) == (409, "/problems/managed")
@@ -481,7 +481,6 @@ async def test_a_declared_feed_is_changed_in_the_configuration(api: Api) -> None
         "http://[::ffff:127.0.0.1]/",
         "http://169.254.169.254/latest/meta-data",
         "http://10.0.0.1/",
-        "https://user:pw@a.example/",
         "ftp://a.example/rss",
         "file:///etc/passwd",
         "a.example/rss",
@@ -577,6 +576,7 @@ async def test_a_subscription_from_the_cradle_to_the_grave(api_on_both: Api) -> 
             "min_severity": "high",
         },
         "channels": [HOOK, "mailto:desk@example.org"],
+        "language": "zh",
     }
     response = await api.client.post("/v1/subscriptions", headers=key, json=wanted)
     assert response.status_code == 201
@@ -588,18 +588,20 @@ async def test_a_subscription_from_the_cradle_to_the_grave(api_on_both: Api) -> 
         ("email", "mailto:desk@example.org"),
     ]
     assert [bool(c["secret"]) for c in made["channels"]] == [True, False]
-    assert (made["active"], made["managed"]) == (True, False)
+    assert (made["active"], made["managed"], made["language"]) == (True, False, "zh")
 
     read = (await api.client.get(place, headers=key)).json()
     assert [c["secret"] for c in read["channels"]] == [None, None]
 
     changed = (await api.client.patch(place, headers=key, json={"active": False, "watch": {"topics": ["ai"]}})).json()
-    assert (changed["active"], changed["name"]) == (False, "central-asia")
+    assert (changed["active"], changed["name"], changed["language"]) == (False, "central-asia", "zh")
+    assert (await api.client.patch(place, headers=key, json={"language": "ko"})).json()["language"] == "ko"
     assert changed["watch"]["jurisdictions"] == []
     assert changed["channels"] == read["channels"]
 
     replaced = (await api.client.put(place, headers=key, json={"name": "asia", "channels": [HOOK]})).json()
     assert (replaced["name"], replaced["active"], replaced["watch"]["topics"]) == ("asia", True, [])
+    assert replaced["language"] == "en"
     assert [c["id"] for c in replaced["channels"]] == [made["channels"][0]["id"]]
 
     assert (await api.client.delete(place, headers=key)).status_code == 204
@@ -641,6 +643,26 @@ async def test_an_address_may_be_sent_back_as_it_was_shown(api: Api) -> None:
     subscription = api.store.subscriptions.get("desk", 1)
     assert subscription is not None
     assert subscription.channels[0].url.reveal() == body["channels"][0]
+
+
+async def test_keys_are_rotated_and_the_new_secret_is_told_once(api: Api) -> None:
+    key = api.key()
+    body = {"name": "first", "channels": ["https://grc.example.org/hook", "mailto:desk@example.org"]}
+    first, mail = (await api.client.post("/v1/subscriptions", headers=key, json=body)).json()["channels"]
+    assert re.fullmatch(r"whpk_[A-Za-z0-9+/]{43}=", first["public_key"])
+    assert mail["public_key"] is None
+    place = f"/v1/subscriptions/1/channels/{first['id']}/rotate"
+    second = (await api.client.post(place, headers=key)).json()
+    third = (await api.client.post(place, headers=key, json={"overlap": "0s"})).json()
+    assert len({one["secret"] for one in (first, second, third)}) == 3
+    assert len({one["public_key"] for one in (first, second, third)}) == 3
+    read = (await api.client.get("/v1/subscriptions/1", headers=key)).json()["channels"][0]
+    assert read == third | {"secret": None}
+    ((_, stored), _) = api.store.subscriptions.channels()
+    assert [keys.secret.reveal() for keys in stored.keys] == [third["secret"]], "0s: nothing older signs"
+    for number, overlap, code in ((mail["id"], "1h", 404), (99, "1h", 404), (first["id"], "31d", 422)):
+        place = f"/v1/subscriptions/1/channels/{number}/rotate"
+        assert (await api.client.post(place, headers=key, json={"overlap": overlap})).status_code == code
 
 
 async def test_names_are_unique_within_a_team(api: Api) -> None:

@@ -24,7 +24,8 @@ from service.documents import read_yaml
 from service.domain.model import FullText, RouteReason, Tier, Watch
 from service.storage.feeds import NewFeed
 from service.storage.tables import RouteRow
-from tests.conftest import Clock
+from tests.conftest import TEST_KEY, Clock
+from tests.fakes_delivery import Mailbox, part, receiving
 from tests.line import Line, settings_of
 from tests.loopback import Web, item
 
@@ -107,6 +108,32 @@ async def test_a_day(path: Path, line: Line) -> None:
     await replay(line, day["entries"])
     assert told(line) == day["expect"]
     assert adds_up(line)
+
+
+async def test_a_correction_by_mail_is_in_the_readers_language_and_in_the_thread_of_its_alert(
+    tmp_path: Path, day_rules: Rulebook, clock: Clock
+) -> None:
+    mailbox = Mailbox()
+    async with receiving(mailbox) as port, Web() as web:
+        settings = Settings.model_validate(
+            settings_of(f"sqlite:///{tmp_path}/p.db").model_dump(exclude={"secrets", "delivery"})
+            | {"secrets": {"keys": [TEST_KEY.reveal()]}, "delivery": {"smtp": mail_server(port)}}
+            | {"subscriptions": [{"name": "desk", "channels": ["mailto:desk@example.org"], "language": "ko"}]}
+        )
+        service = Service(settings, rulebook=day_rules, now=clock, chance=lambda: 0.5)
+        await service.start()
+        day = cast(dict[str, Any], read_yaml(DAYS[0].with_stem("corrections")).plain())
+        await replay(Line(service, clock, web), day["entries"][:3])
+        await service.stop()
+    raised, corrected = mailbox.mails
+    assert str(raised["Subject"]).startswith("[보통] 싱가포르: ")
+    assert str(corrected["Subject"]).startswith("정정: [보통] 싱가포르: ")
+    assert corrected["In-Reply-To"] == raised["Message-ID"] != corrected["Message-ID"]
+    assert "정정: 수치 4,000,000 → 9,000,000" in part(corrected, "plain")
+
+
+def mail_server(port: int) -> dict[str, object]:
+    return {"host": "127.0.0.1", "port": port, "security": "none", "sender": "alerts@example.net"}
 
 
 async def test_a_busy_day_adds_up(line: Line) -> None:

@@ -14,14 +14,16 @@ from service.api.channels import checked_channel
 from service.api.deps import Deps, Given
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Code, Id, Name
+from service.api.texts import Code, Id, Name, Overlap
 from service.api.watches import watch_problems
+from service.delivery.signing import OVERLAP, new_keys, public_key
 from service.domain.model import (
     Action,
     Channel,
     ChannelKind,
     Invalid,
     Key,
+    Language,
     Notices,
     Problem,
     Severity,
@@ -73,6 +75,7 @@ class WatchBody(BaseModel):
 
 
 _NOTICES = "What it hears about the feeds themselves: off, gaps, all, or only (no alerts)."
+_LANGUAGE = "Of our own words in its messages; titles and evidence stay as they were published."
 Addresses = Annotated[list[str], Field(max_length=MAX_CHANNELS)]
 _ADDRESSES = (
     "Where to: https://… (a signed webhook), mailto:desk@example.org, or an Apprise URL. "
@@ -90,6 +93,7 @@ class SubscriptionIn(BaseModel):
     channels: Addresses = Field([], description=_ADDRESSES)
     active: StrictBool = Field(True, description="Set to false to silence it.")
     notices: Notices = Field(Notices.GAPS, description=_NOTICES)
+    language: Language = Field(Language.ENGLISH, description=_LANGUAGE)
 
 
 class SubscriptionChange(BaseModel):
@@ -102,6 +106,7 @@ class SubscriptionChange(BaseModel):
     channels: Addresses | None = Field(None, description=_ADDRESSES)
     active: StrictBool | None = Field(None, description="Set to false to silence it.")
     notices: Notices | None = Field(None, description=_NOTICES)
+    language: Language | None = Field(None, description=_LANGUAGE)
 
 
 class ChannelOut(BaseModel):
@@ -112,6 +117,10 @@ class ChannelOut(BaseModel):
     address: str = Field(description="Its address, masked.")
     secret: str | None = Field(
         description="The signing secret of a webhook, in the answer to the request that first named it; else null."
+    )
+    public_key: str | None = Field(
+        description="What checks the v1a signatures of a webhook (Ed25519); null for other kinds, and for a webhook "
+        "made before there were such until its keys are rotated."
     )
 
 
@@ -124,6 +133,7 @@ class SubscriptionOut(BaseModel):
     channels: list[ChannelOut]
     active: bool
     notices: Notices = Field(description=_NOTICES)
+    language: Language = Field(description=_LANGUAGE)
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
     created_at: datetime
 
@@ -137,9 +147,23 @@ class SubscriptionOut(BaseModel):
             channels=[_channel(channel, told=channel.id in new) for channel in subscription.channels],
             active=subscription.active,
             notices=subscription.notices,
+            language=subscription.language,
             managed=subscription.managed,
             created_at=subscription.created_at,
         )
+
+
+class Rotation(BaseModel):
+    """How a webhook's keys are to be replaced."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overlap: Overlap = Field(
+        OVERLAP, description="How long the old keys sign beside the new ones; 0s: no longer at all."
+    )
+
+
+_IN_A_DAY = Rotation.model_validate({})
 
 
 class TestDelivery(BaseModel):
@@ -157,8 +181,14 @@ class TestsOut(BaseModel):
 
 
 def _channel(channel: Channel, *, told: bool) -> ChannelOut:
-    secret = channel.secret.reveal() if told and channel.secret is not None else None
-    return ChannelOut(id=channel.id, kind=channel.kind, address=channel.shown, secret=secret)
+    current = channel.keys[0] if channel.keys else None
+    return ChannelOut(
+        id=channel.id,
+        kind=channel.kind,
+        address=channel.shown,
+        secret=current.secret.reveal() if told and current else None,
+        public_key=public_key(current.private) if current and current.private else None,
+    )
 
 
 _IN: Mapping[str, Any] = {
@@ -173,13 +203,20 @@ _IN: Mapping[str, Any] = {
     "channels": ["https://grc.example.org/hook", "mailto:desk@example.org"],
     "active": True,
     "notices": "gaps",
+    "language": "en",
 }
 _EXAMPLE: Mapping[str, Any] = {
     **_IN,
     "id": 7,
     "channels": [
-        {"id": 3, "kind": "webhook", "address": "https://grc.example.org/hook", "secret": None},
-        {"id": 4, "kind": "email", "address": "mailto:desk@example.org", "secret": None},
+        {
+            "id": 3,
+            "kind": "webhook",
+            "address": "https://grc.example.org/hook",
+            "secret": None,
+            "public_key": "whpk_GcAMfiHwRGPmwyKVFS5S1pnBKtEbLtZv4hMFV8Yk3pA=",
+        },
+        {"id": 4, "kind": "email", "address": "mailto:desk@example.org", "secret": None, "public_key": None},
     ],
     "managed": False,
     "created_at": "2026-03-02T12:00:00Z",
@@ -197,6 +234,7 @@ _TESTS = {
         {"id": 41, "channel_id": 4, "address": "mailto:desk@example.org"},
     ]
 }
+_ROTATED = {**_CREATED["channels"][0], "secret": "whsec_kHN6CzQ2MIfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMf="}
 _FAULTS = (Kind.NAME_TAKEN, Kind.INVALID_REQUEST, Kind.INVALID_CHANNEL, Kind.TOO_LARGE)
 
 # --- routes -------------------------------------------------------------------------------------------------------
@@ -297,6 +335,7 @@ def update_subscription(
         channels=channels,
         active=old.active if body.active is None else body.active,
         notices=old.notices if body.notices is None else body.notices,
+        language=old.language if body.language is None else body.language,
     )
     return _save(deps, key, old, new)
 
@@ -330,11 +369,37 @@ def send_test(deps: Given, key: Writer, subscription_id: Id) -> TestsOut:
             team=key.team,
             channel_id=channel.id,
             subscription=subscription.name,
+            language=subscription.language,
             nonce=deps.random(16).hex(),
             now=deps.now(),
         )
         queued.append(TestDelivery(id=delivery_id, channel_id=channel.id, address=channel.shown))
     return TestsOut(deliveries=queued)
+
+
+@router.post(
+    "/{subscription_id}/channels/{channel_id}/rotate",
+    summary="Replace a webhook's signing keys",
+    responses=shows(200, _ROTATED, Kind.NOT_FOUND, Kind.INVALID_REQUEST),
+)
+def rotate_keys(
+    deps: Given,
+    key: Writer,
+    subscription_id: Id,
+    channel_id: Id,
+    body: Annotated[
+        Rotation, Body(openapi_examples={"day": {"summary": "In a day", "value": {"overlap": "24h"}}})
+    ] = _IN_A_DAY,
+) -> ChannelOut:
+    """The answer holds the new secret, this once. Until the overlap ends, requests carry old and new signatures."""
+    subscription = _own(deps, key, subscription_id)
+    if channel_id not in {channel.id for channel in subscription.channels if channel.keys}:
+        raise absent("webhook", channel_id)
+    new = new_keys(deps.random)
+    rotated = deps.store.subscriptions.rotate(channel_id, new, team=key.team, overlap=body.overlap, now=deps.now())
+    if rotated is None:  # deleted a moment ago
+        raise absent("webhook", channel_id)
+    return _channel(rotated, told=True)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -377,7 +442,12 @@ def _checked(body: SubscriptionIn, deps: Deps, *, known: Sequence[Channel]) -> N
     channels, faults = _checked_channels(body.channels, deps, known=known)
     _refuse(watch_problems(body.watch.watch, deps.rulebook()), faults)
     return NewSubscription(
-        name=body.name, watch=body.watch.watch, channels=channels, active=body.active, notices=body.notices
+        name=body.name,
+        watch=body.watch.watch,
+        channels=channels,
+        active=body.active,
+        notices=body.notices,
+        language=body.language,
     )
 
 
@@ -406,4 +476,4 @@ def _checked_channels(
 
 
 def _as_new(channel: Channel) -> NewChannel:
-    return NewChannel(kind=channel.kind, url=channel.url, shown=channel.shown, secret=channel.secret)
+    return NewChannel(kind=channel.kind, url=channel.url, shown=channel.shown, keys=channel.keys)

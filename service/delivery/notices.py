@@ -1,11 +1,12 @@
-"""Notices about feeds -> the words that go out: which feed, what happened to it, what that means. Pure."""
+"""Notices about feeds -> what they say: which feed, what happened to it, what that means. Pure; in English only."""
 
 from __future__ import annotations
 
-import html
 from collections import Counter
 from datetime import UTC
 
+from service.delivery.languages import Words
+from service.delivery.letter import Letter, Part, PartKind, Run, letter_of
 from service.delivery.text import phrase
 from service.domain.model import Delivery, FeedReport, NoticeKind
 
@@ -20,10 +21,21 @@ _HAPPENED = {
     NoticeKind.GAP: "may have lost entries",
     NoticeKind.GAP_CLOSED: "was looked through for lost entries",
     NoticeKind.RECOVERED: "is well again",
+    NoticeKind.PUSH_STARTED: "is pushed to us",
+    NoticeKind.PUSH_LOST: "is no longer pushed to us",
 }
 
 
-def notice_title(delivery: Delivery) -> str:
+def notice_letter(delivery: Delivery, words: Words) -> Letter:
+    """A line for each report, oldest first."""
+    lines = tuple((Run(text=_line(report)),) for report in delivery.reports)
+    whose = f"subscription {phrase(delivery.subscription, 60)} of {phrase(delivery.team, 60)}"
+    about = f"This is about the feeds, not about policy; policywatch feeds health tells all. {whose}"
+    parts = [Part(kind=PartKind.LIST, lines=lines), Part(kind=PartKind.FOOT, lines=((Run(text=about),),))]
+    return letter_of(_title(delivery), parts, words)
+
+
+def _title(delivery: Delivery) -> str:
     """One line: the feed and what happened to it, or how many feeds and what happened to most of them."""
     first, *others = delivery.reports
     if not others:
@@ -32,22 +44,6 @@ def notice_title(delivery: Delivery) -> str:
     feeds = len({report.feed_id for report in delivery.reports})
     what = f"{times} times “{_HAPPENED[most]}”" if rest else f"“{_HAPPENED[most]}”"
     return f"Feed notices: {feeds} feed{'s' if feeds > 1 else ''}, {what}"
-
-
-def notice_lines(delivery: Delivery) -> list[str]:
-    """A line for each report, oldest first."""
-    return [_line(report) for report in delivery.reports]
-
-
-def notice_footer(delivery: Delivery) -> str:
-    whose = f"subscription {phrase(delivery.subscription, 60)} of {phrase(delivery.team, 60)}"
-    return f"This is about the feeds, not about policy; policywatch feeds health tells all. {whose}"
-
-
-def notice_html(delivery: Delivery) -> str:
-    """The content of a mail."""
-    items = "".join(f"<li>{html.escape(line)}</li>" for line in notice_lines(delivery))
-    return f"<ul>{items}</ul><p><small>{html.escape(notice_footer(delivery))}</small></p>"
 
 
 def _line(report: FeedReport) -> str:

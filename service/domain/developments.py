@@ -40,7 +40,7 @@ _MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.RESTRICTION
 
 def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
     """A bill on licences, taxes, limits or penalties is legislation while it is made, unless it is told beside it."""
-    laws = [other for other in acts if other.action is Action.LEGISLATION]
+    laws = [other for other in acts if other.action is Action.LEGISLATION and act.action is not Action.RESTRICTION]
     if act.action not in _MAY_BE_LAW or (laws and not any(set(law.topics) & set(act.topics) for law in laws)):
         return act
     if act.action is Action.ENFORCEMENT:

@@ -121,6 +121,8 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
 
 
 def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Direction:
+    if act.action is Action.ADOPTION and topic is Topic.CBDC:  # a state's own money permits and forbids nothing
+        return Direction.NEUTRAL
     fixed = FIXED_DIRECTION.get(act.action)
     if fixed is not None:
         undone = stage is Stage.WITHDRAWN and act.action is not Action.EASING  # "scraps bitcoin as legal tender"

@@ -439,6 +439,8 @@ def sentences(text: str) -> tuple[tuple[int, int], ...]:
 
 def _is_abbreviation(text: str, start: int, end: int) -> bool:
     window = text[max(start, end - 12) : end]
+    if "\u0e00" <= text[end - 2 : end - 1] <= "\u0e7f":  # Thai ends a sentence with a blank: "ก.ล.ต."
+        return True
     if _LOWER_NEXT.match(text, end):  # "approx. five", "г. в": a sentence begins with a capital
         return True
     return _ABBREVIATION.search(window) is not None

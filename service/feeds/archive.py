@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
 
+from service.domain.credentials import Credentials
 from service.domain.model import Failed, Fetched, ParsedFeed, ServiceError
 from service.feeds.discover import SITEMAPS
 from service.feeds.fetch import Fetcher
@@ -36,13 +37,13 @@ class Archive:
         self._fetcher = fetcher
         self._sandbox = sandbox
 
-    async def pages(self, url: str, *, now: datetime) -> AsyncIterator[Past]:
+    async def pages(self, url: str, *, now: datetime, credentials: Credentials | None = None) -> AsyncIterator[Past]:
         """The feed's document as it is, and the pages that each names as the one before it (`prev-archive`, `next`)."""
         seen: set[str] = set()
         address: str | None = url
         while address is not None and address not in seen and len(seen) <= MOST_PAGES:
             seen.add(address)
-            past = await self._read(address, now)
+            past = await self._read(address, now, credentials)
             yield past
             address = past.document.older if past.document is not None else None
 
@@ -54,8 +55,8 @@ class Archive:
             if past.document is not None:
                 yield past
 
-    async def _read(self, url: str, now: datetime) -> Past:
-        answer = await self._fetcher.get(url, now=now)
+    async def _read(self, url: str, now: datetime, credentials: Credentials | None = None) -> Past:
+        answer = await self._fetcher.get(url, now=now, credentials=credentials)
         if not isinstance(answer, Fetched):
             said = answer.detail if isinstance(answer, Failed) else f"the server answered {type(answer).__name__}"
             return Past(url=url, trouble=said)

@@ -168,6 +168,7 @@ def _feed(parsed: Any, url: str, found: list[Any], warning: str | None) -> Parse
         entries = _newest(entries)
     head = parsed["feed"]
     language = _LANGUAGE.match(_text(head, "language").strip())
+    links = [(_text(each, "rel"), clean.web_link(_text(each, "href"), url)) for each in _dicts(head, "links")]
     return ParsedFeed(
         title=clean.plain_text(_text(head, "title")),
         link=clean.web_link(_text(head, "link"), url),
@@ -175,6 +176,8 @@ def _feed(parsed: Any, url: str, found: list[Any], warning: str | None) -> Parse
         entries=tuple(entries),
         warning=warning,
         older=_older(head, url),
+        hubs=tuple(href for rel, href in links if rel == "hub" and href),
+        topic=next((href for rel, href in links if rel == "self" and href), None),
     )
 
 

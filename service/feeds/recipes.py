@@ -10,7 +10,7 @@ from service.feeds.jsonapi import fault_in_path
 from service.feeds.listing import fault_in
 
 
-def faults_in(recipe: Recipe) -> Iterator[tuple[str, str]]:
+def recipe_faults(recipe: Recipe) -> Iterator[tuple[str, str]]:
     """Each expression of the recipe that cannot be used: the name of its field, and what is wrong with it."""
     check = fault_in if isinstance(recipe, Selectors) else fault_in_path
     for field in fields(recipe):

@@ -47,12 +47,12 @@ from service.domain.updates import Before, Change
 from service.storage import shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
+    alert_message_id,
     dump_alert,
     dump_developments,
     dump_evidence,
     load_developments,
     load_evidence,
-    message_id,
 )
 from service.storage.readings import DEVELOPMENT_FIELDS, keep_reading, outlet
 from service.storage.silences import standing
@@ -350,20 +350,21 @@ class Placing:
                 )
             if route.reason is RouteReason.DELIVERED and subscription is not None:
                 for channel_id in route.channel_ids:
-                    self._add_delivery(alert, channel_id, subscription.name, now)
+                    self._add_delivery(alert, channel_id, subscription, now)
                     made += 1
         self._session.flush()
         return made
 
-    def _add_delivery(self, alert: Alert, channel_id: int, subscription: str, now: datetime) -> None:
+    def _add_delivery(self, alert: Alert, channel_id: int, subscription: Subscription, now: datetime) -> None:
         channel = self._session.get_one(ChannelRow, channel_id)
         self._session.add(
             DeliveryRow(
-                message_id=message_id(f"alert:{alert.id}:{channel_id}"),
+                message_id=alert_message_id(alert.id, channel_id),
                 kind=DeliveryKind.ALERT,
                 team_id=channel.team_id,
                 channel_id=channel_id,
-                subscription=subscription,
+                subscription=subscription.name,
+                language=subscription.language,
                 alert_id=alert.id,
                 content=dump_alert(alert),
                 state=DeliveryState.PENDING,

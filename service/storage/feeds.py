@@ -14,6 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
 from service import failpoint
+from service.domain.credentials import Headers
 from service.domain.model import (
     EntryState,
     Feed,
@@ -38,6 +39,7 @@ from service.domain.model import (
 from service.domain.polling import News
 from service.domain.text import canonical_url
 from service.storage import notices
+from service.storage.credentials import FeedCredentials
 from service.storage.database import Database
 from service.storage.tables import (
     ENTRY,
@@ -52,6 +54,7 @@ from service.storage.tables import (
     FeedRow,
     ReadingRow,
 )
+from service.storage.vault import Vault
 
 RHYTHM_FROM = 20
 """A feed's rhythm is that of its newest entries."""
@@ -74,6 +77,8 @@ class NewFeed:
     kind: str | None = None
     tags: tuple[str, ...] = ()
     recipe: Recipe | None = None
+    headers: Headers = ()
+    """What its server wants to be shown; sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,8 +93,9 @@ class PollSaved:
 
 
 class Feeds:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
+        self.credentials = FeedCredentials(database, vault)
 
     # --- what the poll step needs -----------------------------------------------------------------------------
 
@@ -162,29 +168,13 @@ class Feeds:
         with self._database.write() as session:
             if not self._settle(session, feed, update_, now):
                 return PollSaved(stale=True)
-            counted: Counter[str] = Counter()
-            keys = entry_keys(entries)
-            known = _recognised(session, feed.id, keys, entries)
-            for key, row in known.items():
-                row.key = key  # a feed that changed all its guids brings no news by that
-            fresh: list[_Fresh] = []
-            for key, parsed in dict(zip(keys, entries, strict=True)).items():
-                stored, content_hash = known.get(key), _content_hash(parsed)
-                if stored is None:
-                    history = not feed.polled_once and (parsed.published is None or parsed.published < now - look_back)
-                    row_ = fresh_row(feed, key, parsed, now, history=history)
-                    fresh.append((parsed, row_))
-                elif stored.content_hash != content_hash:
-                    counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
-            counted += insert_fresh(session, feed, fresh)
+            counted = _store_entries(session, feed, entries, now=now, look_back=look_back)
             if digests is not None:
                 # After a refusal the document is read whole again: an item left out is not stored by that.
                 _keep_digests(session, feed, () if counted["refused"] else digests)
             failpoint.reach("poll.before_commit")
         failpoint.reach("poll.committed")
-        return PollSaved(
-            new=counted["new"], changed=counted["changed"], history=counted["history"], refused=counted["refused"]
-        )
+        return _saved(counted)
 
     def save_quiet(self, polls: Sequence[tuple[Feed, FeedUpdate]], *, now: datetime) -> tuple[PollSaved, ...]:
         """Commit polls that brought no document, together: most polls are such, and each commit waits for the disk."""
@@ -193,6 +183,21 @@ class Feeds:
             failpoint.reach("poll.before_commit")
         failpoint.reach("poll.committed")
         return saved
+
+    def save_push(
+        self, feed: Feed, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
+    ) -> PollSaved:
+        """Commit what a feed's hub has sent: entries, as a poll would store them, and nothing of the feed's state.
+
+        It needs no lease: the feed's row is held for as long as the commit lasts, so that a poll which is under way
+        sees these entries as known. `stale` means that the feed is gone.
+        """
+        with self._database.write() as session:
+            held = select(FEED.id).where(FEED.id == feed.id, FEED.active).with_for_update()
+            if session.execute(held).first() is None:
+                return PollSaved(stale=True)
+            counted = _store_entries(session, feed, entries, now=now, look_back=look_back)
+        return _saved(counted)
 
     def _settle(self, session: Session, feed: Feed, update_: FeedUpdate, now: datetime) -> bool:
         values: dict[str, Any] = {
@@ -237,12 +242,12 @@ class Feeds:
             with self._database.write() as session:
                 row = session.execute(select(FeedRow).where(FEED.url == new.url)).scalar_one_or_none()
                 if row is None:
-                    row = FeedRow(url=new.url, state=FeedState.NEW, active=False, created_at=now, **_values(new))
+                    row = FeedRow(url=new.url, state=FeedState.NEW, active=False, created_at=now, **self._values(new))
                     session.add(row)
                 if row.active:
                     return None
                 # Taken up again it is like new: what it published meanwhile does not flood its readers.
-                fresh = _values(new) | {"state": FeedState.NEW, "next_due_at": now, "polled_once": False}
+                fresh = self._values(new) | {"state": FeedState.NEW, "next_due_at": now, "polled_once": False}
                 fresh |= {"active": True, "failures": 0, "reason": None, "problem": None}
                 fresh |= {"body_hash": None, "etag": None, "last_modified": None, "move": None, "pace_seconds": None}
                 for name, value in fresh.items():
@@ -259,17 +264,17 @@ class Feeds:
             for new in declared:
                 row = rows.get(new.url)
                 if row is None:
-                    values = _values(replace(new, managed=True))
+                    values = self._values(replace(new, managed=True))
                     session.add(FeedRow(state=FeedState.NEW, next_due_at=now, created_at=now, url=new.url, **values))
                     continue
-                for name, value in _values(replace(new, managed=True)).items():
+                for name, value in self._values(replace(new, managed=True)).items():
                     if name != "title" or value:
                         setattr(row, name, value)
                 row.active = True
             wanted = {new.url for new in declared}
             for url, row in rows.items():
                 if row.managed and url not in wanted:
-                    row.active = False
+                    row.active, row.credentials, row.sends = False, None, []
 
     def update(self, feed_id: int, **values: object) -> Feed | None:
         with self._database.write() as session:
@@ -285,8 +290,13 @@ class Feeds:
         return self.update(feed_id, next_due_at=now)
 
     def remove(self, feed_id: int) -> bool:
-        """Stop polling; entries and alerts stay, because an auditor may ask for them."""
-        return self.update(feed_id, active=False) is not None
+        """Stop polling; entries and alerts stay, because an auditor may ask for them. What was secret goes."""
+        return self.update(feed_id, active=False, credentials=None, sends=[]) is not None
+
+    def _values(self, new: NewFeed) -> dict[str, Any]:
+        return _plain_values(new) | self.credentials.columns(new.url, new.headers)
+
+    # --- what is known ----------------------------------------------------------------------------------------------
 
     def get(self, feed_id: int) -> Feed | None:
         with self._database.read() as session:
@@ -390,6 +400,31 @@ def _recognised(
     return known | found if len(found) >= len(unknown) * REKEYED_SHARE else known
 
 
+def _store_entries(
+    session: Session, feed: Feed, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
+) -> Counter[str]:
+    counted: Counter[str] = Counter()
+    keys = entry_keys(entries)
+    known = _recognised(session, feed.id, keys, entries)
+    for key, row in known.items():
+        row.key = key  # a feed that changed all its guids brings no news by that
+    fresh: list[_Fresh] = []
+    for key, parsed in dict(zip(keys, entries, strict=True)).items():
+        stored, content_hash = known.get(key), _content_hash(parsed)
+        if stored is None:
+            history = not feed.polled_once and (parsed.published is None or parsed.published < now - look_back)
+            fresh.append((parsed, fresh_row(feed, key, parsed, now, history=history)))
+        elif stored.content_hash != content_hash:
+            counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
+    return counted + insert_fresh(session, feed, fresh)
+
+
+def _saved(counted: Counter[str]) -> PollSaved:
+    return PollSaved(
+        new=counted["new"], changed=counted["changed"], history=counted["history"], refused=counted["refused"]
+    )
+
+
 def _keep_digests(session: Session, feed: Feed, digests: Sequence[str]) -> None:
     session.merge(FeedDigestsRow(feed_id=feed.id, digests=" ".join(digests)))
 
@@ -482,7 +517,7 @@ def _counts(session: Session, column: Any, feed_ids: Sequence[int | None]) -> di
     return dict(session.execute(counts).all())
 
 
-def _values(new: NewFeed) -> dict[str, Any]:
+def _plain_values(new: NewFeed) -> dict[str, Any]:
     return {
         "title": new.title,
         "tier": new.tier,
@@ -531,6 +566,8 @@ def feed_of(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
         pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
         gaps=gaps,
         recipe=_recipe(row.selectors),
+        pushed_until=row.pushed_until,
+        sends=tuple(row.sends),
     )
 
 

@@ -13,6 +13,8 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Column, Field, SQLModel
 
+from service.domain.model import Language
+
 
 class UtcDateTime(TypeDecorator[datetime]):
     """Aware UTC times on both databases: SQLite keeps no zone, so it is put back on the way out."""
@@ -122,6 +124,9 @@ class FeedRow(Row, table=True):
     last_news_at: datetime | None = _time(null=True)
     pace_seconds: float | None = None
     selectors: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    pushed_until: datetime | None = _time(null=True)
+    credentials: str | None = None
+    sends: list[str] = _json([])
 
 
 class FeedDigestsRow(Row, table=True):
@@ -130,6 +135,32 @@ class FeedDigestsRow(Row, table=True):
     __tablename__ = "feed_digests"
     feed_id: int = Field(sa_column=Column(ForeignKey("feed.id", ondelete="CASCADE"), primary_key=True))
     digests: str = _text()
+
+
+class PushRow(Row, table=True):
+    """What was agreed with a feed's hub (WebSub). `sealed` holds the callback's token and the key of its signatures;
+    the token is looked up by its hash, so that what is stored lets nobody push. `public_url` is the address of ours
+    under which the hub was last asked."""
+
+    __tablename__ = "push"
+    id: int | None = Field(default=None, primary_key=True)
+    feed_id: int = Field(sa_column=Column(ForeignKey("feed.id", ondelete="CASCADE"), nullable=False, unique=True))
+    hub: str = _text()
+    topic: str = _text()
+    public_url: str = _text()
+    token_hash: str = Field(unique=True)
+    sealed: str = _text()
+    state: str
+    next_at: datetime = _time(index=True)
+    lease_until: datetime | None = _time(null=True)
+    asked_at: datetime | None = _time(null=True)
+    attempts: int = 0
+    problem: str | None = None
+    taken: int = 0
+    last_taken_at: datetime | None = _time(null=True)
+    refused: int = 0
+    last_refusal: str | None = None
+    fence: int = 0
 
 
 class FeedNoticeRow(Row, table=True):
@@ -317,6 +348,7 @@ class SubscriptionRow(Row, table=True):
     watch: dict[str, Any] = _json({})
     active: bool = True
     managed: bool = False
+    language: str = Language.ENGLISH
     created_at: datetime = _time()
     notices: str = "gaps"
 
@@ -395,6 +427,7 @@ class DeliveryRow(Row, table=True):
     team_id: int = _ref("team.id")
     channel_id: int = _ref("channel.id", index=False)
     subscription: str
+    language: str = Language.ENGLISH  # of our own words in it
     alert_id: int | None = _ref("alert.id", null=True)
     update_id: int | None = None
     content: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
@@ -428,6 +461,7 @@ class AttemptRow(Row, table=True):
 TEAM: Any = TeamRow
 KEY: Any = KeyRow
 FEED: Any = FeedRow
+PUSH: Any = PushRow
 FEED_DIGESTS: Any = FeedDigestsRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow

@@ -165,7 +165,7 @@ async def test_a_feed_that_rolls_over_between_polls_opens_a_gap_and_is_polled_so
     assert before.pace is not None
     assert after.pace is not None
     assert after.pace < before.pace
-    assert told(line, feed_id) == [NoticeKind.GAP]
+    assert told(line, feed_id) == [NoticeKind.GAP, NoticeKind.GAP_CLOSED]
     assert after.gaps == 1
     await line.run(after=HOUR)
     assert len(line.store.feeds.gaps(feed_id)) == 1

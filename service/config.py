@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from datetime import timedelta
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     BaseModel,
@@ -25,6 +26,8 @@ from pydantic import (
     PlainSerializer,
     PrivateAttr,
     ValidationError,
+    WithJsonSchema,
+    field_validator,
     model_validator,
 )
 from pydantic.networks import AnyHttpUrl
@@ -32,11 +35,23 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from service.documents import read_document, read_yaml
 from service.domain.concepts import Lexicon, jurisdictions
+from service.domain.credentials import Headers, faults_in, written
 from service.domain.document import Node
 from service.domain.examples import run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
-from service.domain.model import Action, FullText, Invalid, Problem, Secret, Severity, Tier, Topic
+from service.domain.model import (
+    Action,
+    FullText,
+    Invalid,
+    Language,
+    Problem,
+    Secret,
+    Severity,
+    SourceKind,
+    Tier,
+    Topic,
+)  # fmt: skip
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
@@ -63,7 +78,12 @@ def _secret(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(show_duration)]
-SecretText = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(lambda _: "***")]
+SecretText = Annotated[
+    Secret,
+    BeforeValidator(_secret),
+    PlainSerializer(lambda _: "***"),
+    WithJsonSchema({"type": "string", "writeOnly": True}),
+]
 
 
 class Section(BaseModel):
@@ -73,6 +93,12 @@ class Section(BaseModel):
 class ApiSettings(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network of the machine.")
     port: int = Field(8080, ge=0, le=65535, description="Port for API, docs and health; 0 takes a free one.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#@]+)?$",
+        description="Where hubs on the internet reach this service, such as https://policywatch.example.org; "
+        "empty: no WebSub.",
+    )
 
 
 class StorageSettings(Section):
@@ -99,6 +125,49 @@ class EgressSettings(Section):
     )
 
 
+class Auth(Section):
+    """What a feed's server wants to be shown: sent to the feed's own scheme, host and port, and nowhere else."""
+
+    user: str = Field("", max_length=200, description="User name for basic authentication.")
+    password: SecretText | None = Field(None, description="Its password.")
+    token: SecretText | None = Field(None, description="A bearer token.")
+    headers: Mapping[str, SecretText] = Field({}, description="Request headers and their values, such as X-Api-Key.")
+
+    @property
+    def given(self) -> Headers:
+        return written(user=self.user, password=self.password, token=self.token, headers=self.headers)
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if faults := list(faults_in(self.given)):
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class SourceAuth(Auth):
+    """The same in a file, where a value may be `${NAME}`: that environment variable's. Never so in a request, whose
+    sender could read our environment by it."""
+
+    @field_validator("user", "password", "token", "headers", mode="before")
+    @classmethod
+    def _from_environment(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            return {name: _expanded(each) for name, each in value.items()}
+        return _expanded(value)
+
+
+def _expanded(value: object) -> object:
+    found = re.fullmatch(r"\$\{(\w+)\}", value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    if found[1] not in os.environ:
+        raise ValueError(f"the environment variable {found[1]} is not set")
+    return os.environ[found[1]]
+
+
+Tags = tuple[Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")], ...]
+
+
 class SourceSettings(Section):
     url: AnyHttpUrl = Field(description="Address of an RSS, Atom or JSON feed.")
     title: str = Field("", description="Name shown in alerts; the feed's own title by default.")
@@ -109,10 +178,20 @@ class SourceSettings(Section):
     )
     language: str | None = Field(None, description="Language of the feed (en, zh-Hans, ko …); detected by default.")
     full_text: FullText = Field(FullText.AUTO, description="auto, always or never fetch the entry's page.")
+    kind: SourceKind | None = Field(None, description="What publishes it: regulator, central-bank, legislature, …")
+    tags: Tags = Field((), max_length=50, description="Words of your own to find it by.")
+    auth: SourceAuth | None = Field(
+        None,
+        description="What its server wants to be shown: user and password, token, or headers; ${NAME} for secrets.",
+    )
 
 
 class FeedsSettings(Section):
     interval: Duration = Field(timedelta(minutes=15), description="How often a feed is polled.")
+    look_again: tuple[Duration, ...] = Field(
+        (timedelta(minutes=15), timedelta(hours=6), timedelta(days=1), timedelta(days=3)),
+        description="When the page of a report that was told is looked at again: if it is gone, a retraction follows.",
+    )
     look_back: Duration = Field(
         timedelta(hours=48), description="A new feed's entries older than this are stored but raise no alert."
     )
@@ -143,6 +222,11 @@ class SmtpSettings(Section):
     user: str = Field("", description="User name, if the server asks for one.")
     password: SecretText = Field(Secret(""), description="Password, if the server asks for one; best by environment.")
     sender: str = Field("", description="From address, such as policywatch@example.org.")
+    unsubscribe: str = Field(
+        "",
+        pattern=r"^$|^(mailto:|https://)[!-;=?-~]+$",
+        description="Where a reader asks to be taken off, mailto:… or https://…; put in every mail's List-Unsubscribe.",
+    )
 
 
 class DeliverySettings(Section):
@@ -187,6 +271,10 @@ class SubscriptionSettings(Section):
         (), description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL."
     )
     active: bool = Field(True, description="Set to false to silence it.")
+    mute_rumours: bool = Field(
+        False, description="Whether rumours of an act are held back once an official text has told of it."
+    )
+    language: Language = Field(Language.ENGLISH, description="Of our own words in its messages: en, zh, ko, ja or es.")
 
 
 class Settings(BaseSettings):
@@ -464,7 +552,10 @@ _EXAMPLES = {
     "sources": """\
     # - url: https://www.fsc.go.kr/about/fsc_bbs_rss/?fid=0111
     #   jurisdiction: KR
-    #   tier: official""",
+    #   tier: official
+    #   kind: regulator
+    #   tags: [seoul]
+    #   auth: {user: desk, password: "${FSC_PASSWORD}"}""",
     "subscriptions": """\
   # - name: central-asia
   #   watch:

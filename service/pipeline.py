@@ -1,4 +1,5 @@
 """The three steps: poll a feed, process an entry, deliver a message. Each is one unit of retry and may run twice.
+Besides them, the page of a report that was told is looked at again.
 
 A step calls things in order and decides nothing: what follows from what it sees is decided in `domain`, and each
 ends in one commit from which the next step can start after a crash. No transaction is open while it waits for the
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,9 +21,9 @@ from service import failpoint
 from service.config import Rulebook
 from service.delivery.channels import Sender
 from service.delivery.message import render
-from service.domain import polling, routing, stories
+from service.domain import pages, polling, routing, stories
 from service.domain.developments import read
-from service.domain.holding import Background, Told
+from service.domain.holding import Background, Told, no_longer_held, rumoured
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -30,46 +31,58 @@ from service.domain.model import (
     Entry,
     Failed,
     Feed,
-    FeedUpdate,
     Fetched,
     FetchReason,
     FullText,
     Match,
     Outcome,
     OutcomeStatus,
+    ParsedEntry,
+    ParsedFeed,
     Placement,
-    Selectors,
     ServiceError,
+    StoryKey,
+    Validators,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
 from service.domain.rule import Rule
 from service.domain.text import html_to_text
 from service.domain.traits import key_of
-from service.domain.updates import Change, Joining, corrections
+from service.domain.updates import Change, Joining, corrections, retraction, withdrawn
 from service.domain.updates import changes as changes_of
-from service.feeds.extract import Page, extract
+from service.feeds.apart import EMPTY_FEED, extract_page, parse_feeds
+from service.feeds.extract import Page
 from service.feeds.fetch import Fetcher
-from service.feeds.listing import parse_list
-from service.feeds.parse import Changed, parse_changed
+from service.feeds.parse import Changed
 from service.sandbox import Sandbox
-from service.storage.entries import Judged, Placing
+from service.storage.entries import Judged, Placing, Raised
 from service.storage.feeds import PollSaved
+from service.storage.pages import DuePage
 from service.storage.store import Store
+from service.together import Together
 
 log = structlog.get_logger()
 
 SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
 
+SAVED_AT_ONCE = 200
+"""Polls in one commit: enough to spread its cost, few enough that no other writer waits long."""
+
+PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
+"""Documents in one trip to a parsing child, and their bytes."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
-    """Times that the steps need: how long a claim holds, how old a new feed's entries may be to count as news, and
-    how long a fetch may wait for its host's turn (beyond the lease somebody else would take up its work)."""
+    """Times that the steps need: how long a claim holds, how old a new feed's entries may be to count as news, when
+    the page of a told report is looked at again (first things first), and how long a fetch may wait for its host's
+    turn (beyond the lease somebody else would take up its work)."""
 
     lease: timedelta
     look_back: timedelta
+    look_again: tuple[timedelta, ...]
     turn: timedelta
 
 
@@ -87,7 +100,9 @@ class Pipeline:
         pace: Pace,
         now: Callable[[], datetime],
         chance: Callable[[], float],
+        take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
     ) -> None:
+        """`take_up` is told of each document that was stored: it may offer pushes."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
@@ -96,16 +111,23 @@ class Pipeline:
         self._pace = pace
         self._now = now
         self._chance = chance
-        self._quiet: list[tuple[Feed, FeedUpdate, asyncio.Future[PollSaved]]] = []
-        self._saving: asyncio.Task[None] | None = None
+        self._take_up = take_up
+        self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
+        self._parsing = Together(
+            self._parse_feeds,
+            most=PARSED_AT_ONCE,
+            lanes=sandbox.workers,
+            weigh=lambda document: len(document[1].body),
+            weight=PARSED_BYTES,
+        )
 
     async def warm_up(self) -> None:
         """Start the parsing children and let them load what they need, so that the first feed does not wait for it."""
         page = b"<html><body><article><p>Nothing yet.</p></article></body></html>"
         with suppress(ServiceError):
             await asyncio.gather(
-                self._sandbox.run(_extract, page, "", "text/html"),
-                self._sandbox.run(_parse_feed, b"<rss version='2.0'><channel></channel></rss>", "text/xml", ""),
+                self._sandbox.run(extract_page, page, "", "text/html"),
+                self._sandbox.run(parse_feeds, [(EMPTY_FEED, "text/xml", "", None, frozenset())]),
             )
 
     # --- claims: what the runner asks for ----------------------------------------------------------------------
@@ -116,6 +138,9 @@ class Pipeline:
     async def claim_entries(self, limit: int) -> tuple[ClaimedEntry, ...]:
         return await asyncio.to_thread(self.store.entries.claim_new, self._now(), limit=limit, lease=self._pace.lease)
 
+    async def claim_looks(self, limit: int) -> tuple[DuePage, ...]:
+        return await asyncio.to_thread(self.store.pages.claim_due, self._now(), limit=limit, lease=self._pace.lease)
+
     async def claim_deliveries(self, limit: int) -> tuple[Delivery, ...]:
         return await asyncio.to_thread(self.store.outbox.claim_due, self._now(), limit=limit, lease=self._pace.lease)
 
@@ -124,56 +149,40 @@ class Pipeline:
     async def poll(self, feed: Feed) -> PollSaved:
         """Fetch a claimed feed, parse what is new, commit its state and its entries together."""
         now = self._now()
+        try:
+            credentials = await asyncio.to_thread(self.store.feeds.credentials.of, feed) if feed.sends else None
+        except ServiceError as exc:
+            unsealed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=str(exc))
+            return await self._save_poll(feed, Polled(result=unsealed))
         result = await self._fetcher.get(
-            feed.address, validators=polling.asks_with(feed, now), now=now, patience=self._pace.turn
+            feed.address,
+            validators=polling.asks_with(feed, now),
+            now=now,
+            patience=self._pace.turn,
+            credentials=credentials,
         )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)
 
     async def _save_poll(self, feed: Feed, polled: Polled) -> PollSaved:
-        now = self._now()
-        update = polling.after_poll(feed, polled, now, self._chance())
-        if polled.document is None:
-            saved = await self._save_quiet(feed, update)
-        else:
-            saved = await asyncio.to_thread(
-                self.store.feeds.save_poll,
-                feed,
-                update,
-                polled.document.entries,
-                digests=polled.digests,
-                now=now,
-                look_back=self._pace.look_back,
-            )
-        log.info(
-            "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
-        )
-        for notice in () if saved.stale else update.notices:
+        saved = await self._saving((feed, polled))
+        state, reason = (saved.update.state, saved.update.reason) if saved.update else (feed.state, None)
+        log.info("feed polled", feed=feed.id, state=state, reason=reason, new=saved.new, stale=saved.stale)
+        if self._take_up and polled.document and isinstance(polled.result, Fetched) and not saved.stale:
+            await self._take_up(feed, polled.result, polled.document)
+        for notice in saved.update.notices if saved.update else ():
             log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
         return saved
 
-    async def _save_quiet(self, feed: Feed, update: FeedUpdate) -> PollSaved:
-        """Commit a poll without a document, together with those that end while another commit is under way."""
-        waiting: asyncio.Future[PollSaved] = asyncio.get_running_loop().create_future()
-        self._quiet.append((feed, update, waiting))
-        if self._saving is None or self._saving.done():
-            self._saving = asyncio.create_task(self._save_all_quiet())
-        return await waiting
-
-    async def _save_all_quiet(self) -> None:
-        while self._quiet:
-            batch, self._quiet = self._quiet, []
-            polls = [(feed, update) for feed, update, _ in batch]
-            try:
-                saved = await asyncio.to_thread(self.store.feeds.save_quiet, polls, now=self._now())
-            except Exception as exc:  # passed on: each poll breaks off with it, and is given back
-                for *_, waiting in batch:
-                    if not waiting.done():
-                        waiting.set_exception(exc)
-                continue
-            for (*_, waiting), each in zip(batch, saved, strict=True):
-                if not waiting.done():
-                    waiting.set_result(each)
+    async def _save_polls(self, polls: Sequence[tuple[Feed, Polled]]) -> tuple[PollSaved, ...]:
+        now = self._now()
+        return await asyncio.to_thread(
+            self.store.feeds.save_polls,
+            polls,
+            decide=lambda feed, polled: polling.after_poll(feed, polled, now, self._chance()),
+            now=now,
+            look_back=self._pace.look_back,
+        )
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
         failpoint.reach("poll.parsing")
@@ -181,21 +190,41 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
-        known = await asyncio.to_thread(self.store.feeds.digests, feed)
-        try:
-            changed: Changed = await self._sandbox.run(
-                _parse_feed, fetched.body, fetched.content_type, fetched.url, feed.selectors, known
-            )
-        except ServiceError as exc:
-            detail = f"the document could not be parsed: {exc}"
-            changed = Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+        changed = await self._read(feed, fetched)
         parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
-        news = await asyncio.to_thread(
-            self.store.feeds.compare, feed, parsed.entries, unchanged=changed.unchanged, now=self._now()
+        return Polled(
+            result=fetched,
+            document=parsed,
+            body_hash=body_hash,
+            unchanged=changed.unchanged,
+            digests=changed.digests,
         )
-        return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
+
+    async def _parse_feeds(self, documents: Sequence[tuple[Feed, Fetched]]) -> list[Changed]:
+        known = await asyncio.to_thread(self.store.feeds.digests, [feed for feed, _ in documents])
+        nothing: frozenset[str] = frozenset()
+        return await self._sandbox.run(
+            parse_feeds,
+            [
+                (fetched.body, fetched.content_type, fetched.url, feed.selectors, known.get(feed.id, nothing))
+                for feed, fetched in documents
+            ],
+        )
+
+    async def _read(self, feed: Feed, fetched: Fetched) -> Changed:
+        try:
+            return await self._parsing((feed, fetched))
+        except ServiceError as exc:
+            detail = f"the document could not be parsed: {exc}"
+            return Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
+
+    async def read_pushed(self, feed: Feed, body: bytes, content_type: str) -> tuple[ParsedEntry, ...] | None:
+        """What is new in a document that the feed's hub has sent, read under the limits of a poll; None if nothing."""
+        pushed = Fetched(url=feed.address, body=body, content_type=content_type, validators=Validators())
+        changed = await self._read(feed, pushed)
+        return None if isinstance(changed.feed, Failed) else changed.feed.entries
 
     # --- process -----------------------------------------------------------------------------------------------
 
@@ -206,33 +235,39 @@ class Pipeline:
         with the reason.
         """
         try:
-            entry = await self._with_text(claimed)
+            entry, page_read = await self._with_text(claimed)
             judged = await asyncio.to_thread(self._judge, claimed, entry)
+            judged = replace(judged, page_read=page_read)
             return await asyncio.to_thread(self._commit, judged)
         except ServiceError as exc:
             await self.give_back_entry(claimed, str(exc))
             return None
 
-    async def _with_text(self, claimed: ClaimedEntry) -> Entry:
-        """The entry as plain text, with the main text of its page where the feed brings only a summary.
+    async def _with_text(self, claimed: ClaimedEntry) -> tuple[Entry, bool]:
+        """The entry as plain text, with the main text of its page where the feed brings only a summary; and whether
+        the page was there.
 
         A page that cannot be had costs nothing but its text: the feed's own words are read.
         """
         entry = await asyncio.to_thread(_as_text, claimed.entry)
         if not _wants_page(claimed.full_text, entry):
-            return entry
+            return entry, False
         fetched = await self._fetcher.get(entry.link, now=self._now(), patience=self._pace.turn)
         if not isinstance(fetched, Fetched):
             log.info("page not read", entry=entry.id, result=type(fetched).__name__)
-            return entry
-        try:
-            page: Page | None = await self._sandbox.run(_extract, fetched.body, fetched.url, fetched.content_type)
-        except ServiceError as exc:
-            log.warning("page not read", entry=entry.id, problem=str(exc))
-            return entry
+            return entry, False
+        page = await self._extracted(fetched, entry.id)
         if page is None or len(page.text) <= len(entry.content):
-            return entry
-        return replace(entry, content=page.text)
+            return entry, True
+        return replace(entry, content=page.text), True
+
+    async def _extracted(self, fetched: Fetched, entry_id: str) -> Page | None:
+        try:
+            page: Page | None = await self._sandbox.run(extract_page, fetched.body, fetched.url, fetched.content_type)
+        except ServiceError as exc:
+            log.warning("page not read", entry=entry_id, problem=str(exc))
+            return None
+        return page
 
     def _judge(self, claimed: ClaimedEntry, entry: Entry) -> Judged:
         rulebook = self._rulebook()
@@ -273,7 +308,10 @@ class Pipeline:
                 return None
             readers = placing.readers(alert.id, placing.subscriptions(self.store.subscriptions)) if changes else ()
             made = self._tell(placing, judged, alert, now)
-            made += placing.update(alert, judged, changes, readers, now=now)
+            if made and (due_at := self._first_look(judged.claimed, now)) is not None:
+                placing.watch_page(int(judged.entry.id), since=now, due_at=due_at, seen=judged.page_read)
+            made += placing.update(alert, int(judged.entry.id), changes, readers, now=now)
+            told = placing.alert(alert.id) if made else None
         log.info(
             "entry matched",
             entry=judged.entry.id,
@@ -284,10 +322,10 @@ class Pipeline:
             changes=[change.reason for change in changes],
             deliveries=made,
         )
-        return alert if made else None
+        return told
 
     def _changes(
-        self, placing: Placing, judged: Judged, placement: Placement, alert: Alert | None
+        self, placing: Placing, judged: Judged, placement: Placement, alert: Raised | None
     ) -> tuple[Change, ...]:
         """What the entry changes for those who were told: as an edit of itself, or as one more report."""
         before = placing.before(placement, alert)
@@ -298,24 +336,79 @@ class Pipeline:
         severity = routing.loudest(judged.matches).severity if judged.matches else None
         return changes_of(before, Joining(key=judged.story_key, tier=judged.claimed.tier, severity=severity))
 
-    def _tell(self, placing: Placing, judged: Judged, alert: Alert, now: datetime) -> int:
+    def _tell(self, placing: Placing, judged: Judged, alert: Raised, now: datetime) -> int:
         """Decide who is told of this entry's matches, and of those that its report may have confirmed."""
-        waiting = dict(placing.unconfirmed(alert.story_id))
-        groups = waiting | {int(judged.entry.id): judged.matches}
+        rules = {rule_id: judged.rules.get(rule_id) for rule_id in placing.rules_of(alert.id)}
+        asked = any(rule is not None and rule.confirm is not None for rule in rules.values())
+        reports = placing.reports(alert.story_id) if asked else ()
+        groups = {int(judged.entry.id): judged.matches}
+        if (free := no_longer_held(rules, reports)) is not None:
+            groups = dict(placing.unconfirmed(alert.id, free)) | groups
+        subscriptions = placing.subscriptions(self.store.subscriptions)
+        muting = any(subscription.mute_rumours for subscription in subscriptions)
+        rumours = {act for matches in groups.values() for match in matches for act in rumoured(match.developments)}
         background = Background(
             rules=judged.rules,
             story_id=alert.story_id,
-            reports=placing.reports(alert.story_id),
+            reports=reports,
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
             silences=placing.silences(now),
+            official=placing.official_acts(tuple(rumours), now - stories.WINDOW) if muting else (),
         )
-        subscriptions = placing.subscriptions(self.store.subscriptions)
         made = 0
         for entry_id, matches in groups.items():
             routes = routing.route(matches, subscriptions, placing.told(alert.id), background)
             made += placing.record_routes(entry_id, alert, routes, subscriptions, now=now)
         return made
+
+    # --- look at pages again -----------------------------------------------------------------------------------
+
+    def _first_look(self, claimed: ClaimedEntry, now: datetime) -> datetime | None:
+        if claimed.full_text is FullText.NEVER or not _is_web(claimed.entry.link):
+            return None
+        return pages.first_look(now, self._pace.look_again)
+
+    async def look(self, due: DuePage) -> pages.Verdict:
+        """See whether the page of a told report still stands, and retract the alert if it was taken back."""
+        result = await self._fetcher.get(due.link, now=self._now(), patience=self._pace.turn)
+        notice = await self._notice(due, result) if isinstance(result, Fetched) else None
+        now = self._now()
+        looked = pages.after_look(due.look, pages.seen(result), self._pace.look_again, now)
+        if notice is not None:
+            looked = replace(looked, verdict=pages.Verdict.WITHDRAWN)
+        told = 0
+        if looked.verdict is pages.Verdict.WITHDRAWN:
+            told = await asyncio.to_thread(self._retract, due, looked, notice, now)
+        else:
+            await asyncio.to_thread(self.store.pages.settle, due, looked)
+        log.info("page looked at", entry=due.entry_id, verdict=looked.verdict, deliveries=told)
+        return looked.verdict
+
+    async def _notice(self, due: DuePage, fetched: Fetched) -> StoryKey | None:
+        """What stands on the page, if that is no report any more but a notice that takes it back."""
+        page = await self._extracted(fetched, str(due.entry_id))
+        if page is None:
+            return None
+        entry = Entry(id=str(due.entry_id), title=page.title, content=page.text, link=due.link, tier=due.tier)
+        return await asyncio.to_thread(self._denial, entry, due.jurisdiction)
+
+    def _denial(self, entry: Entry, jurisdiction: str | None) -> StoryKey | None:
+        lexicon = self._rulebook().lexicon
+        key = key_of(entry, read(entry, lexicon, jurisdiction=jurisdiction), lexicon)
+        return key if key.traits.denies else None
+
+    def _retract(self, due: DuePage, looked: pages.Looked, notice: StoryKey | None, now: datetime) -> int:
+        """Tell the readers of an alert that its page was taken back; gives the number of messages."""
+        with self.store.entries.placing() as placing:
+            alert = placing.alert_of(due.story_id)
+            if not placing.settle_page(due, looked) or alert is None:
+                return 0
+            change = retraction(notice) if notice else withdrawn(due.title, placing.reports(due.story_id))
+            if change is None:
+                return 0
+            readers = placing.readers(alert.id, placing.subscriptions(self.store.subscriptions))
+            return placing.update(alert, due.entry_id, (change,), readers, now=now)
 
     # --- deliver -----------------------------------------------------------------------------------------------
 
@@ -357,6 +450,10 @@ class Pipeline:
         await asyncio.to_thread(self.store.entries.postpone, claimed, problem, until=until)
         log.error("entry postponed", entry=claimed.entry.id, problem=problem, until=until.isoformat())
 
+    async def give_back_look(self, due: DuePage, problem: str) -> None:
+        await asyncio.to_thread(self.store.pages.postpone, due, until=self._now() + pages.ASKED_AGAIN)
+        log.error("look postponed", entry=due.entry_id, problem=problem)
+
     async def give_back_delivery(self, delivery: Delivery, problem: str) -> None:
         await self._settle(delivery, Outcome(status=OutcomeStatus.RETRY, detail=problem))
 
@@ -370,30 +467,15 @@ def _told_before(
     return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
 
 
-def _parse_feed(
-    body: bytes, content_type: str, url: str, selectors: Selectors | None = None, known: frozenset[str] = frozenset()
-) -> Changed:
-    try:
-        if selectors is not None:
-            return Changed(feed=parse_list(body, content_type=content_type, url=url, selectors=selectors))
-        return parse_changed(body, content_type=content_type, url=url, known=known)
-    except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
-        detail = f"the parser failed: {type(exc).__name__}"
-        return Changed(feed=Failed(url=url, reason=FetchReason.UNPARSABLE, detail=detail))
-
-
-def _extract(body: bytes, url: str, content_type: str) -> Page | None:
-    try:
-        return extract(body, url=url, content_type=content_type)
-    except Exception:  # as above: the feed's own words are read instead
-        return None
-
-
 def _as_text(entry: Entry) -> Entry:
     return replace(entry, summary=html_to_text(entry.summary), content=html_to_text(entry.content))
 
 
 def _wants_page(full_text: FullText, entry: Entry) -> bool:
-    if not entry.link.startswith(("http://", "https://")) or full_text is FullText.NEVER:
+    if not _is_web(entry.link) or full_text is FullText.NEVER:
         return False
     return full_text is FullText.ALWAYS or len(entry.content) < SUMMARY_ONLY
+
+
+def _is_web(link: str) -> bool:
+    return link.startswith(("http://", "https://"))

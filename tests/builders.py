@@ -18,6 +18,7 @@ from service.domain.model import (
     Reading,
     Secret,
     Severity,
+    SigningKeys,
     Stage,
     StoryKey,
     Topic,
@@ -61,7 +62,9 @@ def a_parsed(guid: str = "1", **changes: object) -> ParsedEntry:
 
 
 def a_channel(url: str = "https://hook.example.org/a") -> NewChannel:
-    return NewChannel(kind=ChannelKind.WEBHOOK, url=Secret(url), shown=url, secret=Secret("whsec_abc"))
+    return NewChannel(
+        kind=ChannelKind.WEBHOOK, url=Secret(url), shown=url, keys=(SigningKeys(secret=Secret("whsec_abc")),)
+    )
 
 
 def a_subscription(name: str = "desk", **changes: object) -> NewSubscription:

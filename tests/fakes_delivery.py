@@ -10,7 +10,7 @@ import html.parser
 import json
 import re
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -40,6 +40,7 @@ from service.domain.model import (
     Evidence,
     Secret,
     Severity,
+    SigningKeys,
     Source,
     Stage,
     Topic,
@@ -94,8 +95,9 @@ class Answers:
 
 
 class SlackHook(Answers):
-    """https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks: a JSON object with text, blocks or
-    attachments; 400 invalid_payload, no_text otherwise. Only & < > are escaped, and <…> is a link or a mention."""
+    """https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks and /reference/block-kit: a JSON object
+    with text or blocks; 400 invalid_blocks, no_text otherwise. In its texts & < > are escaped, and <…> is a link or a
+    mention; in rich text nothing is."""
 
     def judge(self, got: Got) -> tuple[int, dict[str, str], str] | None:
         try:
@@ -104,25 +106,64 @@ class SlackHook(Answers):
             return self._fault(400, "invalid_payload")
         if not got.headers["content-type"].startswith("application/json") or not isinstance(message, dict):
             return self._fault(400, "invalid_payload")
-        if not (message.get("text") or message.get("blocks") or message.get("attachments")):
+        if not message.get("text") and not message.get("blocks"):
             return self._fault(400, "no_text")
-        for text in self.texts(message):
-            if len(text) > 3000:
-                return self._fault(400, "invalid_attachments")
-            if re.search(r"[<>]|&(?!(amp|lt|gt);)", text):
-                self.faults.append(f"unescaped: {text}")
+        for fault in slack_faults(message):
+            return self._fault(400, f"invalid_blocks: {fault}")
         return None
 
     def _fault(self, code: int, text: str) -> tuple[int, dict[str, str], str]:
         self.faults.append(text)
         return code, {}, text
 
-    @staticmethod
-    def texts(message: dict[str, Any]) -> list[str]:
-        found = [message.get("text", "")]
-        for attachment in message.get("attachments", ()):
-            found += [attachment.get("title", ""), attachment.get("text", "")]
-        return [text for text in found if text]
+
+def slack_faults(message: Mapping[str, Any]) -> Iterator[str]:
+    """What Slack would refuse or read as markup."""
+    texts = [message["text"]]
+    blocks = message.get("blocks", [])
+    if len(blocks) > 50 or len(json.dumps(message)) > 40_000:
+        yield "too long"
+    for block in blocks:
+        match block:
+            case {"type": "header", "text": {"type": "plain_text", "text": text}} if len(text) <= 150:
+                texts.append(text)
+            case {"type": "context", "elements": [{"type": "plain_text", "text": text}]}:
+                texts.append(text)
+            case {"type": "rich_text", "elements": [_, *_] as elements}:
+                yield from (fault for one in elements for fault in _rich_faults(one))
+            case _:
+                yield f"block {block}"
+    for text in texts:
+        if not 1 <= len(text) <= 3000 or re.search(r"[<>]|&(?!(amp|lt|gt);)", text):
+            yield f"text {text}"
+
+
+def _rich_faults(element: Any) -> Iterator[str]:
+    match element:
+        case {"type": "rich_text_list", "style": "bullet", "elements": [_, *_] as items}:
+            for item in items:
+                yield from _rich_faults(item) if item["type"] == "rich_text_section" else [f"item {item}"]
+        case {"type": "rich_text_section" | "rich_text_quote", "elements": [_, *_] as inner}:
+            for one in inner:
+                fine = one["type"] in ("text", "link") and one["text"] and {*one} <= {"type", "text", "url", "style"}
+                if not fine or (one["type"] == "link") != ("url" in one):
+                    yield f"element {one}"
+        case _:
+            yield f"element {element}"
+
+
+def slack_shown(message: Mapping[str, Any]) -> list[str]:
+    """Every text that Slack would show, as it shows it."""
+    found = [html.unescape(message["text"])]
+    todo: list[Any] = list(message["blocks"])
+    while todo:
+        one = todo.pop(0)
+        if isinstance(text := one.get("text"), str):
+            found.append(html.unescape(text) if one["type"] == "plain_text" else text)
+        elif isinstance(text, dict):
+            todo.insert(0, text)
+        todo[:0] = one.get("elements", [])
+    return found
 
 
 class TelegramBot(Answers):
@@ -137,9 +178,7 @@ class TelegramBot(Answers):
             return self._fault(400, "Bad Request: chat_id is empty")
         if message.get("parse_mode") != "HTML":
             return self._fault(400, "Bad Request: unsupported parse_mode")
-        reader = _TelegramHtml()
-        reader.feed(message["text"])
-        reader.close()
+        reader = self.read(message)
         if reader.faults or reader.open:
             return self._fault(400, f"Bad Request: can't parse entities: {reader.faults or reader.open}")
         if not 1 <= len(reader.text.encode("utf-16-le")) // 2 <= 4096:
@@ -162,22 +201,30 @@ class TelegramBot(Answers):
         return code, {"content-type": "application/json"}, json.dumps(said)
 
     @staticmethod
-    def shown(message: dict[str, Any]) -> str:
-        reader = _TelegramHtml()
+    def shown(message: Mapping[str, Any]) -> str:
+        """The text as Telegram shows it."""
+        return TelegramBot.read(message).text
+
+    @staticmethod
+    def read(message: Mapping[str, Any]) -> TelegramHtml:
+        """The text as Telegram reads it: its tags, its links, what is wrong with it."""
+        reader = TelegramHtml()
         reader.feed(message["text"])
         reader.close()
-        return reader.text
+        return reader
 
 
-class _TelegramHtml(html.parser.HTMLParser):
+class TelegramHtml(html.parser.HTMLParser):
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.text = ""
         self.open: list[str] = []
         self.faults: list[str] = []
+        self.links: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: Any) -> None:
-        if tag not in ("b", "strong", "i", "em", "u", "s", "code", "pre", "a"):
+        self.links += [value for name, value in attrs if name == "href"]
+        if tag not in ("b", "i", "blockquote", "a") or (tag != "a" and attrs):
             self.faults.append(tag)
         self.open.append(tag)
 
@@ -306,7 +353,8 @@ def part(mail: EmailMessage, kind: str) -> str:
 
 
 def a_channel(kind: ChannelKind, url: str, *, secret: Secret | None = None) -> Channel:
-    return Channel(id=7, kind=kind, url=Secret(url), shown="shown", secret=secret)
+    keys = (SigningKeys(secret=secret),) if secret is not None else ()
+    return Channel(id=7, kind=kind, url=Secret(url), shown="shown", keys=keys)
 
 
 def a_development(**changes: Any) -> Development:
@@ -399,6 +447,22 @@ HOSTILE = (
     "null\x00byte \x1b[31mred \x07",
     "line one\r\nBcc: victim@example.org\r\n\r\nbody",
     "tab\tand\vvertical\fform\x85next\u2028line\u2029para",
+    "<users/all> <@all> <@personEmail:desk@example.org>",
+    "<at>Desk</at> <t:1618953630:R> <:emoji:123> :tada:",
+    "![x](https://evil.example/x.png) [x]: https://evil.example",
+    "[x][1] <https://evil.example/>",
+    "# heading",
+    "> quote",
+    "1. item 2) item",
+    "- [ ] task",
+    "+ item",
+    "---",
+    "===",
+    "| a | b |\n|---|---|",
+    "\\*not bold\\* \\[x\\](https://evil.example/)",
+    "&lt;script&gt; &#42;bold&#42;",
+    "<!-- -->**bold**__bold__***both***",
+    "www.evil.example https://evil.example/__init__",
     "*bold* _it_ ~strike~ `code` ```block``` ||spoiler||",
     "javascript:alert(1) data:text/html,x vbscript:x",
     "tg://resolve?domain=evil slack://open file:///etc/passwd",

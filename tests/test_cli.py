@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -13,6 +15,9 @@ import pytest
 
 from service.app import Service
 from service.config import Settings
+from service.storage.store import Store
+from tests.builders import a_subscription
+from tests.conftest import NOON
 
 ENTRY = {
     "id": "1",
@@ -157,6 +162,19 @@ class TestStored:
         assert policywatch("feeds", "add", "https://a.example/", "--title", title, folder=tmp_path).returncode == 0
         listed = policywatch("feeds", "list", folder=tmp_path)
         assert (listed.returncode, "[/red] [bold]boom" in listed.stdout, "\x1b" in listed.stdout) == (0, True, False)
+
+    def test_channels_are_listed_and_their_keys_rotated(self, tmp_path: Path) -> None:
+        assert policywatch("channels", "list", "--json", folder=tmp_path).stdout.strip() == "[]"
+        key_file = tmp_path / "data" / "secret.key"
+        with closing(Store(f"sqlite:///{tmp_path}/data/policywatch.db", keys=(), key_file=key_file)) as store:
+            store.subscriptions.create("t", a_subscription(), now=NOON)
+        rotated = policywatch("channels", "rotate", "1", "--overlap", "2d", folder=tmp_path)
+        assert re.fullmatch(r"whsec_[A-Za-z0-9+/]{43}=\n", rotated.stdout)
+        (listed,) = json.loads(policywatch("channels", "list", "--json", folder=tmp_path).stdout)
+        assert (listed["kind"], listed["address"]) == ("webhook", "https://hook.example.org/a")
+        assert listed["public_key"] in rotated.stderr.replace("\n", "")
+        assert policywatch("channels", "rotate", "9", folder=tmp_path).returncode == 1
+        assert policywatch("channels", "rotate", "1", "--overlap", "soon", folder=tmp_path).returncode == 2
 
     def test_deliveries(self, tmp_path: Path) -> None:
         assert json.loads(policywatch("deliveries", "list", "--json", folder=tmp_path).stdout) == []

@@ -23,8 +23,10 @@ from service.config import Rulebook, Settings, load_rulebook
 from service.documents import read_yaml
 from service.domain.model import FullText, RouteReason, Tier, Watch
 from service.storage.feeds import NewFeed
+from service.storage.subscriptions import NewChannel, NewSubscription
 from service.storage.tables import RouteRow
-from tests.conftest import Clock
+from tests.conftest import TEST_KEY, Clock
+from tests.fakes_delivery import Mailbox, part, receiving
 from tests.line import Line, settings_of
 from tests.loopback import Web, item
 
@@ -109,6 +111,32 @@ async def test_a_day(path: Path, line: Line) -> None:
     assert adds_up(line)
 
 
+async def test_a_correction_by_mail_is_in_the_readers_language_and_in_the_thread_of_its_alert(
+    tmp_path: Path, day_rules: Rulebook, clock: Clock
+) -> None:
+    mailbox = Mailbox()
+    async with receiving(mailbox) as port, Web() as web:
+        settings = Settings.model_validate(
+            settings_of(f"sqlite:///{tmp_path}/p.db").model_dump(exclude={"secrets", "delivery"})
+            | {"secrets": {"keys": [TEST_KEY.reveal()]}, "delivery": {"smtp": mail_server(port)}}
+            | {"subscriptions": [{"name": "desk", "channels": ["mailto:desk@example.org"], "language": "ko"}]}
+        )
+        service = Service(settings, rulebook=day_rules, now=clock, chance=lambda: 0.5)
+        await service.start()
+        day = cast(dict[str, Any], read_yaml(DAYS[0].with_stem("corrections")).plain())
+        await replay(Line(service, clock, web), day["entries"][:3])
+        await service.stop()
+    raised, corrected = mailbox.mails
+    assert str(raised["Subject"]).startswith("[보통] 싱가포르: ")
+    assert str(corrected["Subject"]).startswith("정정: [보통] 싱가포르: ")
+    assert corrected["In-Reply-To"] == raised["Message-ID"] != corrected["Message-ID"]
+    assert "정정: 수치 4,000,000 → 9,000,000" in part(corrected, "plain")
+
+
+def mail_server(port: int) -> dict[str, object]:
+    return {"host": "127.0.0.1", "port": port, "security": "none", "sender": "alerts@example.net"}
+
+
 async def test_a_busy_day_adds_up(line: Line) -> None:
     """Ninety reports of six events by fifteen feeds: six alerts, and every match has its end in the ledger."""
     line.subscribe()
@@ -162,6 +190,27 @@ async def test_a_silence_holds_back_until_it_runs_out(line: Line) -> None:
     assert [message["raised"] for message in told(line)] == [entry["title"] for entry in entries[1:]]
     (desk, _) = line.store.alerts.check_ledger()
     assert desk.suppressed[RouteReason.SILENCED] == 2
+    assert adds_up(line)
+
+
+async def test_an_official_text_mutes_the_rumours_about_it(line: Line) -> None:
+    """Who asks for it hears no more of "may ban" once the ministry has banned: but of another act, and of news."""
+    line.subscribe()
+    (desk,) = line.store.subscriptions.page("t")
+    channels = tuple(NewChannel(kind=c.kind, url=c.url, shown=c.shown, keys=c.keys) for c in desk.channels)
+    muting = NewSubscription(name=desk.name, watch=desk.watch, channels=channels, mute_rumours=True)
+    line.store.subscriptions.replace("t", desk.id, muting, now=line.clock())
+    entries = [
+        {"at": "2026-03-02 13:00", "feed": "gossip", "title": "Kenya may ban crypto mining, sources say"},
+        {"at": "2026-03-02 15:00", "feed": "ministry", "tier": "official", "title": "Ghana bans crypto mining"},
+        {"at": "2026-03-05 13:00", "feed": "gossip", "title": "Ghana may ban crypto mining at home, sources say"},
+        {"at": "2026-03-05 14:00", "feed": "gossip", "title": "Ghana may ban stablecoins, sources say"},
+        {"at": "2026-03-14 13:00", "feed": "gossip", "title": "Ghana may ban crypto mining in towns, sources say"},
+    ]
+    await replay(line, entries)
+    assert [message["raised"] for message in told(line)] == [entries[n]["title"] for n in (0, 1, 3, 4)]
+    (ledger, _) = line.store.alerts.check_ledger()
+    assert ledger.suppressed[RouteReason.RUMOUR_MUTED] == 2
     assert adds_up(line)
 
 

@@ -11,10 +11,15 @@ from itertools import product
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+from markdown_it import MarkdownIt
 
+from service.delivery.letter import compose, length
+from service.delivery.markup import fitted, slack
 from service.delivery.message import render
-from service.delivery.payload import PAYLOAD_LIMIT
+from service.delivery.payload import PAYLOAD_LIMIT, PAYLOAD_SCHEMA
 from service.delivery.text import cut, harmless, link, phrase
+from service.delivery.words import words_of
 from service.domain.model import (
     Action,
     Alert,
@@ -23,10 +28,13 @@ from service.domain.model import (
     DeliveryKind,
     Direction,
     Evidence,
+    Language,
     Message,
     Severity,
     Stage,
     Topic,
+    Update,
+    UpdateReason,
 )
 from tests.fakes_delivery import (
     HOSTILE,
@@ -34,12 +42,15 @@ from tests.fakes_delivery import (
     SLACK,
     TELEGRAM,
     WHSEC,
+    TelegramBot,
     a_channel,
     a_delivery,
     a_development,
     a_source,
     an_alert,
     forbidden,
+    slack_faults,
+    slack_shown,
 )
 
 CHANNELS = {
@@ -141,7 +152,7 @@ def test_mail_has_marked_html():
     assert "<h2>China <mark>bans</mark> stablecoin payments</h2>" in message.html
     assert "<blockquote>the central bank <mark>banned</mark> stablecoin" in message.html
     assert 'href="https://news.example.org/china/1?a=1&amp;b=2"' in message.html
-    assert "(news.example.org)" in message.html
+    assert ">news.example.org</a>" in message.html
     assert "Alert 42" in message.html
 
 
@@ -247,21 +258,45 @@ LONG = an_alert(
         Evidence(field="content", start=i * 1000, end=i * 1000 + 600, text="words & more 😀 " * 43) for i in range(9)
     ),
     sources=tuple(a_source(i, title="A & B <C> 😀 " * 40, link="https://e.example/" + "p/" * 250) for i in range(40)),
+    updates=tuple(
+        Update(id=i, reason=UpdateReason.CORRECTION, detail="figure 1 → 2 & more 😀 " * 20, entry_id=i, at=NOON)
+        for i in range(9)
+    ),
 )
+
+
+FOOT = "Alert 42, raised 2026-11-21 12:00 UTC; subscription asia desk of compliance"
 
 
 @pytest.mark.parametrize("kind", [ChannelKind.SLACK, ChannelKind.TELEGRAM, ChannelKind.EMAIL, ChannelKind.OTHER])
 def test_limits(kind):
-    message = rendered(kind, LONG)
+    message = render(a_delivery(CHANNELS[kind], LONG, kind=DeliveryKind.UPDATE), now=NOON)
     assert len(message.title) <= 200
-    escaped = html.escape(message.body, quote=False)
-    if kind is ChannelKind.SLACK:
-        assert len(escaped) <= 3000
-    if kind is ChannelKind.TELEGRAM:
-        assert len((html.escape(message.title, quote=False) + escaped).encode("utf-16-le")) // 2 <= 4096
-    if kind is ChannelKind.OTHER:
+    assert message.body.endswith(FOOT)
+    if kind is not ChannelKind.EMAIL:
         assert len(message.body) <= 1500
-    assert message.body.endswith("Alert 42, raised 2026-11-21 12:00 UTC; subscription asia desk of compliance")
+    if kind is ChannelKind.SLACK:
+        assert list(slack_faults(message.fields)) == []
+        assert sum(map(len, slack_shown(message.fields))) > 2000
+        assert slack_shown(message.fields)[-1].endswith(FOOT)
+    if kind is ChannelKind.TELEGRAM:
+        shown = TelegramBot.shown(message.fields)
+        assert 3500 < len(shown.encode("utf-16-le")) // 2 <= 4096
+        assert shown.endswith(FOOT)
+    if kind is ChannelKind.OTHER:
+        assert 700 < len(message.markdown) <= 1000
+
+
+@pytest.mark.parametrize("limit", range(0, 3000, 97))
+def test_a_cut_letter_keeps_its_foot_and_its_links_whole(limit):
+    delivery = a_delivery(CHANNELS[ChannelKind.EMAIL], LONG, kind=DeliveryKind.UPDATE)
+    whole = compose(LONG, delivery, words_of(Language.ENGLISH), late=False)
+    short = fitted(whole, limit, length)
+    assert length(short) <= max(limit, 0)
+    assert short.parts[-1] == whole.parts[-1]
+    links = {run.text: run.href for part in whole.parts for line in part.lines for run in line if run.href}
+    assert all(links[run.text] == run.href for part in short.parts for line in part.lines for run in line if run.href)
+    assert list(slack_faults(slack(short))) == []
 
 
 def test_no_link_is_cut():
@@ -317,7 +352,26 @@ def test_link(url, shown):
 # --- hostile text ---------------------------------------------------------------------------------------------------
 
 
-MAIL_TAGS = {"html", "head", "meta", "title", "body", "h2", "mark", "blockquote", "ul", "li", "a", "p", "small", "br"}
+MAIL_TAGS = {
+    *(
+        "html",
+        "head",
+        "meta",
+        "title",
+        "body",
+        "h1",
+        "h2",
+        "mark",
+        "b",
+        "blockquote",
+        "ul",
+        "li",
+        "a",
+        "p",
+        "small",
+        "br",
+    )
+}
 
 
 def hostile_alert(text: str) -> Alert:
@@ -341,16 +395,71 @@ def test_hostile_text(kind, text):
         assert "\n" not in message.title
         assert forbidden(message.title) is None
         assert forbidden(message.body) is None
-        if message.payload is not None:
-            assert forbidden(json.dumps(json.loads(message.payload), ensure_ascii=False)) is None
-            assert len(message.payload) < PAYLOAD_LIMIT
-        if message.html is not None:
-            assert forbidden(html.unescape(re.sub(r"<[^>]*>", "\n", message.html)).replace("<", "‹")) is None
-            tags = set(re.findall(r"</?([a-zA-Z][a-zA-Z0-9]*)", message.html))
-            assert tags <= MAIL_TAGS
-            assert all(
-                url.startswith("https://news.example.org/") for url in re.findall(r'href="([^"]*)', message.html)
-            )
+        HARMLESS_IN[kind](message)
+
+
+def harmless_payload(message: Message) -> None:
+    assert forbidden(json.dumps(json.loads(message.payload or b""), ensure_ascii=False)) is None
+    assert SCHEMA.is_valid(json.loads(message.payload or b""))
+    assert len(message.payload or b"") < PAYLOAD_LIMIT
+
+
+def harmless_mail(message: Message) -> None:
+    page = message.html or ""
+    assert forbidden(html.unescape(re.sub(r"<[^>]*>", "\n", page)).replace("<", "‹")) is None
+    assert set(re.findall(r"</?([a-zA-Z][a-zA-Z0-9]*)", page)) <= MAIL_TAGS
+    assert all(url.startswith(OURS) for url in re.findall(r'href="([^"]*)', page))
+
+
+def harmless_blocks(message: Message) -> None:
+    fields = message.fields or {}
+    assert list(slack_faults(fields)) == []
+    assert all(forbidden(shown) is None for shown in slack_shown(fields))
+    assert all(url.startswith(OURS) for url in re.findall(r'"url": "([^"]*)', json.dumps(fields)))
+
+
+def harmless_telegram(message: Message) -> None:
+    fields = message.fields or {}
+    reader = TelegramBot.read(fields)
+    assert (reader.faults, reader.open) == ([], [])
+    assert forbidden(reader.text.replace("<", "‹")) is None
+    assert all(url.startswith(OURS) for url in reader.links)
+
+
+def harmless_markdown(message: Message) -> None:
+    """Read by a CommonMark parser with all that Discord and Teams add, a stranger's text is text."""
+    if message.markdown is None:
+        return  # plain text goes out instead
+    tokens = [inner for token in MARKDOWN.parse(message.markdown) for inner in (token, *(token.children or ()))]
+    assert {token.type.removesuffix("_open").removesuffix("_close") for token in tokens} <= MARKDOWN_TOKENS
+    assert all(str(token.attrs["href"]).startswith(OURS) for token in tokens if token.type == "link_open")
+    shown = "".join(token.content for token in tokens if token.type == "text")
+    assert forbidden(shown.replace("<", "‹").replace("](", "")) is None
+
+
+@given(text=st.text(st.sampled_from("*_`[]()<>!#>-+=|~&;\\@:/. \n1ab"), max_size=60), mark=st.integers(0, 60))
+def test_any_punctuation_is_text_in_every_markup(text, mark):
+    spans = (Evidence(field="content", start=0, end=len(text), text=text),)
+    spans += (Evidence(field="content", start=mark, end=mark + 3, text=text[mark : mark + 3]),)
+    alert = an_alert(title=text, evidence=spans, sources=(a_source(1, title=text, source=text),))
+    for kind in ChannelKind:
+        HARMLESS_IN[kind](rendered(kind, alert))
+
+
+SCHEMA = Draft202012Validator(PAYLOAD_SCHEMA)
+OURS = "https://news.example.org/"
+MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+MARKDOWN_TOKENS = {
+    *("paragraph", "inline", "text", "softbreak", "hardbreak", "strong", "link"),
+    *("blockquote", "bullet_list", "list_item"),
+}
+HARMLESS_IN = {
+    ChannelKind.WEBHOOK: harmless_payload,
+    ChannelKind.EMAIL: harmless_mail,
+    ChannelKind.SLACK: harmless_blocks,
+    ChannelKind.TELEGRAM: harmless_telegram,
+    ChannelKind.OTHER: harmless_markdown,
+}
 
 
 @given(text=st.text(st.characters(codec=None), max_size=200), limit=st.integers(0, 60))

@@ -17,19 +17,24 @@ from service.domain.model import (
     DeliveryState,
     EntryState,
     FeedState,
+    Gone,
+    Language,
     Outcome,
     OutcomeStatus,
+    ParsedFeed,
     RouteReason,
     Scope,
     Secret,
     ServiceError,
+    SigningKeys,
 )
+from service.domain.polling import Polled
 from service.storage.alerts import AlertFilter
 from service.storage.database import HEAD, Database
 from service.storage.feeds import NewFeed, entry_keys
 from service.storage.store import Store
 from service.storage.subscriptions import NameTaken
-from service.storage.tables import Row
+from service.storage.tables import ChannelRow, Row
 from service.storage.vault import Vault, new_key, read_key_file
 from tests.builders import (
     LEASE,
@@ -119,6 +124,38 @@ class TestFeeds:
             living, healthy(NOON + DAY), (a_parsed(published=NOON),), now=NOON + LEASE, look_back=LOOK_BACK
         )
         assert (saved.new, saved.stale) == (1, False)
+
+    def test_polls_saved_together_do_not_share_their_troubles(self, store: Store) -> None:
+        """A lost lease and an entry that the database refuses cost their own poll, and nothing of the others."""
+        for name in ("lost", "refused", "well"):
+            store.feeds.add(NewFeed(url=f"https://{name}.example/"), now=NOON)
+        claimed = store.feeds.claim_due(NOON, limit=3, lease=LEASE)
+        lost, refused, well = sorted(claimed, key=lambda feed: feed.id)
+        store.feeds.update(lost.id, lease_token=lost.lease_token + 1)
+        with store.database.write() as session:  # a database that refuses one of the rows, whatever its reason
+            session.execute(text("CREATE UNIQUE INDEX once ON entry (title)"))
+        twins = (a_parsed("2", title="Twin", published=NOON), a_parsed("2 again", title="Twin"))
+        brought = {lost: (a_parsed("1"),), refused: twins, well: (a_parsed("3", title="Three"),)}
+        saved = store.feeds.save_polls(
+            [
+                (feed, Polled(result=Gone(url=feed.url), document=ParsedFeed(entries=entries), digests=("a", "b")))
+                for feed, entries in brought.items()
+            ],
+            decide=lambda _, polled: replace(healthy(NOON + DAY), title=f"{polled.news.fresh} new"),
+            now=NOON,
+            look_back=LOOK_BACK,
+        )
+        assert [(poll.stale, poll.new, poll.history, poll.refused) for poll in saved] == [
+            (True, 0, 0, 0),
+            (False, 1, 0, 1),
+            (False, 0, 1, 0),
+        ]
+        feeds = store.feeds.page()
+        assert [feed.title for feed in feeds] == ["", "2 new", "1 new"]
+        assert "refused entry 'Twin'" in (feeds[1].problem or "")
+        # Of the document with the refused entry no item counts as known: it is read whole again.
+        assert store.feeds.digests([refused, well]) == {}  # as they were claimed: never polled
+        assert store.feeds.digests(feeds) == {refused.id: frozenset(), well.id: {"a", "b"}}
 
     def test_many_claimers_share_the_feeds_without_overlap(self, store: Store) -> None:
         for number in range(40):
@@ -290,9 +327,17 @@ class TestOutbox:
         )
         for channel in saved.subscription.channels:
             for nonce in "123":
-                store.outbox.add_test(team="t", channel_id=channel.id, subscription="desk", nonce=nonce, now=NOON)
+                store.outbox.add_test(
+                    team="t",
+                    channel_id=channel.id,
+                    subscription="desk",
+                    language=Language.CHINESE,
+                    nonce=nonce,
+                    now=NOON,
+                )
         first = store.outbox.claim_due(NOON, limit=10, lease=LEASE)
         assert len(first) == 2
+        assert {delivery.language for delivery in first} == {Language.CHINESE}
         assert store.outbox.claim_due(NOON, limit=10, lease=LEASE) == ()
         store.outbox.begin_attempt(first[0], now=NOON)
         store.outbox.settle(first[0], routing.after_attempt(1, SENT, NOON, 0.5), now=NOON)
@@ -326,11 +371,39 @@ class TestSubscriptions:
         assert kept is not None
         assert kept.created_channels == frozenset()
         store.subscriptions.remove("t", first.id)
-        fresh = replace(a_channel(), secret=Secret("whsec_new"))
+        fresh = replace(a_channel(), keys=(SigningKeys(secret=Secret("whsec_new")),))
         again = store.subscriptions.create("t", a_subscription(channels=(fresh,)), now=NOON)
         (channel,) = again.subscription.channels
         assert channel.id in again.created_channels
-        assert channel.secret == Secret("whsec_new")
+        assert [keys.secret for keys in channel.keys] == [Secret("whsec_new")]
+
+    def test_keys_that_were_replaced_sign_until_their_time_is_over(self, store: Store) -> None:
+        made = store.subscriptions.create("t", a_subscription(), now=NOON).subscription
+        (channel,) = made.channels
+        names: list[list[str]] = []
+        for n in range(4):
+            new = SigningKeys(secret=Secret(f"whsec_{n}"), private=Secret(f"whsk_{n}"))
+            now = NOON + timedelta(hours=n)
+            rotated = store.subscriptions.rotate(channel.id, new, team="t", overlap=timedelta(hours=9), now=now)
+            assert rotated is not None
+            names.append([keys.secret.reveal().removeprefix("whsec_") for keys in rotated.keys])
+        assert names == [["0", "abc"], ["1", "0", "abc"], ["2", "1", "0"], ["3", "2", "1"]]
+        assert [keys.until for keys in rotated.keys] == [None, NOON + timedelta(hours=12), NOON + timedelta(hours=11)]
+        assert rotated == store.subscriptions.channels()[0][1]
+        leaked = store.subscriptions.rotate(channel.id, new, team=None, overlap=timedelta(0), now=now)
+        assert leaked is not None
+        assert leaked.keys == (new,)
+        assert store.subscriptions.rotate(channel.id, new, team="other", overlap=timedelta(0), now=now) is None
+        assert store.subscriptions.rotate(99, new, team="t", overlap=timedelta(0), now=now) is None
+
+    def test_a_secret_sealed_before_there_were_several_still_signs(self, store: Store) -> None:
+        made = store.subscriptions.create("t", a_subscription(), now=NOON).subscription
+        with store.database.write() as session:
+            row = session.get_one(ChannelRow, made.channels[0].id)
+            context = f"channel:{row.fingerprint}:secret"
+            row.secret_cipher = store.vault.seal(Secret("whsec_old"), context=context)
+        ((_, channel),) = store.subscriptions.channels()
+        assert channel.keys == (SigningKeys(secret=Secret("whsec_old")),)
 
     def test_names_are_unique_in_a_team(self, store: Store) -> None:
         store.subscriptions.create("t", a_subscription("a"), now=NOON)

@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import json
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,12 +21,14 @@ import aiohttp
 import pytest
 import standardwebhooks
 from aiohttp import web
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from service.delivery.channels import DeliverySettings, Sender
 from service.delivery.message import render
 from service.delivery.outcomes import masked, parse_retry_after, secrets_in, status_of
-from service.delivery.webhook import new_secret, sign
-from service.domain.model import ChannelKind, Message, Outcome, OutcomeStatus, Secret
+from service.delivery.signing import new_keys, public_key, sign
+from service.domain.model import ChannelKind, Message, Outcome, OutcomeStatus, Secret, SigningKeys
 from service.sandbox import Sandbox
 from tests.fakes_delivery import CANARIES, NOON, WHSEC, Answers, Got, a_channel, a_delivery, an_alert, serving
 
@@ -87,7 +93,7 @@ async def test_tampering_is_noticed(tampered):
         case "body":
             body = body.replace(b'"alert_id":42', b'"alert_id":43')
         case "secret":
-            secret = new_secret(lambda n: b"\x01" * n).reveal()
+            secret = new_keys(lambda n: b"\x01" * n).secret.reveal()
     with pytest.raises(standardwebhooks.WebhookVerificationError):
         standardwebhooks.Webhook(secret).verify(body, headers)
 
@@ -103,11 +109,21 @@ async def test_retries_carry_the_same_id_and_body_and_their_own_time():
 # --- secrets --------------------------------------------------------------------------------------------------------
 
 
-def test_new_secret_is_32_random_bytes():
-    secret = new_secret(lambda n: bytes(range(n))).reveal()
-    assert secret.startswith("whsec_")
-    assert base64.b64decode(secret.removeprefix("whsec_")) == bytes(range(32))
-    assert new_secret(os.urandom) != new_secret(os.urandom)
+def test_new_keys_are_32_random_bytes_each():
+    keys = new_keys(lambda n: bytes(range(n)))
+    assert keys.private is not None
+    for key, prefix in ((keys.secret, "whsec_"), (keys.private, "whsk_")):
+        assert key.reveal().startswith(prefix)
+        assert base64.b64decode(key.reveal().removeprefix(prefix)) == bytes(range(32))
+    assert new_keys(os.urandom) != new_keys(os.urandom)
+
+
+def test_ed25519_of_the_rfc():
+    # RFC 8032 section 7.1, test 1: the public key of a seed.
+    seed = bytes.fromhex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60")
+    public = bytes.fromhex("d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a")
+    private = Secret("whsk_" + base64.b64encode(seed).decode())
+    assert public_key(private) == "whpk_" + base64.b64encode(public).decode()
 
 
 def test_signature_of_the_specification():
@@ -134,6 +150,104 @@ async def test_nothing_is_sent_unsigned():
         outcome = await send(service.url, secret=None)
         assert outcome.status is OutcomeStatus.REFUSED
         assert service.got == []
+
+
+# --- rotation -------------------------------------------------------------------------------------------------------
+
+
+def key(n: int) -> Secret:
+    return new_keys(lambda size: bytes([n]) * size).secret
+
+
+OLD, NEW = (new_keys(lambda size, n=n: bytes([n]) * size) for n in (1, 2))
+
+
+async def signed(now: datetime, *keys: SigningKeys) -> Got:
+    """One message as it arrived from a webhook with these keys."""
+    async with serving(Answers()) as service, sender() as out:
+        channel = replace(a_channel(ChannelKind.WEBHOOK, service.url), keys=keys)
+        message = render(a_delivery(channel, an_alert()), now=now)
+        outcome = await out.send(channel, message, message_id="msg_1", attempt=1, now=now)
+        assert outcome.status is OutcomeStatus.SENT
+        (got,) = service.got
+        return got
+
+
+def accepts(keys: SigningKeys, got: Got) -> tuple[bool, bool]:
+    """Whether a receiver with the secret, and one with the public key, takes the message."""
+    try:
+        standardwebhooks.Webhook(keys.secret.reveal()).verify(got.body, got.headers)
+        by_secret = True
+    except standardwebhooks.WebhookVerificationError:
+        by_secret = False
+    assert keys.private is not None
+    known = base64.b64decode(public_key(keys.private).removeprefix("whpk_"))
+    said = f"{got.headers['webhook-id']}.{got.headers['webhook-timestamp']}.".encode() + got.body
+    found = [one.removeprefix("v1a,") for one in got.headers["webhook-signature"].split(" ") if one.startswith("v1a,")]
+    return by_secret, any(_verifies(known, base64.b64decode(one), said) for one in found)
+
+
+def _verifies(public: bytes, signature: bytes, said: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(public).verify(signature, said)
+    except InvalidSignature:
+        return False
+    return True
+
+
+async def test_old_and_new_keys_sign_side_by_side_for_a_time():
+    now = datetime.now(UTC)  # the library compares with the real clock
+    former = replace(OLD, until=now + timedelta(hours=1))
+    before, during, after = (
+        await signed(now, OLD),
+        await signed(now, NEW, former),
+        await signed(former.until, NEW, former),
+    )
+    assert [accepts(OLD, before), accepts(NEW, before)] == [(True, True), (False, False)]
+    assert [accepts(OLD, during), accepts(NEW, during)] == [(True, True), (True, True)]
+    assert [one.partition(",")[0] for one in during.headers["webhook-signature"].split(" ")] == ["v1", "v1a"] * 2
+    assert len(after.headers["webhook-signature"].split(" ")) == 2
+    assert accepts(OLD, after)[1] is False
+
+
+JAVASCRIPT = """
+const { Webhook } = require("standardwebhooks");
+const cases = JSON.parse(require("fs").readFileSync(0));
+const taken = cases.map(({ secret, headers, body }) => {
+  try { return new Webhook(secret).verify(body, headers).type; } catch (wrong) { return String(wrong.message); }
+});
+console.log(JSON.stringify(taken));
+"""
+
+
+@pytest.fixture
+def node() -> str:
+    """A node with the npm package standardwebhooks, which needs to be where node looks (NODE_PATH)."""
+    found = shutil.which("node")
+    if found is None:
+        pytest.skip("node is not installed: the JavaScript library does not check our signatures here")
+    resolved = subprocess.run([found, "-e", 'require.resolve("standardwebhooks")'], capture_output=True, check=False)
+    if resolved.returncode:
+        pytest.skip("npm package standardwebhooks is not installed: npm install -g it and set NODE_PATH")
+    return found
+
+
+async def test_verified_by_the_reference_library_in_javascript(node):
+    now = datetime.now(UTC)
+    got = await signed(now, NEW, replace(OLD, until=now + timedelta(hours=1)))
+    stranger, body = key(3).reveal(), got.body.decode()
+    cases = [
+        (NEW.secret.reveal(), body),
+        (OLD.secret.reveal(), body),
+        (stranger, body),
+        (NEW.secret.reveal(), body + " "),
+    ]
+    asked = json.dumps([{"secret": secret, "headers": got.headers, "body": text} for secret, text in cases])
+    process = await asyncio.create_subprocess_exec(
+        node, "-e", JAVASCRIPT, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    answer, _ = await process.communicate(asked.encode())
+    assert json.loads(answer) == ["alert.raised", "alert.raised", *["No matching signature found"] * 2]
 
 
 # --- the verdict ----------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from service.config import Settings
 from service.delivery.addresses import parse_channel
-from service.delivery.webhook import new_secret
+from service.delivery.signing import new_keys
 from service.domain.model import ChannelKind, Secret
 from service.egress import check_url
 from service.storage.subscriptions import NewChannel
@@ -15,7 +15,7 @@ from service.storage.subscriptions import NewChannel
 def checked_channel(
     text: str, settings: Settings, *, random: Callable[[int], bytes], where: str = "channel"
 ) -> NewChannel:
-    """The destination that `text` names, with a fresh signing secret if it is a webhook.
+    """The destination that `text` names, with fresh signing keys if it is a webhook.
 
     Raises Invalid with what is wrong at `where`, and what to do.
     """
@@ -30,5 +30,5 @@ def checked_channel(
         check_webhook=refused,
         where=where,
     )
-    secret = new_secret(random) if kind is ChannelKind.WEBHOOK else None
-    return NewChannel(kind=kind, url=Secret(text), shown=shown, secret=secret)
+    keys = (new_keys(random),) if kind is ChannelKind.WEBHOOK else ()
+    return NewChannel(kind=kind, url=Secret(text), shown=shown, keys=keys)

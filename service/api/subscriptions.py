@@ -14,15 +14,18 @@ from service.api.channels import checked_channel
 from service.api.deps import Deps, Given
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Code, Id, Name
+from service.api.texts import Code, Id, Name, Overlap
 from service.api.watches import watch_problems
+from service.delivery.signing import OVERLAP, new_keys, public_key
 from service.domain.model import (
     Action,
     Channel,
     ChannelKind,
     Invalid,
     Key,
+    Language,
     Problem,
+    RouteReason,
     Severity,
     Subscription,
     Topic,
@@ -71,6 +74,8 @@ class WatchBody(BaseModel):
         )
 
 
+_MUTES = "Hold back rumours of an act that an official text has told of in the last 7 days."
+_LANGUAGE = "Of our own words in its messages; titles and evidence stay as they were published."
 Addresses = Annotated[list[str], Field(max_length=MAX_CHANNELS)]
 _ADDRESSES = (
     "Where to: https://… (a signed webhook), mailto:desk@example.org, or an Apprise URL. "
@@ -87,6 +92,8 @@ class SubscriptionIn(BaseModel):
     watch: WatchBody = Field(WatchBody.model_construct(), description="What it selects; everything by default.")
     channels: Addresses = Field([], description=_ADDRESSES)
     active: StrictBool = Field(True, description="Set to false to silence it.")
+    mute_rumours: StrictBool = Field(False, description=_MUTES)
+    language: Language = Field(Language.ENGLISH, description=_LANGUAGE)
 
 
 class SubscriptionChange(BaseModel):
@@ -98,6 +105,8 @@ class SubscriptionChange(BaseModel):
     watch: WatchBody | None = Field(None, description="What it selects, as a whole.")
     channels: Addresses | None = Field(None, description=_ADDRESSES)
     active: StrictBool | None = Field(None, description="Set to false to silence it.")
+    mute_rumours: StrictBool | None = Field(None, description=_MUTES)
+    language: Language | None = Field(None, description=_LANGUAGE)
 
 
 class ChannelOut(BaseModel):
@@ -109,6 +118,10 @@ class ChannelOut(BaseModel):
     secret: str | None = Field(
         description="The signing secret of a webhook, in the answer to the request that first named it; else null."
     )
+    public_key: str | None = Field(
+        description="What checks the v1a signatures of a webhook (Ed25519); null for other kinds, and for a webhook "
+        "made before there were such until its keys are rotated."
+    )
 
 
 class SubscriptionOut(BaseModel):
@@ -119,6 +132,8 @@ class SubscriptionOut(BaseModel):
     watch: WatchBody
     channels: list[ChannelOut]
     active: bool
+    mute_rumours: bool = Field(description=_MUTES)
+    language: Language = Field(description=_LANGUAGE)
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
     created_at: datetime
 
@@ -131,9 +146,24 @@ class SubscriptionOut(BaseModel):
             watch=WatchBody.of(subscription.watch),
             channels=[_channel(channel, told=channel.id in new) for channel in subscription.channels],
             active=subscription.active,
+            mute_rumours=subscription.mute_rumours,
+            language=subscription.language,
             managed=subscription.managed,
             created_at=subscription.created_at,
         )
+
+
+class Rotation(BaseModel):
+    """How a webhook's keys are to be replaced."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    overlap: Overlap = Field(
+        OVERLAP, description="How long the old keys sign beside the new ones; 0s: no longer at all."
+    )
+
+
+_IN_A_DAY = Rotation.model_validate({})
 
 
 class TestDelivery(BaseModel):
@@ -150,9 +180,32 @@ class TestsOut(BaseModel):
     deliveries: list[TestDelivery]
 
 
+class LedgerSumOut(BaseModel):
+    """How a subscription's matches ended: `matches` are `delivered` and the sum of `suppressed`."""
+
+    matches: int
+    delivered: int
+    suppressed: dict[RouteReason, int] = Field(description="Those held back, by reason.")
+    missing: int = Field(description="Matches without an end: 0, or the ledger has a hole.")
+
+
+_LEDGER: Mapping[str, Any] = {
+    "matches": 181,
+    "delivered": 6,
+    "suppressed": {"already_told": 160, "below_severity": 12, "silenced": 3},
+    "missing": 0,
+}
+
+
 def _channel(channel: Channel, *, told: bool) -> ChannelOut:
-    secret = channel.secret.reveal() if told and channel.secret is not None else None
-    return ChannelOut(id=channel.id, kind=channel.kind, address=channel.shown, secret=secret)
+    current = channel.keys[0] if channel.keys else None
+    return ChannelOut(
+        id=channel.id,
+        kind=channel.kind,
+        address=channel.shown,
+        secret=current.secret.reveal() if told and current else None,
+        public_key=public_key(current.private) if current and current.private else None,
+    )
 
 
 _IN: Mapping[str, Any] = {
@@ -166,13 +219,21 @@ _IN: Mapping[str, Any] = {
     },
     "channels": ["https://grc.example.org/hook", "mailto:desk@example.org"],
     "active": True,
+    "mute_rumours": False,
+    "language": "en",
 }
 _EXAMPLE: Mapping[str, Any] = {
     **_IN,
     "id": 7,
     "channels": [
-        {"id": 3, "kind": "webhook", "address": "https://grc.example.org/hook", "secret": None},
-        {"id": 4, "kind": "email", "address": "mailto:desk@example.org", "secret": None},
+        {
+            "id": 3,
+            "kind": "webhook",
+            "address": "https://grc.example.org/hook",
+            "secret": None,
+            "public_key": "whpk_GcAMfiHwRGPmwyKVFS5S1pnBKtEbLtZv4hMFV8Yk3pA=",
+        },
+        {"id": 4, "kind": "email", "address": "mailto:desk@example.org", "secret": None, "public_key": None},
     ],
     "managed": False,
     "created_at": "2026-03-02T12:00:00Z",
@@ -190,6 +251,7 @@ _TESTS = {
         {"id": 41, "channel_id": 4, "address": "mailto:desk@example.org"},
     ]
 }
+_ROTATED = {**_CREATED["channels"][0], "secret": "whsec_kHN6CzQ2MIfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwMf="}
 _FAULTS = (Kind.NAME_TAKEN, Kind.INVALID_REQUEST, Kind.INVALID_CHANNEL, Kind.TOO_LARGE)
 
 # --- routes -------------------------------------------------------------------------------------------------------
@@ -241,6 +303,21 @@ def read_subscription(deps: Given, key: Reader, subscription_id: Id) -> Subscrip
     return SubscriptionOut.of(_own(deps, key, subscription_id))
 
 
+@router.get(
+    "/{subscription_id}/ledger",
+    summary="Read a subscription's ledger",
+    responses=shows(200, _LEDGER, Kind.NOT_FOUND),
+)
+def read_ledger(deps: Given, key: Reader, subscription_id: Id) -> LedgerSumOut:
+    """What became of every match since the subscription was made: delivered, or held back and why."""
+    found = deps.store.alerts.sum_of(key.team, subscription_id)
+    if found is None:
+        raise absent("subscription", subscription_id)
+    return LedgerSumOut(
+        matches=found.matches, delivered=found.delivered, suppressed=dict(found.suppressed), missing=found.missing
+    )
+
+
 @router.put(
     "/{subscription_id}",
     summary="Replace a subscription",
@@ -289,6 +366,8 @@ def update_subscription(
         watch=old.watch if body.watch is None else body.watch.watch,
         channels=channels,
         active=old.active if body.active is None else body.active,
+        mute_rumours=old.mute_rumours if body.mute_rumours is None else body.mute_rumours,
+        language=old.language if body.language is None else body.language,
     )
     return _save(deps, key, old, new)
 
@@ -322,11 +401,37 @@ def send_test(deps: Given, key: Writer, subscription_id: Id) -> TestsOut:
             team=key.team,
             channel_id=channel.id,
             subscription=subscription.name,
+            language=subscription.language,
             nonce=deps.random(16).hex(),
             now=deps.now(),
         )
         queued.append(TestDelivery(id=delivery_id, channel_id=channel.id, address=channel.shown))
     return TestsOut(deliveries=queued)
+
+
+@router.post(
+    "/{subscription_id}/channels/{channel_id}/rotate",
+    summary="Replace a webhook's signing keys",
+    responses=shows(200, _ROTATED, Kind.NOT_FOUND, Kind.INVALID_REQUEST),
+)
+def rotate_keys(
+    deps: Given,
+    key: Writer,
+    subscription_id: Id,
+    channel_id: Id,
+    body: Annotated[
+        Rotation, Body(openapi_examples={"day": {"summary": "In a day", "value": {"overlap": "24h"}}})
+    ] = _IN_A_DAY,
+) -> ChannelOut:
+    """The answer holds the new secret, this once. Until the overlap ends, requests carry old and new signatures."""
+    subscription = _own(deps, key, subscription_id)
+    if channel_id not in {channel.id for channel in subscription.channels if channel.keys}:
+        raise absent("webhook", channel_id)
+    new = new_keys(deps.random)
+    rotated = deps.store.subscriptions.rotate(channel_id, new, team=key.team, overlap=body.overlap, now=deps.now())
+    if rotated is None:  # deleted a moment ago
+        raise absent("webhook", channel_id)
+    return _channel(rotated, told=True)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -368,7 +473,14 @@ def _checked(body: SubscriptionIn, deps: Deps, *, known: Sequence[Channel]) -> N
     """The subscription to store; every fault of watch and channels is answered at once."""
     channels, faults = _checked_channels(body.channels, deps, known=known)
     _refuse(watch_problems(body.watch.watch, deps.rulebook()), faults)
-    return NewSubscription(name=body.name, watch=body.watch.watch, channels=channels, active=body.active)
+    return NewSubscription(
+        name=body.name,
+        watch=body.watch.watch,
+        channels=channels,
+        active=body.active,
+        mute_rumours=body.mute_rumours,
+        language=body.language,
+    )
 
 
 def _refuse(problems: Sequence[Problem], channel_faults: Sequence[Problem]) -> None:
@@ -396,4 +508,4 @@ def _checked_channels(
 
 
 def _as_new(channel: Channel) -> NewChannel:
-    return NewChannel(kind=channel.kind, url=channel.url, shown=channel.shown, secret=channel.secret)
+    return NewChannel(kind=channel.kind, url=channel.url, shown=channel.shown, keys=channel.keys)

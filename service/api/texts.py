@@ -63,5 +63,7 @@ def _short(value: object) -> object:
 _SCHEMA = WithJsonSchema({"type": "string", "pattern": "^[0-9]+(\\.[0-9]+)?[smhd]$", "examples": ["15m"]})
 Interval = Annotated[Duration, BeforeValidator(_short), Field(ge=MIN_INTERVAL, le=MAX_INTERVAL), _SCHEMA]
 """A duration as it is written in a request."""
+Overlap = Annotated[Duration, BeforeValidator(_short), Field(ge=timedelta(0), le=timedelta(days=30)), _SCHEMA]
+"""A duration that may be none at all."""
 Shown = Annotated[Duration, _SCHEMA]
 """A duration as it stands in an answer."""

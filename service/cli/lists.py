@@ -10,9 +10,14 @@ import typer
 from rich.table import Table
 
 from service.cli.common import ConfigOption, JsonOption, add_row, err, opened, out, print_json
-from service.domain.model import DeliveryState, Scope, ServiceError, Topic, Watch
+from service.delivery.signing import new_keys, public_key
+from service.domain.model import Channel, DeliveryState, Scope, ServiceError, Topic, Watch
+from service.domain.rule import read_duration
+
+MAX_OVERLAP = timedelta(days=30)
 
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
+channels = typer.Typer(help="Where messages go.", no_args_is_help=True)
 deliveries = typer.Typer(help="The outbox.", no_args_is_help=True)
 
 
@@ -65,6 +70,51 @@ def keys_revoke(prefix: str, config: ConfigOption = None) -> None:
         if not store.keys.revoke(prefix, now=datetime.now(UTC)):
             raise ServiceError(f"no key has the prefix {prefix!r}; see policywatch keys list")
     out.print(f"key {prefix} is revoked")
+
+
+@channels.command("list")
+def channels_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Every channel of all teams: its id, its kind, its address without secrets, a webhook's public key."""
+    with opened(config) as (_, store):
+        rows = [
+            {"id": one.id, "team": team, "kind": one.kind, "address": one.shown, "public_key": _public(one)}
+            for team, one in store.subscriptions.channels()
+        ]
+    if as_json:
+        print_json(rows)
+        return
+    table = Table("id", "team", "kind", "address", "public key")
+    for row in rows:
+        add_row(table, *(str(value or "") for value in row.values()))
+    out.print(table)
+
+
+@channels.command("rotate")
+def channels_rotate(
+    channel_id: int,
+    overlap: Annotated[str, typer.Option(help="How long the old keys sign beside the new ones; 0s if they leaked.")] = (
+        "24h"
+    ),
+    config: ConfigOption = None,
+) -> None:
+    """Replace a webhook's signing keys. The new secret is printed once, alone on standard output."""
+    span = read_duration(overlap)
+    if span is None or span > MAX_OVERLAP:
+        raise typer.BadParameter("write a duration as a number and a unit: 0s, 24h, 7d (30d at most)")
+    now = datetime.now(UTC)
+    with opened(config) as (_, store):
+        new = new_keys(secrets.token_bytes)
+        rotated = store.subscriptions.rotate(channel_id, new, team=None, overlap=span, now=now)
+    if rotated is None:
+        raise ServiceError(f"no webhook has the id {channel_id}; see policywatch channels list")
+    until = f"{now + span:%Y-%m-%d %H:%M} UTC" if span else "now"
+    err.print(f"public key: {_public(rotated)}; the old keys sign until {until}; the new secret is not shown again:")
+    print(new.secret.reveal())
+
+
+def _public(channel: Channel) -> str | None:
+    private = channel.keys[0].private if channel.keys else None
+    return public_key(private) if private else None
 
 
 @deliveries.command("list")

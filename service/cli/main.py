@@ -43,6 +43,7 @@ rules.command("diff")(diff_rules)
 for name, group in (
     ("feeds", feeds),
     ("keys", lists.keys),
+    ("channels", lists.channels),
     ("deliveries", lists.deliveries),
     ("silences", lists.silences),
     ("rules", rules),

@@ -110,6 +110,7 @@ _DECIDED = {
     RouteReason.DELIVERED: "sent",
     RouteReason.ALREADY_TOLD: "the same story had been told on its channels",
     RouteReason.SILENCED: "the team has silenced it for a while",
+    RouteReason.RUMOUR_MUTED: "it is a rumour, and an official text has told of the same act",
     RouteReason.NOT_WATCHED: "the subscription does not watch this",
     RouteReason.BELOW_SEVERITY: "below the severity that the subscription asks for",
     RouteReason.UNCONFIRMED: "waits for the confirmation that the rule asks for",

@@ -14,14 +14,11 @@ from collections.abc import Callable, Collection
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
+from service.delivery.schemas import NEVER, REACH
 from service.domain.model import ChannelKind, Invalid, Problem
 
 MAX_ADDRESS = 2000
 
-# Services of this machine, and second hops: never, whatever the operator allows.
-_NEVER = frozenset(
-    {"syslog", "dbus", "kde", "qt", "glib", "gio", "gnome", "macosx", "windows", "blink1", "apprise", "apprises"}
-)
 # Parameters that a channel may carry, by service. Others read files (template, keyfile), switch off verification,
 # follow redirects, change the format that keeps text from becoming markup, or add targets.
 _PARAMETERS: dict[str, frozenset[str]] = {
@@ -186,8 +183,10 @@ def _check_written(url: str, allow_schemas: Collection[str]) -> str:
     native = _native(url) if written in ("http", "https") else None
     schema = native or _ALIASES.get(written, written)
     allowed = {_ALIASES.get(name, name) for name in allow_schemas}
-    if schema in _NEVER or schema not in allowed:
-        hint = f"allowed here: {', '.join(sorted(allowed - _NEVER))}; the operator sets delivery.allow_schemas"
+    usable = {name for name in allowed if name in REACH and REACH[name] not in NEVER}
+    if schema not in usable:
+        why = f"{NEVER[REACH[schema]]}; " if schema in REACH and REACH[schema] in NEVER else ""
+        hint = f"{why}allowed here: {', '.join(sorted(usable))}; the operator sets delivery.allow_schemas"
         raise _Wrong(f"channels of the kind {written}:// are not allowed here", hint)
     _check_parameters(url, schema, also=_NATIVE_PARAMETERS.get(schema, frozenset()) if native else frozenset())
     return schema

@@ -10,6 +10,7 @@ import functools
 import json
 import smtplib
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -27,11 +28,16 @@ if TYPE_CHECKING:
 _SLACK_PASSING = frozenset(
     {"ratelimited", "rate_limited", "internal_error", "fatal_error", "service_unavailable", "request_timeout"}
 )
+# What a plugin does not say by itself: that nothing in a text is a mention (Discord, message create).
+_FIELDS: Mapping[str, Mapping[str, object]] = {"discord": {"allowed_mentions": {"parse": []}}}
+# Services that read whatever they are sent as Markdown: escaped by us, since their plugins pass on text as it is
+# (Discord), leave the title (Teams) or break links with backslashes (Webex, Google Chat).
+_SHOWS_MARKDOWN = frozenset({"discord", "wxteams", "workflows", "gchat"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """Everything the child needs for one attempt. `url` is an Apprise URL; `message_id` is the mail's Message-ID."""
+    """Everything the child needs for one attempt. `url` is an Apprise URL; `headers` are those of a mail."""
 
     url: Secret
     kind: ChannelKind
@@ -39,17 +45,22 @@ class Parcel:
     timeout: float
     now: datetime
     base_urls: tuple[tuple[str, str], ...] = ()
-    message_id: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
 
 
 def send_by_apprise(parcel: Parcel) -> Outcome:
     """What came of sending `parcel` once. Never raises: a plugin is foreign code, its faults are outcomes too."""
     try:
         wire = _wire(parcel.base_urls)
-        wire.begin(timeout=parcel.timeout, message_id=parcel.message_id, text=parcel.message.body)
         service = instantiate(parcel.url.reveal())
         if service is None:
             return Outcome(status=OutcomeStatus.REFUSED, detail="Apprise cannot read the channel's address")
+        wire.begin(
+            timeout=parcel.timeout,
+            headers=parcel.headers,
+            text=parcel.message.body,
+            fields=parcel.message.fields or _FIELDS.get(service.schema, {}),
+        )
         accepted = _notify(service, parcel)
     except Exception as exc:
         return unanswered(f"the Apprise plugin failed with {type(exc).__name__}")
@@ -71,23 +82,28 @@ def _notify(service: Any, parcel: Parcel) -> bool:
     known = parcel.kind is not ChannelKind.OTHER
     service.overflow_mode = apprise.OverflowMode.UPSTREAM if known else apprise.OverflowMode.TRUNCATE
     service.socket_connect_timeout = service.socket_read_timeout = parcel.timeout
-    html = parcel.message.html
-    # Through Apprise and not the plugin's own notify: only this way is text escaped for Telegram's HTML (2.2.0).
+    title, text, form = _text(service, parcel.message)
+    # Through Apprise and not the plugin's own notify: only this way is text escaped for a service's HTML (2.2.0).
     result = apprise.Apprise(services=service, asset=apprise_asset()).notify(
-        title=parcel.message.title,
-        body=html if html is not None else _small_enough(service, parcel.message),
-        body_format=apprise.NotifyFormat.TEXT if html is None else apprise.NotifyFormat.HTML,
+        title=title,
+        body=text,
+        body_format=apprise.NotifyFormat(form),
         notify_type=apprise.NotifyType.WARNING,  # Opsgenie takes INFO for a note on an older alert, and sends nothing
     )
     return bool(result)
 
 
-def _small_enough(service: Any, message: Message) -> str:
-    """The body within the plugin's own limit, cut by us so that the line with the alert's id stays."""
+def _text(service: Any, message: Message) -> tuple[str, str, str]:
+    """Title, body and format for the plugin: within its own limit, so that the line with the alert's id stays."""
+    if message.html is not None:
+        return message.title, message.html, "html"
+    if message.markdown is not None and service.schema in _SHOWS_MARKDOWN:
+        return "", message.markdown, "markdown"
     limit = int(service.body_maxlen)
     if service.title_maxlen <= 0 or service.overflow_amalgamate_title:
         limit -= len(message.title) + 16
-    return shorten(message.body, limit) if 0 < limit < len(message.body) else message.body
+    body = shorten(message.body, limit) if 0 < limit < len(message.body) else message.body
+    return message.title, body, "text"
 
 
 # --- the verdict ----------------------------------------------------------------------------------------------------

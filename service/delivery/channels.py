@@ -7,7 +7,7 @@ nothing: that is the outbox's part.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -31,7 +31,10 @@ _NO_PASSWORD = Secret("")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpSettings:
-    """The operator's mail server. `sender` is the From address, with or without a name before it."""
+    """The operator's mail server. `sender` is the From address, with or without a name before it.
+
+    `unsubscribe` is where a reader asks to be taken off (mailto: or https:), for the header of that name.
+    """
 
     host: str
     port: int
@@ -39,6 +42,7 @@ class SmtpSettings:
     user: str = ""
     password: Secret = _NO_PASSWORD
     security: Literal["starttls", "tls", "none"] = "starttls"
+    unsubscribe: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,21 +82,21 @@ class Sender:
             if smtp is None:
                 return unanswered("mail is not set up: the operator sets delivery.smtp")
             address = channel.url.reveal().removeprefix("mailto:")
-            url = _mail_url(smtp, address, message_id=message_id)
-            return await self._by_apprise(url, channel, message, mail_id=_mail_id(smtp, message_id), now=now)
+            headers = tuple(_mail_headers(smtp, message, message_id=message_id))
+            return await self._by_apprise(_mail_url(smtp, address), channel, message, headers=headers, now=now)
         reason = refusal(channel.url.reveal(), allow_schemas=self._settings.allow_schemas)
         if reason is not None:
             return Outcome(status=OutcomeStatus.REFUSED, detail=reason)
-        return await self._by_apprise(channel.url, channel, message, mail_id="", now=now)
+        return await self._by_apprise(channel.url, channel, message, now=now)
 
     async def _by_webhook(
         self, channel: Channel, message: Message, *, message_id: str, attempt: int, now: datetime
     ) -> Outcome:
-        if channel.secret is None or message.payload is None:
+        if not channel.keys or message.payload is None:
             return Outcome(status=OutcomeStatus.REFUSED, detail="the webhook has no signing secret or no payload")
         try:
             headers = webhook.headers(
-                channel.secret,
+                channel.keys,
                 message_id=message_id,
                 attempt=attempt,
                 at=now,
@@ -106,7 +110,13 @@ class Sender:
         )
 
     async def _by_apprise(
-        self, url: Secret, channel: Channel, message: Message, *, mail_id: str, now: datetime
+        self,
+        url: Secret,
+        channel: Channel,
+        message: Message,
+        *,
+        headers: tuple[tuple[str, str], ...] = (),
+        now: datetime,
     ) -> Outcome:
         seconds = self._settings.timeout.total_seconds()
         parcel = Parcel(
@@ -116,7 +126,7 @@ class Sender:
             timeout=seconds / 2,  # for a connect and for a read each, so that the child can tell what happened
             now=now,
             base_urls=tuple(sorted(self._settings.base_urls.items())),
-            message_id=mail_id,
+            headers=headers,
         )
         try:
             # Waiting for a free child counts too: the delivery's lease must not run out while it stands in line.
@@ -130,15 +140,26 @@ class Sender:
         return outcome
 
 
-def _mail_id(smtp: SmtpSettings, message_id: str) -> str:
-    return f"<{message_id}@{_domain(smtp.sender)}>"
+def _mail_headers(smtp: SmtpSettings, message: Message, *, message_id: str) -> Iterator[tuple[str, str]]:
+    """The headers of a mail that are ours to say; those of one story hang together by their first mail."""
+    domain = _domain(smtp.sender)
+    yield "Message-ID", f"<{message_id}@{domain}>"
+    if message.thread:  # RFC 5322 section 3.6.4
+        yield "In-Reply-To", f"<{message.thread}@{domain}>"
+        yield "References", f"<{message.thread}@{domain}>"
+    yield "Auto-Submitted", "auto-generated"  # RFC 3834: no out-of-office answers, please
+    yield "List-Id", f"policywatch <policywatch.{domain}>"  # RFC 2919: what a filter can hold on to
+    if smtp.unsubscribe:
+        # RFC 2369. Not RFC 8058's one click: nobody here would hear the POST that it promises to heed.
+        yield "List-Unsubscribe", f"<{smtp.unsubscribe}>"
+    yield "X-Policywatch-Id", message_id
 
 
 def _domain(sender: str) -> str:
     return sender.rpartition("@")[2].rstrip("> ") or "policywatch"
 
 
-def _mail_url(smtp: SmtpSettings, address: str, *, message_id: str) -> Secret:
+def _mail_url(smtp: SmtpSettings, address: str) -> Secret:
     """The Apprise URL for a mail to `address` through the operator's server."""
     login = f"{quote(smtp.user, safe='')}:{quote(smtp.password.reveal(), safe='')}@" if smtp.user else ""
     schema = "mailto" if smtp.security == "none" else "mailtos"
@@ -147,9 +168,6 @@ def _mail_url(smtp: SmtpSettings, address: str, *, message_id: str) -> Secret:
         "mode": {"starttls": "starttls", "tls": "ssl", "none": "insecure"}[smtp.security],
         "from": smtp.sender,
         "to": address,
-        "+Auto-Submitted": "auto-generated",  # RFC 3834: no out-of-office answers, please
-        "+X-Policywatch-Id": message_id,
     }
-    # Apprise reads a name with a leading + literally, so only the values are quoted.
     query = "&".join(f"{name}={quote(value, safe='')}" for name, value in parameters.items())
     return Secret(f"{schema}://{login}{_domain(smtp.sender)}:{smtp.port}/?{query}")

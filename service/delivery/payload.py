@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
+from service.delivery.languages import Words
 from service.delivery.text import link, phrase
 from service.delivery.words import headline
 from service.domain.model import (
@@ -92,7 +93,7 @@ PAYLOAD_SCHEMA: dict[str, object] = {
             "properties": {
                 "alert_id": {"type": "integer"},
                 "story_id": {"type": "integer"},
-                "headline": _TEXT,
+                "headline": {**_TEXT, "description": "in the language of the subscription"},
                 "title": _TEXT,
                 "severity": {"enum": [*Severity]},
                 "rules": _TEXTS,
@@ -112,14 +113,14 @@ PAYLOAD_SCHEMA: dict[str, object] = {
 """What receivers may rely on. New keys may appear within version 1. Texts may be cut; offsets are the entry's own."""
 
 
-def alert_payload(alert: Alert, delivery: Delivery) -> bytes:
+def alert_payload(alert: Alert, delivery: Delivery, words: Words) -> bytes:
     """The alert as JSON; lists and texts are cut, in steps, until it is below `PAYLOAD_LIMIT`."""
     body = b""
     for keep, chars in ((20, 500), (10, 300), (5, 200), (2, 120), (1, 60)):
         data: dict[str, object] = {
             "alert_id": alert.id,
             "story_id": alert.story_id,
-            "headline": headline(alert),
+            "headline": headline(alert, words),
             "title": phrase(alert.title, chars),
             "severity": alert.severity,
             "rules": [phrase(rule, 100) for rule in alert.rules[: keep * 3]],

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import email
 import functools
+import json
 import smtplib
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -40,11 +41,20 @@ class Wire:
     def __init__(self) -> None:
         self.begin(timeout=10.0)
 
-    def begin(self, *, timeout: float, message_id: str = "", text: str = "") -> None:
-        """Forget everything; `message_id` and `text` (its plain part) are for the mail that may follow."""
+    def begin(
+        self,
+        *,
+        timeout: float,
+        headers: Iterable[tuple[str, str]] = (),
+        text: str = "",
+        fields: Mapping[str, object] | None = None,
+    ) -> None:
+        """Forget everything; `headers` and `text` (its plain part) are for the mail that may follow, `fields` for the
+        JSON of a chat message."""
         self.timeout = timeout
-        self.message_id = message_id
+        self.headers = tuple(headers)
         self.text = text
+        self.fields = dict(fields or {})
         self.last: Answer | Exception | None = None
         self.mailed = False
 
@@ -118,19 +128,42 @@ def _beginning(response: requests.Response) -> bytes:
 
 
 def _own(mail: str, wire: Wire) -> str:
-    """The mail with the delivery's Message-ID (the same on every attempt, so that a mailbox can discard a repeat), our
-    text as its plain part where Apprise puts its own reading of the HTML, and its headers folded.
+    """The mail with our headers (its Message-ID is the same on every attempt, so that a mailbox can discard a repeat),
+    our text as its plain part where Apprise puts its own reading of the HTML, and its headers folded.
 
     Apprise 2.2.0 folds no header: a Chinese subject of 90 characters is a line that mail servers refuse.
     """
     message = email.message_from_string(mail, policy=_FOLDED)
-    if wire.message_id:
-        del message["Message-ID"]
-        message["Message-ID"] = wire.message_id
+    for name, value in wire.headers:
+        del message[name]
+        message[name] = value
     plain = message.get_body(("plain",))
     if isinstance(plain, EmailMessage):
         plain.set_content(wire.text)
     return message.as_string()
+
+
+# A plugin's JSON is the message itself, and no look-up before it, when it has one of these.
+_MESSAGE_KEYS = frozenset({"attachments", "parse_mode", "content"})
+_REPLACED = frozenset({"attachments", "mrkdwn"})  # Slack's old form, for which blocks stand
+
+
+def _own_fields(data: object, fields: Mapping[str, object]) -> object:
+    """The request's body with our members in place of the plugin's; what is no message stays as it is.
+
+    Apprise's Slack plugin takes blocks from a template file only, and its own are plain text; Telegram's rewrites our
+    HTML; Discord's sends no `allowed_mentions`. Address, room, thread and name remain the plugin's.
+    """
+    if not fields or not isinstance(data, str | bytes):
+        return data
+    try:
+        said = json.loads(data)
+    except ValueError:
+        return data
+    if not isinstance(said, dict) or not _MESSAGE_KEYS & said.keys():
+        return data
+    kept = {name: value for name, value in said.items() if name not in _REPLACED or "blocks" not in fields}
+    return json.dumps(kept | dict(fields)).encode()
 
 
 # --- putting it there -----------------------------------------------------------------------------------------------
@@ -143,6 +176,8 @@ def take_over(base_urls: Mapping[str, str]) -> Wire:
     session = Session(WIRE, base_urls)
 
     def request(method: str, url: str, **kwargs: Any) -> requests.Response:
+        if "data" in kwargs:
+            kwargs["data"] = _own_fields(kwargs["data"], WIRE.fields)
         return session.request(method=method, url=url, **kwargs)
 
     requests.api.request = request  # type: ignore[assignment]

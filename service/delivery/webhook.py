@@ -4,11 +4,7 @@ answer. Never raises for what a receiver does: the outcome says it.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import aiohttp
@@ -16,39 +12,14 @@ from aiohttp.abc import AbstractStreamWriter
 
 from service import failpoint
 from service.delivery.outcomes import answered, causes, secrets_in, unanswered
-from service.domain.model import ChannelKind, EgressRefused, Outcome, OutcomeStatus, Secret
+from service.delivery.signing import signatures
+from service.domain.model import ChannelKind, EgressRefused, Outcome, OutcomeStatus, Secret, SigningKeys
 
-SECRET_PREFIX = "whsec_"
-SECRET_BYTES = 32  # Standard Webhooks: 24 to 64
 MAX_ANSWER = 4096
 
 
-def new_secret(random: Callable[[int], bytes]) -> Secret:
-    """A signing secret: `whsec_` and the base64 of 32 bytes from `random`."""
-    return Secret(SECRET_PREFIX + base64.b64encode(random(SECRET_BYTES)).decode("ascii"))
-
-
-def sign(secret: Secret, *, message_id: str, at: datetime, body: bytes) -> str:
-    """The `webhook-signature` of one attempt: v1, HMAC-SHA256 over `id.timestamp.body`.
-
-    Raises ValueError for a secret that is not `whsec_` and base64, or an id with a dot: `a.1` sent at 2 would carry
-    the signature of `a` sent at 1.
-    """
-    if "." in message_id:
-        raise ValueError(f"a message id may hold no dot: {message_id!r}")
-    prefix, found, encoded = secret.reveal().partition(SECRET_PREFIX)
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except binascii.Error:
-        key = b""
-    if prefix or not found or not key:
-        raise ValueError("a webhook's secret is whsec_ followed by base64")
-    signed = b".".join((message_id.encode(), str(int(at.timestamp())).encode(), body))
-    return "v1," + base64.b64encode(hmac.digest(key, signed, hashlib.sha256)).decode("ascii")
-
-
 def headers(
-    secret: Secret, *, message_id: str, attempt: int, at: datetime, body: bytes, user_agent: str
+    keys: Sequence[SigningKeys], *, message_id: str, attempt: int, at: datetime, body: bytes, user_agent: str
 ) -> dict[str, str]:
     """The headers of one attempt; `webhook-id` stays the same on every attempt, the timestamp is the attempt's."""
     return {
@@ -57,7 +28,7 @@ def headers(
         "accept-encoding": "identity",  # nothing to inflate: the answer is only looked at
         "webhook-id": message_id,
         "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": sign(secret, message_id=message_id, at=at, body=body),
+        "webhook-signature": signatures(keys, message_id=message_id, at=at, body=body),
         "webhook-attempt": str(attempt),
     }
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from service.app import Server, Service, utc_now
 from service.config import Settings
-from service.delivery.message import Segments, marked_title, quotes
+from service.delivery.evidence import Segments, marked_title, quotes
 from service.demo.world import Site, World, load_sites
 from service.domain.model import Alert, DeliveryState, Scope
 from service.storage.alerts import AlertFilter

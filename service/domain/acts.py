@@ -55,7 +55,8 @@ def acts_of(article: Article) -> list[Act]:
     """What the title says is done, clause by clause; what the lead says where the title leaves it open."""
     title, lead = live(article, article.title), live(article, article.lead)
     acts = _opened_for_comment([a for part in title if (a := _act_in(article, part)) is not None], lead)
-    full = [a for a in acts if a.topics]
+    ruling = next((a for a in acts if a.action is Action.COURT_RULING), None)
+    full = [a if ruling is None else replace(a, action=ruling.action, word=ruling.word) for a in acts if a.topics]
     if full:
         return [*full, *_left_open(article, full, title, lead), *_besides(article, full, lead)]
     named = _topic_words(article, article.title) or _topic_words(article, article.lead[:1])

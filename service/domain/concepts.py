@@ -9,8 +9,8 @@ import hashlib
 import re
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -105,19 +105,28 @@ class Annotation(NamedTuple):
 # --- phrases ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Phrase:
-    """A phrase as written: `*` at the end of a word is any ending, ` ... ` is a few words in the same sentence."""
+    """A phrase as written: `*` at the end of a word is any ending, ` ... ` is a few words in the same sentence.
+
+    Known by identity: hits are gathered by their phrase, and nothing builds the same phrase twice.
+    """
 
     concept: Concept
     lang: str
     role: Role
     text: str
-    folded: str = field(compare=False)
+    folded: str
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether it is found as it stands: whole words, in any case, with no other endings."""
+        text, role = self.text, self.role
+        inflected = (role is Role.NAME and self.lang in _INFLECTED) or role is Role.PEOPLE
+        return not inflected and "*" not in text and "..." not in text and text == text.lower()
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """A stretch of a phrase that the automaton looks for, with what its neighbourhood must be like."""
 
     text: str
@@ -125,41 +134,44 @@ class _Part:
     far: bool = False  # whether a gap (rather than one blank) lies before it
     capitals: int = 0  # 0: any case; 1: must begin with a capital; 2: all capitals
 
+    def accepts(self, ending: str) -> bool:
+        """Whether its last word may end like this beyond the phrase."""
+        return not ending or (self.open_end and len(ending) <= _ENDING)
 
-@dataclass(frozen=True, slots=True)
-class _Pattern:
-    """What a hit of the scanner may mean: the `number`th part of a phrase. `sense` numbers its concept and role."""
+
+class _Pattern(NamedTuple):
+    """A phrase as hits of the scanner are held against it; `sense` numbers its concept and role.
+
+    A hit is of its first part; `later` numbers what the scanner looks for of the others, in order.
+    """
 
     phrase: _Phrase
     parts: tuple[_Part, ...]
-    number: int
     endings: tuple[str, ...]
     sense: int
-    capitals: int
-    is_whole: bool
-
-    @property
-    def part(self) -> _Part:
-        return self.parts[self.number]
+    later: tuple[int, ...] = ()
 
     @property
     def is_plain(self) -> bool:
         """Whether a hit needs no second look: the whole phrase, whole words, in any case."""
-        return self.is_whole and not (self.part.open_end or self.endings or self.capitals)
+        first = self.parts[0]
+        return not (self.later or first.open_end or self.endings or first.capitals)
 
     def accepts(self, ending: str) -> bool:
-        """Whether its last word may end like this beyond the phrase."""
-        return (self.part.open_end and len(ending) <= _ENDING) or ending in self.endings
+        """Whether its first part's last word may end like this beyond the phrase."""
+        return self.parts[0].accepts(ending) or ending in self.endings
 
 
 class _Heard(NamedTuple):
-    """What a phrase means to readers of one language: outright, and where a closer look bears it out.
+    """What a hit means to readers of one language: outright, and where a closer look bears it out.
 
-    A phrase that means one thing outright, as most do, is known by that `sense` alone.
+    A phrase that means one thing outright, as most do, is known by that `sense` alone. `number` is its own number where
+    it is also a later part of some phrase.
     """
 
     senses: tuple[int, ...]
     patterns: tuple[_Pattern, ...]
+    number: int | None
 
 
 _INFLECTED: Mapping[str, tuple[str, ...]] = {
@@ -173,20 +185,29 @@ _INFLECTED: Mapping[str, tuple[str, ...]] = {
 }
 """Case endings that a country's name may take where the sources give only the nominative."""
 
-_STOP = re.compile(r"[.!?;](?=\s|$)|[。！？；\n]")
+_STOP = re.compile(r"(?:(?<![\u0e00-\u0e7f])\.|[!?;])(?=\s|$)|[。！？；\n]")
+"""What ends a sentence, and so a gap; after a Thai letter a full stop nearly always marks an abbreviation."""
 
 
-def _patterns(
-    phrases: Iterable[_Phrase], senses: tuple[tuple[Concept, Role], ...]
-) -> Iterator[tuple[Phrase, _Pattern]]:
-    """Everything to look for, and what each hit may mean."""
+_NO_ENDINGS: tuple[str, ...] = ()
+
+
+def _patterns(phrases: Iterable[_Phrase], senses: Sequence[tuple[Concept, Role]]) -> dict[Phrase, list[_Pattern]]:
+    """Everything to look for, and what a hit of each may begin; nothing where it is but a later part of phrases."""
     numbers = {sense: number for number, sense in enumerate(senses)}
+    table: dict[Phrase, list[_Pattern]] = {}
+    places: dict[Phrase, int] = {}
     for phrase in phrases:
-        parts, endings = _split(phrase)
         sense = numbers[phrase.concept, phrase.role]
-        for number, part in enumerate(parts):
-            pattern = _Pattern(phrase, parts, number, endings, sense, part.capitals, len(parts) == 1)
-            yield Phrase(part.text, part.open_end or bool(endings)), pattern
+        parts, endings = ((_Part(phrase.folded),), _NO_ENDINGS) if phrase.is_plain else _split(phrase)
+        sought = [Phrase(part.text, part.open_end or bool(endings)) for part in parts]
+        for one in sought:
+            if one not in table:
+                places[one] = len(table)
+                table[one] = []
+        later = tuple(places[one] for one in sought[1:])
+        table[sought[0]].append(_Pattern(phrase, parts, endings, sense, later))
+    return table
 
 
 def _split(phrase: _Phrase) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
@@ -198,9 +219,9 @@ def _split(phrase: _Phrase) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
             for number, piece in enumerate(_AFTER_STAR.split(side)):
                 literal = piece.removesuffix("*")
                 far = index > 0 and number == 0
-                parts.append(_Part(fold(literal).text, piece.endswith("*"), far, _capitals(literal)))
+                parts.append(_Part(fold(literal).text, literal is not piece, far, _capitals(literal)))
     else:
-        parts.append(_Part(phrase.folded, capitals=_capitals(text)))
+        parts.append(_Part(phrase.folded, False, False, _capitals(text)))
     endings: tuple[str, ...] = ()
     if role is Role.PEOPLE and lang == "en":
         endings = ("s",)
@@ -209,7 +230,7 @@ def _split(phrase: _Phrase) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
         stem = parts[0].text
         if lang != "de" and len(stem) > 4:
             stem = re.sub("(?<=..)(?:ия|ія|[аяьйиіeaoyе])$", "", stem) if " " not in stem else stem
-        parts = [replace(parts[0], text=stem)]
+        parts = [parts[0]._replace(text=stem)]
         endings = ("", *endings)
     return tuple(parts), endings
 
@@ -219,6 +240,8 @@ _AFTER_STAR = re.compile(r"(?<=\*) ")
 
 
 def _capitals(text: str) -> int:
+    if text == text.lower():  # as most are
+        return 0
     first = next(filter(str.isalpha, text), "")
     if first == first.lower():
         return 0
@@ -235,7 +258,7 @@ class Lexicon:
     __slots__ = ("_about", "_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
 
     def __init__(self, phrases: Iterable[_Phrase]) -> None:
-        ordered = sorted(set(phrases), key=lambda p: (p.concept, p.lang, p.role, p.text))
+        ordered = sorted(phrases, key=lambda p: (p.concept, p.lang, p.role, p.text))
         spoken: dict[Concept, list[tuple[str, str]]] = defaultdict(list)
         for phrase in ordered:
             spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role not in _UNSPOKEN))
@@ -252,25 +275,24 @@ class Lexicon:
         about = {Concept(ConceptKind.ACTION, action) for action in ABOUT_ANOTHER}
         about |= {Concept(ConceptKind.TOPIC, topic) for topic in ACROSS}
         self._about = frozenset(number for number, (concept, _) in enumerate(self._senses) if concept in about)
-        table: dict[Phrase, list[_Pattern]] = {}
-        for sought, pattern in _patterns(ordered, self._senses):
-            table.setdefault(sought, []).append(pattern)
+        table = _patterns(ordered, self._senses)
         self._scanner = Scanner(table)
-        self._patterns = tuple(tuple(found) for found in table.values())
+        self._patterns = tuple(map(tuple, table.values()))
         self._heard: dict[str | None, View[int | _Heard]] = {}
 
     def _hear(self, lang: str | None) -> View[int | _Heard]:
         """What each phrase means in a text of `lang` (None: in a rule)."""
         heard: list[int | _Heard | None] = []
         speaks = _speaks(lang)
-        for found in self._patterns:
-            patterns = [pattern for pattern in found if speaks(pattern.phrase)]
+        spoken = [[pattern for pattern in found if speaks(pattern.phrase)] for found in self._patterns]
+        later = {number for found in spoken for pattern in found for number in pattern.later}
+        for number, patterns in enumerate(spoken):
             senses = tuple(dict.fromkeys(p.sense for p in patterns if p.is_plain))
             closer = tuple(p for p in patterns if not p.is_plain)
-            if not patterns:
-                heard.append(None)
+            if closer or len(senses) > 1 or number in later:
+                heard.append(_Heard(senses, closer, number if number in later else None))
             else:
-                heard.append(_Heard(senses, closer) if closer or len(senses) > 1 else senses[0])
+                heard.append(senses[0] if senses else None)
         return self._scanner.view(heard)
 
     @classmethod
@@ -344,27 +366,46 @@ class Lexicon:
         heard_in = self._heard_in(lang if lang is None or lang in LANGUAGES else _UNKNOWN)
         found = self._scanner.find(folded.text, heard_in)
         hits: list[Hit] = [(start, -stop, heard, ()) for heard, start, _, stop in found if isinstance(heard, int)]
-        pieces: dict[tuple[_Phrase, int], list[tuple[int, int]]] = defaultdict(list)
-        begun: dict[_Phrase, _Pattern] = {}
+        begun: list[tuple[_Pattern, int, int]] = []
+        seen: dict[int, list[tuple[int, int, int]]] = defaultdict(list)
         for heard, start, end, stop in found:
             if isinstance(heard, int):
                 continue
             for sense in heard.senses:
                 hits.append((start, -stop, sense, ()))
+            if heard.number is not None:
+                seen[heard.number].append((start, end, stop))
+            ending = folded.text[end:stop]
             for pattern in heard.patterns:
-                if stop > end and not pattern.accepts(folded.text[end:stop]):
+                capitals = pattern.parts[0].capitals
+                if ending and not pattern.accepts(ending):
                     continue
-                if pattern.capitals and lang is not None and not _cased(text, folded, start, end, pattern.capitals):
+                if capitals and lang is not None and not _cased(text, folded, start, end, capitals):
                     continue
-                if pattern.is_whole:
+                if pattern.later:
+                    begun.append((pattern, start, stop))
+                else:
                     hits.append((start, -stop, pattern.sense, ()))
-                    continue
-                pieces[pattern.phrase, pattern.number].append((start, stop))
-                if pattern.number == 0:
-                    begun[pattern.phrase] = pattern
-        for pattern in begun.values():
-            hits.extend(_chains(folded.text, pattern, pieces))
+        hits.extend(self._chains(begun, seen, folded, text if lang is not None else None))
         return hits
+
+    def _chains(
+        self,
+        begun: Iterable[tuple[_Pattern, int, int]],
+        seen: Mapping[int, Sequence[tuple[int, int, int]]],
+        folded: Folded,
+        text: str | None,
+    ) -> Iterator[Hit]:
+        """Hits of phrases of several parts: each part in its place after the one before, nearest first."""
+        for pattern, start, stop in begun:
+            chain = [(start, stop)]
+            for part, number in zip(pattern.parts[1:], pattern.later, strict=True):
+                follow = _next_piece(folded, text, chain[-1][1], part, seen.get(number, ()))
+                if follow is None:
+                    break
+                chain.append(follow)
+            else:
+                yield chain[0][0], -chain[-1][1], pattern.sense, tuple(chain)
 
     def _heard_in(self, lang: str | None) -> View[int | _Heard]:
         heard = self._heard.get(lang)
@@ -396,35 +437,31 @@ def _heard_in(lang: str) -> frozenset[str]:
 
 
 def _cased(text: str, folded: Folded, start: int, end: int, capitals: int) -> bool:
+    """Whether a stretch is written with the capitals that a phrase asks for."""
     begin, stop = folded.origin(start, end) if folded.uneven else (start, end)
     if capitals == 2:
         return text[begin:stop] == text[begin:stop].upper()
     return not text[begin].islower()
 
 
-def _chains(text: str, pattern: _Pattern, pieces: Mapping[tuple[_Phrase, int], list[tuple[int, int]]]) -> Iterator[Hit]:
-    """Hits of a phrase of several parts: each part in its place after the one before, nearest first."""
-    for first in pieces[pattern.phrase, 0]:
-        chain = [first]
-        for number, part in enumerate(pattern.parts[1:], 1):
-            follow = _next_piece(text, chain[-1][1], part, pieces.get((pattern.phrase, number), []))
-            if follow is None:
-                break
-            chain.append(follow)
-        else:
-            yield chain[0][0], -chain[-1][1], pattern.sense, tuple(chain)
-
-
-def _next_piece(text: str, after: int, part: _Part, found: list[tuple[int, int]]) -> tuple[int, int] | None:
-    index = bisect_left(found, (after, 0))
-    if index == len(found):
-        return None
-    piece = found[index]
-    between = text[after : min(piece[0], after + _GAP_LETTERS + 1)]
-    if not part.far:
-        return piece if between == " " else None
-    reach = _GAP_SIGNS if DENSE.search(between[:_GAP_SIGNS] or part.text) else _GAP_LETTERS
-    return piece if len(between) <= reach and not _STOP.search(between) else None
+def _next_piece(
+    folded: Folded, text: str | None, after: int, part: _Part, found: Sequence[tuple[int, int, int]]
+) -> tuple[int, int] | None:
+    """Where the next part of a phrase stands; `text` is asked for capitals, unless it is that of a rule (None)."""
+    for index in range(bisect_left(found, (after,)), len(found)):
+        start, end, stop = found[index]
+        between = folded.text[after : min(start, after + _GAP_LETTERS + 1)]
+        if len(between) > (_GAP_LETTERS if part.far else 1):
+            return None
+        if stop > end and not part.accepts(folded.text[end:stop]):
+            continue
+        if part.capitals and text is not None and not _cased(text, folded, start, end, part.capitals):
+            continue
+        if not part.far:
+            return (start, stop) if between == " " else None
+        reach = _GAP_SIGNS if DENSE.search(between[:_GAP_SIGNS] or part.text) else _GAP_LETTERS
+        return (start, stop) if len(between) <= reach and not _STOP.search(between) else None
+    return None
 
 
 # --- reading the documents ----------------------------------------------------------------------------------------
@@ -446,9 +483,9 @@ def _read_section(
             problems.append(Problem(where=languages.where, what=f"{name} should list languages, is {languages.kind}"))
             continue
         problems.extend(unknown_keys(languages, (*LANGUAGES, ANY)))
+        concept = Concept(kind, str(name))
         for lang, entry in languages.mapping.items():
             for role, phrase in _read_phrases(kind, entry, problems):
-                concept = Concept(kind, str(name))
                 text = str(phrase.value)
                 folded = fold(text).text
                 key = (concept, lang, (f"{role} " if role in _UNSPOKEN else "") + folded, _capitals(text))

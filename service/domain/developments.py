@@ -35,23 +35,22 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     return Reading(lang=lang, developments=_developments(article, acts))
 
 
-_MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.ENFORCEMENT})
+_MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.RESTRICTION, Action.ENFORCEMENT})
 
 
 def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
-    """A bill on licences, taxes or penalties is legislation while it is made, unless the law is told beside it."""
-    laws = [other for other in acts if other.action is Action.LEGISLATION]
+    """A bill on licences, taxes, limits or penalties is legislation while it is made, unless it is told beside it."""
+    laws = [other for other in acts if other.action is Action.LEGISLATION and act.action is not Action.RESTRICTION]
     if act.action not in _MAY_BE_LAW or (laws and not any(set(law.topics) & set(act.topics) for law in laws)):
         return act
     if act.action is Action.ENFORCEMENT:
         return replace(act, action=Action.LEGISLATION) if _is_penalty_of_law(article) else act
     stage, _, _ = stage_of(article, act)
-    told = (*article.title, *article.lead[:1])
-    words = [(c, n) for c in told for n in c.of(ConceptKind.ACTION) if n.concept.name == Action.LEGISLATION]
-    by_bill = words and stage in (Stage.PROPOSED, Stage.ENACTED) and act.action is not Action.TAX_CHANGE
-    if stage is Stage.PASSED or by_bill:
-        return replace(act, action=Action.LEGISLATION)
-    return act
+    told = article.title if act.action is Action.RESTRICTION else (*article.title, *article.lead[:1])
+    named = any(n.concept.name == Action.LEGISLATION for c in told for n in c.of(ConceptKind.ACTION))
+    by_vote = stage is Stage.PASSED and (named or act.action is not Action.RESTRICTION)
+    by_bill = stage in (Stage.PROPOSED, Stage.ENACTED) and named and act.action is not Action.TAX_CHANGE
+    return replace(act, action=Action.LEGISLATION) if by_vote or by_bill else act
 
 
 def _is_penalty_of_law(article: Article) -> bool:

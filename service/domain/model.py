@@ -5,6 +5,7 @@ Nothing here reads a clock, a file, a socket or a setting. Times are aware and i
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -165,6 +166,16 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+class SourceKind(StrEnum):
+    """What publishes a feed."""
+
+    REGULATOR = "regulator"
+    CENTRAL_BANK = "central-bank"
+    LEGISLATURE = "legislature"
+    INTERNATIONAL = "international"
+    NEWS = "news"
+
+
 class Tier(StrEnum):
     """How close a source is to the act it reports."""
 
@@ -210,6 +221,9 @@ class ParsedFeed:
     language: str | None = None
     entries: tuple[ParsedEntry, ...] = ()
     warning: str | None = None
+    hubs: tuple[str, ...] = ()
+    topic: str | None = None
+    """Its hubs, and its own name for itself (WebSub section 4)."""
 
 
 class FetchReason(StrEnum):
@@ -236,7 +250,7 @@ class Fetched:
     """A body was received whole. `url` is where it came from after redirects.
 
     `moved`: every redirect on the way was permanent (301, 308), so `url` is the new address. `fresh_for` is how long
-    the server says that nothing will change.
+    the server says that nothing will change. `links` are its Link headers.
     """
 
     url: str
@@ -245,6 +259,7 @@ class Fetched:
     validators: Validators = Validators()
     moved: bool = False
     fresh_for: timedelta | None = None
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -320,6 +335,8 @@ class NoticeKind(StrEnum):
     ADDRESS_DROPPED = "address_dropped"
     GAP = "gap"
     RECOVERED = "recovered"
+    PUSH_STARTED = "push_started"
+    PUSH_LOST = "push_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -439,6 +456,10 @@ class Feed:
     """How often it is polled at present; `interval` is what a person asked for."""
     gaps: int = 0
     selectors: Selectors | None = None
+    pushed_until: datetime | None = None
+    """Until when its hub has promised to push it; polling is a safety net meanwhile."""
+    sends: tuple[str, ...] = ()
+    """Names of the headers that its server wants to be shown; their values are sealed."""
 
     @property
     def address(self) -> str:
@@ -446,6 +467,57 @@ class Feed:
         if self.move is None:
             return self.url
         return self.move.to if self.move.learned else self.move.via or self.url
+
+
+class PushState(StrEnum):
+    """How far a hub's promise to push a feed (WebSub) has come.
+
+    REQUESTED: the hub was asked and has not asked back; DENIED and FAILED are tried again; LEAVING is being ended.
+    """
+
+    WANTED = "wanted"
+    REQUESTED = "requested"
+    ACTIVE = "active"
+    DENIED = "denied"
+    FAILED = "failed"
+    LEAVING = "leaving"
+
+
+class PushRefusal(StrEnum):
+    """Why a document that was sent to a push's address was not taken."""
+
+    NO_SIGNATURE = "no_signature"
+    UNKNOWN_ALGORITHM = "unknown_algorithm"
+    BAD_SIGNATURE = "bad_signature"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """A feed's documents as its hub sends them: what was agreed, and what came of it. Holds no secret.
+
+    `next_at` is when the hub is asked next; `fence` tells an answer from one that was overtaken.
+    """
+
+    id: int
+    feed_id: int
+    hub: str
+    topic: str
+    state: PushState
+    next_at: datetime
+    lease_until: datetime | None = None
+    asked_at: datetime | None = None
+    attempts: int = 0
+    problem: str | None = None
+    taken: int = 0
+    last_taken_at: datetime | None = None
+    refused: int = 0
+    last_refusal: PushRefusal | None = None
+    fence: int = 0
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether the hub has promised to push now."""
+        return self.state is PushState.ACTIVE and self.lease_until is not None and now < self.lease_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -788,6 +860,16 @@ class Key:
     revoked_at: datetime | None = None
 
 
+class Language(StrEnum):
+    """What our own words may be written in; titles and evidence stay as they were published."""
+
+    ENGLISH = "en"
+    CHINESE = "zh"
+    KOREAN = "ko"
+    JAPANESE = "ja"
+    SPANISH = "es"
+
+
 class ChannelKind(StrEnum):
     WEBHOOK = "webhook"
     SLACK = "slack"
@@ -797,10 +879,23 @@ class ChannelKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SigningKeys:
+    """What signs a webhook's messages (Standard Webhooks): `secret` (`whsec_…`, HMAC-SHA256, the receiver has it too)
+    and `private` (`whsk_…`, Ed25519, of which the receiver has the public half only), if there is one.
+
+    Keys that were replaced sign beside the new ones before `until`; None for the current ones.
+    """
+
+    secret: Secret
+    private: Secret | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A destination: a signed webhook (http, https), a mail address (mailto:), or another Apprise URL.
 
-    `secret` is the webhook's signing secret (`whsec_…`, Standard Webhooks); None for other kinds.
+    `keys` are a webhook's, the current ones first; empty for other kinds.
     `shown` is the address with its secrets masked: the only form that leaves the service.
     """
 
@@ -808,7 +903,7 @@ class Channel:
     kind: ChannelKind
     url: Secret
     shown: str
-    secret: Secret | None = None
+    keys: tuple[SigningKeys, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -824,7 +919,7 @@ class Watch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """Who wants which alerts, and where."""
+    """Who wants which alerts, and where; with `mute_rumours`, no rumour of what an official text has told."""
 
     id: int
     team: str
@@ -834,6 +929,8 @@ class Subscription:
     created_at: datetime
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
+    language: Language = Language.ENGLISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -859,6 +956,7 @@ class RouteReason(StrEnum):
     UNCONFIRMED = "unconfirmed"
     THROTTLED = "throttled"
     SILENCED = "silenced"
+    RUMOUR_MUTED = "rumour_muted"  # an official text has told of the act, and the subscription asks for no rumours then
     INACTIVE = "inactive"
     NO_CHANNEL = "no_channel"
     NO_SUBSCRIPTION = "no_subscription"
@@ -893,7 +991,8 @@ class Delivery:
     """One alert, update of it, or test message to one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
-    counts this one too; `tries` counts since the schedule of attempts last began.
+    counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
+    this channel was told of the alert that an update belongs to.
     """
 
     id: int
@@ -907,6 +1006,8 @@ class Delivery:
     tries: int = 1
     created_at: datetime
     lease_token: int
+    language: Language = Language.ENGLISH
+    thread: str | None = None
 
 
 class OutcomeStatus(StrEnum):
@@ -936,9 +1037,17 @@ class Settlement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A rendered message for one kind of channel. `html` is only for mail; `payload` only for webhooks (JSON bytes)."""
+    """A rendered message for one kind of channel.
+
+    `title` and `body` are plain text. `html` is only for mail, and so is `thread`, the id of the message that this one
+    follows; `payload` only for webhooks (JSON bytes). `fields` are members of the JSON that a chat service is sent, in
+    its own markup; `markdown` is for the services that show it.
+    """
 
     title: str
     body: str
     html: str | None = None
     payload: bytes | None = None
+    thread: str | None = None
+    fields: Mapping[str, object] | None = None
+    markdown: str | None = None

@@ -54,6 +54,10 @@ BLIND_PATIENCE = timedelta(days=45)
 FASTEST, SLOWEST = 5, 2
 """A feed's pace lies between its interval divided by the one and multiplied by the other."""
 
+PUSHED_SLOWER = 4
+LEAST_SIZE = 10
+"""A feed that its hub pushes is polled this much more slowly; the entries that a document is taken to hold at least."""
+
 SHORTEST_PACE = timedelta(minutes=1)
 BUSY_WAIT = timedelta(minutes=1)
 
@@ -76,6 +80,7 @@ class Polled:
     result: FetchResult
     document: ParsedFeed | None = None
     body_hash: str | None = None
+    unchanged: int = 0  # items left out of the document, as they are known from the one before
     news: News | None = None
     digests: tuple[str, ...] | None = None
 
@@ -122,11 +127,13 @@ def _answered(feed: Feed, polled: Polled, answer: Fetched | NotModified, now: da
         last = max(news.times) if last is None else max(last, max(news.times))
     gap = gap_between(feed, polled, now)
     pace = next_pace(feed, rhythm, size=news.size if news else None, gap=gap is not None)
-    wish = min(answer.fresh_for or timedelta(0), feed.interval * SLOWEST)
+    wait = max(pace, min(answer.fresh_for or timedelta(0), feed.interval * SLOWEST))
+    if feed.pushed_until is not None and now < feed.pushed_until and not (news and news.fresh):
+        wait = max(wait, safety_net(feed, rhythm, size=news.size if news else None))
     fetched = answer if isinstance(answer, Fetched) else None
     return FeedUpdate(
         state=FeedState.QUIET if is_quiet(feed, rhythm, last, now) else FeedState.HEALTHY,
-        next_due_at=now + _spread(max(pace, wish), chance),
+        next_due_at=now + _spread(wait, chance),
         failures=0,
         validators=fetched.validators if fetched else feed.validators,
         body_hash=polled.body_hash if fetched else feed.body_hash,
@@ -211,6 +218,15 @@ def next_pace(feed: Feed, rhythm: Rhythm | None, *, size: int | None, gap: bool)
     elif feed.pace is not None:
         pace = min(pace, before * 1.1)
     return max(fastest, min(pace, feed.interval * SLOWEST))
+
+
+def safety_net(feed: Feed, rhythm: Rhythm | None, *, size: int | None) -> timedelta:
+    """How long to leave a feed that is pushed: should its hub be silent, no entry has rolled over before we look.
+
+    A poll that finds what the hub did not bring is followed by one at the usual pace.
+    """
+    slow = feed.interval * PUSHED_SLOWER
+    return slow if rhythm is None else min(slow, rhythm.usual * (size or LEAST_SIZE) / 2)
 
 
 def _spread(wait: timedelta, chance: float) -> timedelta:

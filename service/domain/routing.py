@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from service.domain.holding import Background, held_back
+from service.domain.holding import Background, held_back, is_settled
 from service.domain.model import (
     DeliveryState,
     Development,
@@ -66,6 +66,13 @@ def route(
             fresh = tuple(dict.fromkeys(c.id for c in subscription.channels if c.id not in told))
             if reason is None and background is not None and is_silenced(subscription.team, match, background):
                 reason = RouteReason.SILENCED
+            if (
+                reason is None
+                and background is not None
+                and subscription.mute_rumours
+                and is_settled(match, background)
+            ):
+                reason = RouteReason.RUMOUR_MUTED
             if reason is None and background is not None:
                 reason = held_back(match, subscription.id, background)
             if reason is None:

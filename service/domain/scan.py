@@ -90,11 +90,12 @@ class Scanner:
         apart: dict[str, list[_Apart]] = {}
         closely: dict[str, list[_Closely]] = {}
         for number, phrase in enumerate(phrases):
-            if _stands_apart(phrase.text):
-                text, key = _apart(number, phrase)
+            words = spaced(phrase.text)
+            if _stands_apart(phrase.text, words):
+                text, key = _apart(number, phrase, words)
                 apart.setdefault(text, []).append(key)
             else:
-                closely.setdefault(phrase.text, []).append(_closely(number, phrase))
+                closely.setdefault(phrase.text, []).append(_closely(number, phrase, words))
         self._apart, self._apart_keys = _automaton(apart), tuple(map(tuple, apart.values()))
         self._closely, self._closely_keys = _automaton(closely), tuple(map(tuple, closely.values()))
         self._read_all_closely = not all(map(_READ_CLOSELY.search, closely))
@@ -142,13 +143,14 @@ class Scanner:
                     yield what, start, end, stop
 
 
-def _stands_apart(text: str) -> bool:
+def _stands_apart(text: str, words: str) -> bool:
     """Whether the borders of its words are signs: then it is looked for in spaced text."""
-    return not (_NO_BORDERS.search(text) or _ARABIC_LETTER.match(text)) and not spaced(text).isspace()
+    if text.isascii():
+        return not words.isspace()
+    return not (_NO_BORDERS.search(text) or _ARABIC_LETTER.match(text)) and not words.isspace()
 
 
-def _apart(number: int, phrase: Phrase) -> tuple[str, _Apart]:
-    words = spaced(phrase.text)
+def _apart(number: int, phrase: Phrase, words: str) -> tuple[str, _Apart]:
     begins, ends = words[1] != " ", words[-2] != " "
     is_open = phrase.open and ends
     text = words[0 if begins else 1 : -1 if is_open or not ends else None]
@@ -157,8 +159,8 @@ def _apart(number: int, phrase: Phrase) -> tuple[str, _Apart]:
     return text, key if " " not in words[1:-1] else key._replace(literal=phrase.text)
 
 
-def _closely(number: int, phrase: Phrase) -> _Closely:
-    words, first = spaced(phrase.text), phrase.text[0]
+def _closely(number: int, phrase: Phrase, words: str) -> _Closely:
+    first = phrase.text[0]
     border = _Border.FREE
     if _HANGUL.match(first):
         border = _Border.FREE if len(phrase.text) > 2 else _Border.NO_HANGUL

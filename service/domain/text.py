@@ -177,6 +177,11 @@ _TRACKING = re.compile(
     r"spm|share_token|cid|ito|amp|outputtype)",
     re.IGNORECASE,
 )
+_PLAIN_ADDRESS = re.compile(r"https?://([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~%-]+)+)/?")
+"""An address whose parts are canonical but for its scheme, when no AMP is in it: most are, and reading takes time."""
+
+_AMP = re.compile(r"[/.]amp(?:[/.]|$)|ampproject")
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -186,6 +191,8 @@ def canonical_url(url: str) -> str:
     What cannot be read as a web address comes back stripped of blanks and otherwise untouched.
     """
     url = url.strip()
+    if (plain := _PLAIN_ADDRESS.fullmatch(url)) is not None and _AMP.search(url) is None:
+        return f"https://{plain[1]}"
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -427,6 +434,8 @@ def sentences(text: str) -> tuple[tuple[int, int], ...]:
 
 def _is_abbreviation(text: str, start: int, end: int) -> bool:
     window = text[max(start, end - 12) : end]
+    if "\u0e00" <= text[end - 2 : end - 1] <= "\u0e7f":  # Thai ends a sentence with a blank: "ก.ล.ต."
+        return True
     if _LOWER_NEXT.match(text, end):  # "approx. five", "г. в": a sentence begins with a capital
         return True
     return _ABBREVIATION.search(window) is not None

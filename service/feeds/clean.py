@@ -28,16 +28,16 @@ _UNWANTED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 _SILENT = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<!--.*?-->|</?([a-zA-Z][a-zA-Z0-9:-]*)(?:[\s/][^<>]*)?>", re.DOTALL)
+_TAG = re.compile(r"<!--.*?-->|<!--[^>]*>?|</?([a-zA-Z][a-zA-Z0-9:-]*)(?:[\s/][^<>]*)?>", re.DOTALL)
 _INLINE_NAMES = (
-    "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd mark q ruby s samp small span strike strong sub "
-    "sup time tt u var wbr"
+    "a abbr acronym b bdi bdo big blink cite code del dfn em font i ins kbd mark nobr q ruby s samp small span strike "
+    "strong sub sup time tt u var wbr"
 )
 _BLOCK_NAMES = (
-    "address article aside audio base blockquote body br button caption center col dd div dl dt embed figcaption "
-    "figure footer form h1 h2 h3 h4 h5 h6 head header hr html iframe img input label li link main meta nav object ol "
-    "option p param picture pre rp rt script section select source style svg table tbody td template textarea tfoot th "
-    "thead title tr ul video"
+    "address applet area article aside audio base blockquote body br button caption center col dd div dl dt embed "
+    "figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe img input label li "
+    "link main map marquee meta nav noframes noscript object ol option p param picture pre rp rt script section "
+    "select source style svg table tbody td template textarea tfoot th thead title tr ul video"
 )
 _INLINE = frozenset(_INLINE_NAMES.split())
 _BLOCK = frozenset(_BLOCK_NAMES.split())

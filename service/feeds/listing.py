@@ -44,7 +44,16 @@ def parse_list(body: bytes, *, content_type: str, url: str, selectors: Selectors
         detail = f"nothing on the page fits {selectors.item!r}; was it rebuilt? See policywatch feeds discover"
         return Failed(url=url, reason=FetchReason.NOT_A_FEED, detail=detail)
     title = next((_said(found) for found in tree.iter("title")), "")
-    return ParsedFeed(title=clean.plain_text(title), link=url, entries=tuple(entries.values()))
+    hubs = _linked(tree, "hub", url)
+    topic = next(iter(_linked(tree, "self", url)), None)
+    return ParsedFeed(title=clean.plain_text(title), link=url, entries=tuple(entries.values()), hubs=hubs, topic=topic)
+
+
+def _linked(tree: Any, rel: str, url: str) -> tuple[str, ...]:
+    """The targets of a page's link tags of this relation; only in its head, for a body may hold a stranger's tags
+    (WebSub section 8.1)."""
+    tags = (each for each in tree.xpath("//head/link[@href]") if rel in (each.get("rel") or "").lower().split())
+    return tuple(link for each in tags if (link := clean.web_link(each.get("href"), url)) is not None)
 
 
 def fault_in(selector: str) -> str | None:

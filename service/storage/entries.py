@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlmodel import Session
 
 from service import failpoint
-from service.domain.holding import Report, Told
+from service.domain.holding import Act, Report, Told
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -34,24 +34,26 @@ from service.domain.model import (
     Severity,
     Silence,
     Source,
+    Stage,
     Story,
     StoryKey,
     Subscription,
     Tier,
 )
+from service.domain.pages import Looked
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
 from service.domain.stories import told_at
 from service.domain.updates import Before, Change
-from service.storage import shelf, updates
+from service.storage import pages, shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
+    alert_message_id,
     dump_alert,
     dump_developments,
     dump_evidence,
     load_developments,
     load_evidence,
-    message_id,
 )
 from service.storage.readings import DEVELOPMENT_FIELDS, keep_reading, outlet
 from service.storage.silences import standing
@@ -90,7 +92,25 @@ class Judged:
     matches: tuple[Match, ...]
     story_key: StoryKey
     judged_by: str
+    page_read: bool = False  # whether its page was there and brought its text
     rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """An alert as far as deciding asks for it: without the reports of its story, of which there may be thousands."""
+
+    id: int
+    story_id: int
+    severity: Severity
+
+
+REPORTS_READ = 50
+"""The first and the newest reports that a story's confirmation is judged by."""
+
+_REPORTS = select(ENTRY.id, ENTRY.link, ENTRY.sketch, FEED.tier, FEED.url.label("feed_url")).join(
+    FeedRow, FEED.id == ENTRY.feed_id
+)
 
 
 class Entries:
@@ -198,11 +218,8 @@ class Placing:
         self._session.flush()
         return story_id
 
-    def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Alert:
-        """The story's alert with every rule that matched so far, raised now if this is its first match.
-
-        The matches of `judged` are stored with it.
-        """
+    def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Raised:
+        """The story's alert, raised now if this is its first match; the matches of `judged` are stored with it."""
         self._store_matches(judged, now)
         row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
         if row is None:
@@ -217,15 +234,15 @@ class Placing:
             if match.rule_id not in known:
                 self._session.add(AlertRuleRow(alert_id=cast(int, row.id), rule_id=match.rule_id))
         self._session.flush()
-        return read_alert(self._session, row)
+        return _raised(row)
 
-    def before(self, placement: Placement, alert: Alert | None) -> Before | None:
+    def before(self, placement: Placement, alert: Raised | None) -> Before | None:
         """The story as its readers were told it, before an entry joins; None when nobody can have been told."""
         if placement.story_id is None or alert is None:
             return None
         return Before(
             members=shelf.members_of(self._session, placement.story_id),
-            tiers=tuple(report.tier for report in self.reports(placement.story_id)),
+            official=self._official(placement.story_id) is not None,
             severity=alert.severity,
         )
 
@@ -239,36 +256,48 @@ class Placing:
         return updates.readers(self._session, alert_id, subscriptions)
 
     def update(
-        self, alert: Alert, judged: Judged, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
+        self, alert: Raised, entry_id: int, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
     ) -> int:
         """Record what the entry changed in the alert and tell its readers; gives the number of messages."""
-        made = updates.record(self._session, alert.id, int(judged.entry.id), changes, now)
+        made = updates.record(self._session, alert.id, entry_id, changes, now)
         if not made:
             return 0
-        row = self._session.get_one(AlertRow, alert.id)
-        return updates.tell(self._session, replace(read_alert(self._session, row), updates=made), made, to, now)
+        return updates.tell(self._session, replace(self.alert(alert.id), updates=made), made, to, now)
+
+    def alert(self, alert_id: int) -> Alert:
+        """An alert in full, with every report of its story: for those who are told now, not for every report."""
+        return read_alert(self._session, self._session.get_one(AlertRow, alert_id))
 
     def told(self, alert_id: int) -> frozenset[int]:
         """The channels that have, or will get, this alert."""
         rows = self._session.execute(select(DELIVERY.channel_id).where(DELIVERY.alert_id == alert_id))
         return frozenset(rows.scalars())
 
-    def alert_of(self, story_id: int) -> Alert | None:
+    def alert_of(self, story_id: int) -> Raised | None:
         """The alert that the story has raised, if any."""
         row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
-        return read_alert(self._session, row) if row is not None else None
+        return _raised(row) if row is not None else None
 
     def reports(self, story_id: int) -> tuple[Report, ...]:
-        """Every report of a story, in the order in which they came in."""
-        rows = self._session.execute(
-            select(EntryRow, FeedRow)
-            .join(FeedRow, FEED.id == ENTRY.feed_id)
-            .where(ENTRY.story_id == story_id)
-            .order_by(ENTRY.id)
-        )
+        """What a story's confirmation is judged by: an official report, its first reports and its newest.
+
+        Not all of them: a story that ten thousand entries tell would be read ten thousand times.
+        """
+        of_story = _REPORTS.where(ENTRY.story_id == story_id)
+        first = self._session.execute(of_story.order_by(ENTRY.id).limit(REPORTS_READ))
+        newest = self._session.execute(of_story.order_by(ENTRY.id.desc()).limit(REPORTS_READ))
+        rows = {row.id: row for row in (*first, *newest)}
+        if (official := self._official(story_id)) is not None:
+            rows[official.id] = official
         return tuple(
-            Report(outlet=_site(entry, feed), tier=Tier(feed.tier), sketch=tuple(entry.sketch)) for entry, feed in rows
+            Report(outlet=_site(row.link, row.feed_url), tier=Tier(row.tier), sketch=tuple(row.sketch))
+            for _, row in sorted(rows.items())
         )
+
+    def _official(self, story_id: int) -> Any:
+        official = select(FEED.id).where(FEED.tier == Tier.OFFICIAL)
+        told = _REPORTS.where(ENTRY.story_id == story_id, ENTRY.feed_id.in_(official))
+        return self._session.execute(told.limit(1)).first()
 
     def told_before(self, rule_ids: Sequence[str], since: datetime) -> tuple[Told, ...]:
         """What these rules have sent to whom since then."""
@@ -294,24 +323,41 @@ class Placing:
         """What teams do not want to hear of now."""
         return standing(self._session, now)
 
-    def unconfirmed(self, story_id: int) -> tuple[tuple[int, tuple[Match, ...]], ...]:
-        """The matches of a story that wait to be confirmed, by entry."""
-        waiting = select(ROUTE.match_id).where(ROUTE.reason == RouteReason.UNCONFIRMED)
+    def watch_page(self, entry_id: int, *, since: datetime, due_at: datetime, seen: bool) -> None:
+        """Look at the page of an entry again: its report was told."""
+        pages.watch(self._session, entry_id, since=since, due_at=due_at, seen=seen)
+
+    def settle_page(self, due: pages.DuePage, looked: Looked) -> bool:
+        """As `Pages.settle`, in this transaction."""
+        return pages.settle(self._session, due, looked)
+
+    def official_acts(self, acts: Collection[Act], since: datetime) -> frozenset[Act]:
+        """Which of these acts an official source has told of since then, as more than a rumour."""
+        found = (self._session.execute(_OFFICIAL, _told_of(act, since)).first() for act in acts)
+        return frozenset(act for act, row in zip(acts, found, strict=True) if row is not None)
+
+    def rules_of(self, alert_id: int) -> tuple[str, ...]:
+        """Every rule that has matched an alert's story so far."""
+        matched = select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == alert_id)
+        return tuple(self._session.execute(matched).scalars())
+
+    def unconfirmed(self, alert_id: int, rules: Collection[str]) -> tuple[tuple[int, tuple[Match, ...]], ...]:
+        """The matches of an alert by these rules that wait to be confirmed, by entry."""
         rows = self._session.execute(
             select(MatchRow)
-            .join(EntryRow, ENTRY.id == MATCH.entry_id)
-            .where(ENTRY.story_id == story_id, MATCH.id.in_(waiting))
+            .join(RouteRow, ROUTE.match_id == MATCH.id)
+            .where(ROUTE.alert_id == alert_id, ROUTE.reason == RouteReason.UNCONFIRMED, MATCH.rule_id.in_(rules))
             .order_by(MATCH.id)
         ).scalars()
         found: dict[int, list[Match]] = {}
-        for row in rows:
+        for row in {row.id: row for row in rows}.values():  # one may wait for several subscriptions
             found.setdefault(row.entry_id, []).append(_load_match(row))
         return tuple((entry_id, tuple(matches)) for entry_id, matches in found.items())
 
     def record_routes(
         self,
         entry_id: int,
-        alert: Alert,
+        alert: Raised,
         routes: Sequence[Route],
         subscriptions: Sequence[Subscription],
         *,
@@ -348,22 +394,23 @@ class Placing:
                 )
             if route.reason is RouteReason.DELIVERED and subscription is not None:
                 for channel_id in route.channel_ids:
-                    self._add_delivery(alert, channel_id, subscription.name, now)
+                    self._add_delivery(alert, channel_id, subscription, now)
                     made += 1
         self._session.flush()
         return made
 
-    def _add_delivery(self, alert: Alert, channel_id: int, subscription: str, now: datetime) -> None:
+    def _add_delivery(self, alert: Raised, channel_id: int, subscription: Subscription, now: datetime) -> None:
         channel = self._session.get_one(ChannelRow, channel_id)
         self._session.add(
             DeliveryRow(
-                message_id=message_id(f"alert:{alert.id}:{channel_id}"),
+                message_id=alert_message_id(alert.id, channel_id),
                 kind=DeliveryKind.ALERT,
                 team_id=channel.team_id,
                 channel_id=channel_id,
-                subscription=subscription,
+                subscription=subscription.name,
+                language=subscription.language,
                 alert_id=alert.id,
-                content=dump_alert(alert),
+                content=dump_alert(self.alert(alert.id)),
                 state=DeliveryState.PENDING,
                 due_at=now,
                 created_at=now,
@@ -406,16 +453,13 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
     rules = session.execute(
         select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == row.id).order_by(ALERT_RULE.rule_id)
     ).scalars()
-    entries = session.execute(
-        select(EntryRow, FeedRow)
-        .join(FeedRow, FEED.id == ENTRY.feed_id)
-        .where(ENTRY.story_id == row.story_id)
-        .order_by(ENTRY.id)
-    ).all()
-    ids = [entry.id for entry, _ in entries]
-    matches = session.execute(select(MatchRow).where(MATCH.entry_id.in_(ids)).order_by(MATCH.id)).scalars().all()
-    first = matches[0] if matches else None
-    read = session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(ids[:1]))).scalars()
+    reports = session.execute(_SOURCES.where(ENTRY.story_id == row.story_id).order_by(ENTRY.id)).all()
+    matched = select(MatchRow).join(EntryRow, ENTRY.id == MATCH.entry_id).where(ENTRY.story_id == row.story_id)
+    first = session.execute(matched.order_by(MATCH.id).limit(1)).scalar_one_or_none()
+    unclear = session.execute(matched.with_only_columns(MATCH.unclear)).scalars()
+    read = session.execute(
+        select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_([r.id for r in reports[:1]]))
+    ).scalars()
     developments = first.developments if first else [r.model_dump(include=DEVELOPMENT_FIELDS) for r in read]
     return Alert(
         id=cast(int, row.id),
@@ -426,27 +470,52 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
         rules=tuple(rules),
         developments=load_developments(developments),
         evidence=load_evidence(first.evidence if first else []),
-        sources=tuple(_source(entry, feed) for entry, feed in entries),
-        unclear=tuple(sorted({name for match in matches for name in match.unclear})),
+        sources=tuple(map(_source, reports)),
+        unclear=tuple(sorted({name for names in unclear for name in names})),
         predecessor=updates.predecessor_of(session, row.story_id),
         updates=updates.updates_of(session, cast(int, row.id)),
     )
 
 
-def _source(entry: EntryRow, feed: FeedRow) -> Source:
+_SOURCES = select(
+    ENTRY.id, ENTRY.title, ENTRY.link, ENTRY.lang, ENTRY.published, FEED.title.label("feed"), FEED.url.label("feed_url")
+).join(FeedRow, FEED.id == ENTRY.feed_id)
+
+
+def _source(row: Any) -> Source:
     return Source(
-        entry_id=cast(int, entry.id),
-        title=entry.title,
-        source=outlet(feed.title, feed.url),
-        link=entry.link,
-        lang=entry.lang,
-        published=entry.published,
+        entry_id=row.id,
+        title=row.title,
+        source=outlet(row.feed, row.feed_url),
+        link=row.link,
+        lang=row.lang,
+        published=row.published,
     )
 
 
-def _site(entry: EntryRow, feed: FeedRow) -> str:
+_OFFICIAL = (
+    select(DEVELOPMENT.id)
+    .join(EntryRow, ENTRY.id == DEVELOPMENT.entry_id)
+    .join(FeedRow, FEED.id == ENTRY.feed_id)
+    .where(DEVELOPMENT.jurisdiction == bindparam("jurisdiction"), DEVELOPMENT.topic == bindparam("topic"))
+    .where(DEVELOPMENT.action == bindparam("action"), ENTRY.received_at >= bindparam("since"))
+    .where(FEED.tier == Tier.OFFICIAL, DEVELOPMENT.stage.not_in((Stage.RUMOURED, Stage.CONSIDERING)))
+    .limit(1)
+)
+
+
+def _told_of(act: Act, since: datetime) -> dict[str, Any]:
+    jurisdiction, topic, action = act
+    return {"jurisdiction": jurisdiction, "topic": topic, "action": action, "since": since}
+
+
+def _raised(row: AlertRow) -> Raised:
+    return Raised(id=cast(int, row.id), story_id=row.story_id, severity=Severity(row.severity))
+
+
+def _site(link: str, feed_url: str) -> str:
     """Whose report it is: the host of its page, or of the feed where it has none."""
-    host = urlsplit(entry.link).hostname or urlsplit(feed.url).hostname or feed.url
+    host = urlsplit(link).hostname or urlsplit(feed_url).hostname or feed_url
     return host.removeprefix("www.")
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from service.domain.model import Alert, Development, Evidence, Watch
+from service.domain.model import Alert, Development, Evidence, Secret, SigningKeys, Watch
 
 _DEVELOPMENTS = TypeAdapter(tuple[Development, ...])
 _EVIDENCE = TypeAdapter(tuple[Evidence, ...])
@@ -46,6 +48,39 @@ def dump_watch(watch: Watch) -> dict[str, Any]:
 
 def load_watch(row: object) -> Watch:
     return _WATCH.validate_python(row)
+
+
+def dump_keys(keys: Iterable[SigningKeys]) -> Secret:
+    """Signing keys as one text to be sealed."""
+    rows = [
+        {
+            "secret": one.secret.reveal(),
+            "private": one.private.reveal() if one.private else None,
+            "until": one.until.isoformat() if one.until else None,
+        }
+        for one in keys
+    ]
+    return Secret(json.dumps(rows))
+
+
+def load_keys(sealed: Secret) -> tuple[SigningKeys, ...]:
+    """The signing keys of a text; one that was sealed before there were several is a secret alone."""
+    text = sealed.reveal()
+    if not text.startswith("["):
+        return (SigningKeys(secret=sealed),)
+    return tuple(
+        SigningKeys(
+            secret=Secret(row["secret"]),
+            private=Secret(row["private"]) if row["private"] else None,
+            until=datetime.fromisoformat(row["until"]) if row["until"] else None,
+        )
+        for row in json.loads(text)
+    )
+
+
+def alert_message_id(alert_id: int, channel_id: int) -> str:
+    """The id under which a channel is told of an alert: what its updates refer to."""
+    return message_id(f"alert:{alert_id}:{channel_id}")
 
 
 def message_id(seed: str) -> str:

@@ -5,7 +5,7 @@ Every result is fenced by the lease token: a worker that lost its lease cannot s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
@@ -15,9 +15,18 @@ from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from service import failpoint
-from service.domain.model import Channel, ChannelKind, Delivery, DeliveryKind, DeliveryState, Secret, Settlement
+from service.domain.model import (
+    Channel,
+    ChannelKind,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Language,
+    Settlement,
+    SigningKeys,
+)
 from service.storage.database import Database
-from service.storage.mapping import load_alert, message_id
+from service.storage.mapping import alert_message_id, dump_keys, load_alert, load_keys, message_id
 from service.storage.tables import (
     ATTEMPT,
     CHANNEL,
@@ -152,7 +161,9 @@ class Outbox:
         failpoint.reach("deliver.settled")
         return True
 
-    def add_test(self, *, team: str, channel_id: int, subscription: str, nonce: str, now: datetime) -> int:
+    def add_test(
+        self, *, team: str, channel_id: int, subscription: str, language: Language, nonce: str, now: datetime
+    ) -> int:
         """A test message to one channel, as a delivery like any other; gives its id."""
         with self._database.write() as session:
             row = DeliveryRow(
@@ -161,6 +172,7 @@ class Outbox:
                 team_id=session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one(),
                 channel_id=channel_id,
                 subscription=subscription,
+                language=language,
                 state=DeliveryState.PENDING,
                 due_at=now,
                 created_at=now,
@@ -225,34 +237,42 @@ class Outbox:
 
     def _delivery(self, session: Session, row: DeliveryRow) -> Delivery:
         channel = session.get_one(ChannelRow, row.channel_id)
+        alert = load_alert(row.content) if row.content else None
         return Delivery(
             id=cast(int, row.id),
             message_id=row.message_id,
             kind=DeliveryKind(row.kind),
             channel=open_channel(channel, self._vault),
-            alert=load_alert(row.content) if row.content else None,
+            alert=alert,
             team=session.get_one(TeamRow, row.team_id).name,
             subscription=row.subscription,
             attempts=row.attempts,
             tries=row.attempts - row.attempts_before,
             created_at=row.created_at,
             lease_token=row.lease_token,
+            language=Language(row.language),
+            thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind == DeliveryKind.UPDATE else None,
         )
 
 
 def open_channel(row: ChannelRow, vault: Vault) -> Channel:
     """A channel with its address unsealed."""
     context = f"channel:{row.fingerprint}"
-    secret: Secret | None = None
+    keys: tuple[SigningKeys, ...] = ()
     if row.secret_cipher is not None:
-        secret = vault.open(row.secret_cipher, context=f"{context}:secret")
+        keys = load_keys(vault.open(row.secret_cipher, context=f"{context}:secret"))
     return Channel(
         id=cast(int, row.id),
         kind=ChannelKind(row.kind),
         url=vault.open(row.url_cipher, context=f"{context}:url"),
         shown=row.shown,
-        secret=secret,
+        keys=keys,
     )
+
+
+def seal_keys(keys: Iterable[SigningKeys], vault: Vault, *, context: str) -> str:
+    """What signs a webhook's messages, as `open_channel` reads it."""
+    return vault.seal(dump_keys(keys), context=f"{context}:secret")
 
 
 def _is_of(session: Session, row: DeliveryRow, team: str | None) -> bool:

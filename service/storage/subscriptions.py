@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Container, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy import delete, select
 from sqlmodel import Session
 
-from service.domain.model import ChannelKind, Secret, Subscription, Watch
+from service.domain.model import Channel, ChannelKind, Language, Secret, SigningKeys, Subscription, Watch
 from service.storage.database import Database
 from service.storage.mapping import dump_watch, load_watch
-from service.storage.outbox import open_channel
+from service.storage.outbox import open_channel, seal_keys
 from service.storage.tables import (
     CHANNEL,
     SUBSCRIPTION,
@@ -29,12 +29,12 @@ from service.storage.vault import Vault
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewChannel:
-    """A checked destination. `secret` is the signing secret to use if this address is new (webhooks only)."""
+    """A checked destination. `keys` are those to sign with if this address is new (webhooks only)."""
 
     kind: ChannelKind
     url: Secret
     shown: str
-    secret: Secret | None = None
+    keys: tuple[SigningKeys, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +46,8 @@ class NewSubscription:
     channels: tuple[NewChannel, ...]
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
+    language: Language = Language.ENGLISH
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,9 @@ class SavedSubscription:
 
     subscription: Subscription
     created_channels: frozenset[int]
+
+
+MAX_FORMER = 2  # each adds two signatures to every request
 
 
 class NameTaken(Exception):
@@ -136,6 +141,35 @@ class Subscriptions:
             rows = session.execute(statement).scalars().all()
             return tuple(self._subscription(session, row, team) for row in rows)
 
+    def channels(self) -> tuple[tuple[str, Channel], ...]:
+        """Every channel with the team it belongs to, in the order in which they were made."""
+        statement = select(ChannelRow, TEAM.name).join(TeamRow, TEAM.id == CHANNEL.team_id).order_by(CHANNEL.id)
+        with self._database.read() as session:
+            return tuple((team, open_channel(row, self._vault)) for row, team in session.execute(statement))
+
+    def rotate(
+        self, channel_id: int, new: SigningKeys, *, team: str | None, overlap: timedelta, now: datetime
+    ) -> Channel | None:
+        """Sign a webhook's messages with `new` from now on, and with what signed until now for `overlap` longer.
+
+        None when there is no webhook of this id (of this team, unless that is None). Keys whose time is over, and all
+        but the newest two that were replaced, are forgotten.
+        """
+        with self._database.write() as session:
+            row = session.get(ChannelRow, channel_id, with_for_update=True)
+            if row is None or row.secret_cipher is None:
+                return None
+            if team is not None and session.get_one(TeamRow, row.team_id).name != team:
+                return None
+            ends = now + overlap
+            former = [
+                replace(keys, until=min(keys.until or ends, ends)) for keys in open_channel(row, self._vault).keys
+            ]
+            kept = tuple(keys for keys in former if keys.until and keys.until > now)[:MAX_FORMER]
+            row.secret_cipher = seal_keys((new, *kept), self._vault, context=f"channel:{row.fingerprint}")
+            session.flush()
+            return open_channel(row, self._vault)
+
     def all(self, session: Session) -> tuple[Subscription, ...]:
         """Every team's subscriptions, read in the caller's transaction: who may have to be told."""
         rows = session.execute(
@@ -145,6 +179,8 @@ class Subscriptions:
 
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
+        row.mute_rumours = new.mute_rumours
+        row.language = new.language
         session.flush()
         team = session.get_one(TeamRow, row.team_id).name
         used = set(session.execute(select(SUBSCRIPTION_CHANNEL.channel_id)).scalars())
@@ -173,9 +209,9 @@ class Subscriptions:
         ).scalar_one_or_none()
         context = f"channel:{fingerprint}"
         if known is not None:
-            if known.id in used or new.secret is None:
+            if known.id in used or not new.keys:
                 return cast(int, known.id), False
-            known.secret_cipher = self._vault.seal(new.secret, context=f"{context}:secret")
+            known.secret_cipher = seal_keys(new.keys, self._vault, context=context)
             return cast(int, known.id), True
         row = ChannelRow(
             team_id=team_id,
@@ -183,7 +219,7 @@ class Subscriptions:
             shown=new.shown,
             fingerprint=fingerprint,
             url_cipher=self._vault.seal(new.url, context=f"{context}:url"),
-            secret_cipher=self._vault.seal(new.secret, context=f"{context}:secret") if new.secret else None,
+            secret_cipher=seal_keys(new.keys, self._vault, context=context) if new.keys else None,
             created_at=now,
         )
         session.add(row)
@@ -206,6 +242,8 @@ class Subscriptions:
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
+            mute_rumours=row.mute_rumours,
+            language=Language(row.language),
         )
 
     def _own(self, session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:

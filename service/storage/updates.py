@@ -10,7 +10,16 @@ from typing import cast
 from sqlalchemy import select
 from sqlmodel import Session
 
-from service.domain.model import Alert, DeliveryKind, DeliveryState, Predecessor, Subscription, Update, UpdateReason
+from service.domain.model import (
+    Alert,
+    DeliveryKind,
+    DeliveryState,
+    Language,
+    Predecessor,
+    Subscription,
+    Update,
+    UpdateReason,
+)
 from service.domain.stories import since
 from service.domain.updates import Change
 from service.storage.mapping import dump_alert, message_id
@@ -32,13 +41,19 @@ class Reader:
 
     channel_id: int
     subscription: str
+    language: Language
 
 
 def readers(session: Session, alert_id: int, subscriptions: Iterable[Subscription]) -> tuple[Reader, ...]:
     """Who was told of an alert and still wants to hear: a channel that an active subscription has no more does not."""
     heard = {channel.id for one in subscriptions if one.active for channel in one.channels}
-    rows = session.execute(select(DELIVERY.channel_id, DELIVERY.subscription).where(DELIVERY.alert_id == alert_id))
-    return tuple(Reader(channel_id=channel, subscription=name) for channel, name in rows if channel in heard)
+    columns = (DELIVERY.channel_id, DELIVERY.subscription, DELIVERY.language)
+    rows = session.execute(select(*columns).where(DELIVERY.alert_id == alert_id))
+    return tuple(
+        Reader(channel_id=channel, subscription=name, language=Language(language))
+        for channel, name, language in rows
+        if channel in heard
+    )
 
 
 def record(
@@ -73,6 +88,7 @@ def tell(session: Session, alert: Alert, updates: Collection[Update], to: Iterab
                 team_id=channel.team_id,
                 channel_id=reader.channel_id,
                 subscription=reader.subscription,
+                language=reader.language,
                 update_id=first,
                 content=dump_alert(alert),
                 state=DeliveryState.PENDING,

@@ -1,0 +1,60 @@
+"""What a language must bring. Texts in braces are filled in; every language fills in the same ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from service.domain.model import Action, Direction, Severity, Stage, Topic, UpdateReason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Words:
+    """One language. `locale` names the countries (CLDR); `places` are those that CLDR names too officially or not."""
+
+    locale: str
+    tag: str  # BCP 47, for the lang attribute of HTML
+    places: Mapping[str, str]
+    actions: Mapping[Action, str]  # {} is the topic
+    topics: Mapping[Topic, str]
+    stages: Mapping[Stage, str]
+    directions: Mapping[Direction, str]
+    severities: Mapping[Severity, str]
+    updates: Mapping[UpdateReason, str]
+
+    # A development and a headline.
+    act: str  # {place} {act} {direction}
+    act_at_stage: str  # {place} {act} {stage} {direction}
+    loud: str  # {severity} {headline}
+    and_more: str  # {headline} {count}
+    no_title: str
+    update: str
+    updated: str  # {kind} {headline}
+
+    # Paragraphs.
+    developments: str
+    changed: str  # {kind} {detail}
+    more: str  # {count}
+    unclear: str  # {what}
+    open_direction: str
+    open_stage: str
+    open_and: str
+    also_reported: str
+    reported_by: str  # {sources}
+    reported_in: str  # {sources} {languages}
+    follows: str  # {title} {which}
+    follows_with: str  # {title} {which} {changed}
+    which_alert: str  # {alert} {date}
+    quote: str  # {text}
+    heading: str  # {text}: a line above a list
+
+    # Under every message.
+    matched_by: str  # {rules}
+    matched_by_none: str
+    raised: str  # {alert} {time} {subscription} {team}
+    raised_late: str
+    test_title: str
+    test_body: str  # {subscription} {team}
+
+    # What changed: our own short sentences (domain/updates, domain/stories), word for word in English.
+    phrases: Mapping[str, str]

@@ -21,7 +21,7 @@ from service import failpoint
 from service.config import Rulebook
 from service.delivery.channels import Sender
 from service.delivery.message import render
-from service.domain import pages, polling, routing, stories
+from service.domain import gaps, pages, polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
 from service.domain.model import (
@@ -37,9 +37,12 @@ from service.domain.model import (
     Match,
     Outcome,
     OutcomeStatus,
+    PageFate,
+    PageNote,
     ParsedEntry,
     ParsedFeed,
     Placement,
+    Selectors,
     ServiceError,
     StoryKey,
     Validators,
@@ -47,17 +50,20 @@ from service.domain.model import (
 from service.domain.polling import Polled
 from service.domain.remembered import note
 from service.domain.rule import Rule
-from service.domain.text import html_to_text
+from service.domain.text import html_to_text, masked
 from service.domain.traits import key_of
 from service.domain.updates import Change, Joining, corrections, retraction, withdrawn
 from service.domain.updates import changes as changes_of
-from service.feeds.apart import EMPTY_FEED, extract_page, parse_feeds
-from service.feeds.extract import Page
+from service.feeds.apart import EMPTY_FEED, main_text, parse_feeds
+from service.feeds.archive import Archive, Past
 from service.feeds.fetch import Fetcher
+from service.feeds.pages import Pages
 from service.feeds.parse import Changed
+from service.feeds.robots import Robots
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing, Raised
 from service.storage.feeds import PollSaved
+from service.storage.gaps import ClaimedGap
 from service.storage.pages import DuePage
 from service.storage.store import Store
 from service.together import Together
@@ -72,6 +78,9 @@ SAVED_AT_ONCE = 200
 
 PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
 """Documents in one trip to a parsing child, and their bytes."""
+
+FILL_LEASE = timedelta(minutes=15)
+"""Longer than an archive of many slow pages takes; nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +103,7 @@ class Pipeline:
         *,
         store: Store,
         fetcher: Fetcher,
+        robots: Robots,
         sandbox: Sandbox,
         sender: Sender,
         rulebook: Callable[[], Rulebook],
@@ -106,6 +116,9 @@ class Pipeline:
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
+        self._robots = robots
+        self._pages = Pages(fetcher, sandbox, robots)
+        self._archive = Archive(fetcher, sandbox)
         self._sandbox = sandbox
         self._sender = sender
         self._pace = pace
@@ -126,7 +139,7 @@ class Pipeline:
         page = b"<html><body><article><p>Nothing yet.</p></article></body></html>"
         with suppress(ServiceError):
             await asyncio.gather(
-                self._sandbox.run(extract_page, page, "", "text/html"),
+                self._sandbox.run(main_text, page, "", "text/html"),
                 self._sandbox.run(parse_feeds, [(EMPTY_FEED, "text/xml", "", None, frozenset())]),
             )
 
@@ -134,6 +147,9 @@ class Pipeline:
 
     async def claim_polls(self, limit: int) -> tuple[Feed, ...]:
         return await asyncio.to_thread(self.store.feeds.claim_due, self._now(), limit=limit, lease=self._pace.lease)
+
+    async def claim_gaps(self, limit: int) -> tuple[ClaimedGap, ...]:
+        return await asyncio.to_thread(self.store.gaps.claim_due, self._now(), limit=limit, lease=FILL_LEASE)
 
     async def claim_entries(self, limit: int) -> tuple[ClaimedEntry, ...]:
         return await asyncio.to_thread(self.store.entries.claim_new, self._now(), limit=limit, lease=self._pace.lease)
@@ -159,6 +175,8 @@ class Pipeline:
             validators=polling.asks_with(feed, now),
             now=now,
             patience=self._pace.turn,
+            # A page that only lists news was not put there to be polled, as a feed and an API were.
+            refusal=self._robots.refusal if isinstance(feed.recipe, Selectors) else None,
             credentials=credentials,
         )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
@@ -171,7 +189,7 @@ class Pipeline:
         if self._take_up and polled.document and isinstance(polled.result, Fetched) and not saved.stale:
             await self._take_up(feed, polled.result, polled.document)
         for notice in saved.update.notices if saved.update else ():
-            log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
+            log.warning("feed notice", feed=feed.id, address=masked(feed.url), kind=notice.kind, detail=notice.detail)
         return saved
 
     async def _save_polls(self, polls: Sequence[tuple[Feed, Polled]]) -> tuple[PollSaved, ...]:
@@ -208,7 +226,7 @@ class Pipeline:
         return await self._sandbox.run(
             parse_feeds,
             [
-                (fetched.body, fetched.content_type, fetched.url, feed.selectors, known.get(feed.id, nothing))
+                (fetched.body, fetched.content_type, fetched.url, feed.recipe, known.get(feed.id, nothing))
                 for feed, fetched in documents
             ],
         )
@@ -226,6 +244,39 @@ class Pipeline:
         changed = await self._read(feed, pushed)
         return None if isinstance(changed.feed, Failed) else changed.feed.entries
 
+    # --- fill --------------------------------------------------------------------------------------------------
+
+    async def fill(self, claimed: ClaimedGap) -> None:
+        """Look for what a gap swallowed, in the feed's archive, then in the site's sitemaps; commit what is found."""
+        now, gap = self._now(), claimed.gap.gap
+        search = gaps.Search()
+        feed = claimed.feed
+        if feed.recipe is None:
+            credentials = await asyncio.to_thread(self.store.feeds.credentials.of, feed) if feed.sends else None
+            async for past in self._archive.pages(feed.address, now=now, credentials=credentials):
+                search = await self._search(search, claimed, past, ordered=True)
+                if search.joined or search.trouble:
+                    break
+        scope = gaps.scope_of(claimed.links)
+        if not search.joined and scope is not None:
+            async for past in self._archive.sitemaps(claimed.feed.address, now=now):
+                search = await self._search(search, claimed, past, ordered=False, scope=scope)
+                if search.joined:
+                    break
+        close = gaps.closing(search, claimed.gap, now)
+        new = await asyncio.to_thread(
+            self.store.gaps.close, claimed, search.found, close.fate, close.detail, again_at=close.again_at, now=now
+        )
+        log.info("gap looked for", feed=claimed.feed.id, gap=claimed.gap.id, fate=close.fate, new=new, since=gap.since)
+
+    async def _search(
+        self, search: gaps.Search, claimed: ClaimedGap, past: Past, *, ordered: bool, scope: str | None = None
+    ) -> gaps.Search:
+        if past.document is None:
+            return replace(search, trouble=f"{past.url}: {past.trouble}"[:300])
+        older = await asyncio.to_thread(self.store.gaps.hold, claimed, past.document.entries, ordered=ordered)
+        return gaps.searched(search, older, claimed.gap.gap, scope)
+
     # --- process -----------------------------------------------------------------------------------------------
 
     async def process(self, claimed: ClaimedEntry) -> Alert | None:
@@ -235,41 +286,30 @@ class Pipeline:
         with the reason.
         """
         try:
-            entry, page_read = await self._with_text(claimed)
-            judged = await asyncio.to_thread(self._judge, claimed, entry)
-            judged = replace(judged, page_read=page_read)
+            entry, page = await self._with_text(claimed)
+            judged = await asyncio.to_thread(self._judge, claimed, entry, page)
             return await asyncio.to_thread(self._commit, judged)
         except ServiceError as exc:
             await self.give_back_entry(claimed, str(exc))
             return None
 
-    async def _with_text(self, claimed: ClaimedEntry) -> tuple[Entry, bool]:
-        """The entry as plain text, with the main text of its page where the feed brings only a summary; and whether
-        the page was there.
+    async def _with_text(self, claimed: ClaimedEntry) -> tuple[Entry, PageNote | None]:
+        """The entry as plain text, with the main text of its page where the feed brings only a summary.
 
-        A page that cannot be had costs nothing but its text: the feed's own words are read.
+        A page that cannot be had costs nothing but its text: the feed's own words are read, and the reason is noted.
         """
         entry = await asyncio.to_thread(_as_text, claimed.entry)
         if not _wants_page(claimed.full_text, entry):
-            return entry, False
-        fetched = await self._fetcher.get(entry.link, now=self._now(), patience=self._pace.turn)
-        if not isinstance(fetched, Fetched):
-            log.info("page not read", entry=entry.id, result=type(fetched).__name__)
-            return entry, False
-        page = await self._extracted(fetched, entry.id)
-        if page is None or len(page.text) <= len(entry.content):
-            return entry, True
-        return replace(entry, content=page.text), True
+            return entry, None
+        page = await self._pages.read(entry.link, now=self._now(), patience=self._pace.turn)
+        if isinstance(page, PageNote):
+            log.info("page not read", entry=entry.id, fate=page.fate, detail=page.detail)
+            return entry, page
+        if len(page.text) <= len(entry.content):
+            return entry, PageNote(fate=PageFate.SHORTER)
+        return replace(entry, content=page.text), PageNote(fate=PageFate.READ)
 
-    async def _extracted(self, fetched: Fetched, entry_id: str) -> Page | None:
-        try:
-            page: Page | None = await self._sandbox.run(extract_page, fetched.body, fetched.url, fetched.content_type)
-        except ServiceError as exc:
-            log.warning("page not read", entry=entry_id, problem=str(exc))
-            return None
-        return page
-
-    def _judge(self, claimed: ClaimedEntry, entry: Entry) -> Judged:
+    def _judge(self, claimed: ClaimedEntry, entry: Entry, page: PageNote | None) -> Judged:
         rulebook = self._rulebook()
         reading = read(entry, rulebook.lexicon, jurisdiction=claimed.jurisdiction)
         return Judged(
@@ -282,6 +322,7 @@ class Pipeline:
             story_key=key_of(entry, reading, rulebook.lexicon),
             judged_by=rulebook.version,
             rules=rulebook.ruleset.by_id,
+            page=page,
         )
 
     def _commit(self, judged: Judged) -> Alert | None:
@@ -371,7 +412,9 @@ class Pipeline:
 
     async def look(self, due: DuePage) -> pages.Verdict:
         """See whether the page of a told report still stands, and retract the alert if it was taken back."""
-        result = await self._fetcher.get(due.link, now=self._now(), patience=self._pace.turn)
+        result = await self._fetcher.get(
+            due.link, now=self._now(), patience=self._pace.turn, refusal=self._robots.refusal
+        )
         notice = await self._notice(due, result) if isinstance(result, Fetched) else None
         now = self._now()
         looked = pages.after_look(due.look, pages.seen(result), self._pace.look_again, now)
@@ -387,8 +430,12 @@ class Pipeline:
 
     async def _notice(self, due: DuePage, fetched: Fetched) -> StoryKey | None:
         """What stands on the page, if that is no report any more but a notice that takes it back."""
-        page = await self._extracted(fetched, str(due.entry_id))
-        if page is None:
+        try:
+            page = await self._sandbox.run(main_text, fetched.body, fetched.url, fetched.content_type)
+        except ServiceError as exc:
+            log.warning("page not read", entry=due.entry_id, problem=str(exc))
+            return None
+        if isinstance(page, PageNote):
             return None
         entry = Entry(id=str(due.entry_id), title=page.title, content=page.text, link=due.link, tier=due.tier)
         return await asyncio.to_thread(self._denial, entry, due.jurisdiction)
@@ -444,6 +491,13 @@ class Pipeline:
     async def give_back_feed(self, feed: Feed, problem: str) -> None:
         failed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=problem)
         await self._save_poll(feed, Polled(result=failed))
+
+    async def give_back_gap(self, claimed: ClaimedGap, problem: str) -> None:
+        now = self._now()
+        close = gaps.closing(gaps.Search(trouble=problem), claimed.gap, now)
+        await asyncio.to_thread(
+            self.store.gaps.close, claimed, (), close.fate, close.detail, again_at=close.again_at, now=now
+        )
 
     async def give_back_entry(self, claimed: ClaimedEntry, problem: str) -> None:
         until = self._now() + routing.process_backoff(claimed.attempts)

@@ -33,6 +33,8 @@ PROCESS_ROOM = 4
 LOOK_ROOM = 2
 """Pages of told reports looked at again at the same time: nothing waits for them."""
 
+FILL_ROOM = 2
+"""Gaps looked into at the same time."""
 
 ASK_ROOM = 4
 
@@ -168,7 +170,7 @@ class Chore:
 
 
 class Embedded:
-    """All three steps in this process, and the looks at pages of told reports."""
+    """All steps in this process."""
 
     def __init__(
         self,
@@ -223,10 +225,18 @@ class Embedded:
             room=LOOK_ROOM,
             then=lambda: self._nudge(self.deliver),
         )
-        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver, self.look)
+        self.fill = Lane(
+            "fill",
+            claim=pipeline.claim_gaps,
+            work=pipeline.fill,
+            give_back=pipeline.give_back_gap,
+            room=FILL_ROOM,
+            then=lambda: self._nudge(self.process),
+        )
+        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.fill, self.process, self.deliver, self.look)
         if pushing is not None:
             asking = Lane("ask hubs", claim=pushing.claim, work=pushing.ask, give_back=pushing.give_back, room=ASK_ROOM)
-            self._lanes = (self.poll, asking, self.process, self.deliver, self.look)
+            self._lanes = (self.poll, asking, self.fill, self.process, self.deliver, self.look)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:

@@ -185,6 +185,18 @@ _AMP = re.compile(r"[/.]amp(?:[/.]|$)|ampproject")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+def masked(url: str) -> str:
+    """An address as it may be shown: without its password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    if parts.password is None:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}").geturl()
+
+
 def canonical_url(url: str) -> str:
     """One spelling per page: https, lower-case host, no default port, fragment, tracking or AMP parts; sorted query.
 

@@ -121,6 +121,22 @@ def from_iso(value: str) -> datetime | None:
         return None
 
 
+_LOCAL_DAY = re.compile(r"(\d{4})\s*[-./年]\s*(\d{1,2})\s*[-./月]\s*(\d{1,2})")
+_NAMED_DAY = re.compile(r"(\d{1,2})\.? ([A-Z][a-z]{2})[a-z]*\.?,? (\d{4})|([A-Z][a-z]{2})[a-z]*\.? (\d{1,2}),? (\d{4})")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def day_in(said: str) -> datetime | None:
+    """The first day that a text names (2026年3月5日, 5 March 2026, March 5, 2026) as it stands there, or None."""
+    if (found := _LOCAL_DAY.search(said)) is not None:
+        year, month, day = (int(part) for part in found.groups())
+        return from_iso(f"{year:04}-{month:02}-{day:02}")
+    if (found := _NAMED_DAY.search(said)) is None:
+        return None
+    day_, name, year_ = found.group(1, 2, 3) if found[1] else found.group(5, 4, 6)
+    return from_iso(f"{year_}-{_MONTHS.index(name) + 1:02}-{int(day_):02}") if name in _MONTHS else None
+
+
 def _sensible(moment: datetime) -> datetime | None:
     return moment if 1970 < moment.year < 2100 else None
 

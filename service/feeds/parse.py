@@ -179,9 +179,16 @@ def _feed(parsed: Any, url: str, found: list[Any], warning: str | None) -> Parse
         language=language[0] if language else None,
         entries=tuple(entries),
         warning=warning,
+        older=_older(head, url),
         hubs=tuple(href for rel, href in links if rel == "hub" and href),
         topic=next((href for rel, href in links if rel == "self" and href), None),
     )
+
+
+def _older(head: Any, url: str) -> str | None:
+    """Where what came before is: the archive of a feed (RFC 5005 section 4), or the next page of it (section 3)."""
+    links = {_text(link, "rel"): _text(link, "href") for link in reversed(_dicts(head, "links"))}
+    return clean.web_link(links.get("prev-archive") or links.get("next") or "", url)
 
 
 def _newest(entries: list[ParsedEntry]) -> list[ParsedEntry]:

@@ -25,11 +25,14 @@ from service.domain.model import (
     FetchReason,
     FullText,
     Gap,
+    GapFate,
     Move,
     NoticeKind,
     NotModified,
     ParsedEntry,
     ParsedFeed,
+    Paths,
+    Recipe,
     Rhythm,
     Selectors,
     Tier,
@@ -37,6 +40,7 @@ from service.domain.model import (
 )
 from service.domain.polling import News, Polled
 from service.domain.text import canonical_url
+from service.storage import notices
 from service.storage.credentials import FeedCredentials
 from service.storage.database import Database
 from service.storage.tables import (
@@ -79,7 +83,7 @@ class NewFeed:
     managed: bool = False
     kind: str | None = None
     tags: tuple[str, ...] = ()
-    selectors: Selectors | None = None
+    recipe: Recipe | None = None
     headers: Headers = ()
     """What its server wants to be shown; sealed."""
 
@@ -121,7 +125,7 @@ class Feeds:
             .returning(*FEED.__table__.c)
         )
         with self._database.write() as session:
-            feeds = tuple(_feed(row) for row in session.connection().execute(claim))
+            feeds = tuple(feed_of(row) for row in session.connection().execute(claim))
         if feeds:
             failpoint.reach("poll.claimed")
         return feeds
@@ -220,7 +224,7 @@ class Feeds:
                 for name, value in fresh.items():
                     setattr(row, name, value)
                 session.flush()
-                return _feed(row)
+                return feed_of(row)
         except IntegrityError:  # somebody else added it in the same moment
             return None
 
@@ -251,7 +255,7 @@ class Feeds:
             for name, value in values.items():
                 setattr(row, name, value)
             session.flush()
-            return _feed(row)
+            return feed_of(row)
 
     def poll_now(self, feed_id: int, *, now: datetime) -> Feed | None:
         return self.update(feed_id, next_due_at=now)
@@ -271,7 +275,7 @@ class Feeds:
             if row is None or not row.active:
                 return None
             entries, gaps = (_counts(session, column, [feed_id]).get(feed_id, 0) for column in _COUNTED)
-            return _feed(row, entries=entries, gaps=gaps)
+            return feed_of(row, entries=entries, gaps=gaps)
 
     def page(self, *, after: int = 0, limit: int = 100) -> tuple[Feed, ...]:
         """Active feeds in id order."""
@@ -279,7 +283,7 @@ class Feeds:
         with self._database.read() as session:
             rows = session.execute(statement).scalars().all()
             entries, gaps = (_counts(session, column, [row.id for row in rows]) for column in _COUNTED)
-            return tuple(_feed(row, entries=entries.get(row.id, 0), gaps=gaps.get(row.id, 0)) for row in rows)
+            return tuple(feed_of(row, entries=entries.get(row.id, 0), gaps=gaps.get(row.id, 0)) for row in rows)
 
     def notices(self, feed_id: int | None = None, *, limit: int = 100) -> tuple[FeedNotice, ...]:
         """What owners were told, newest first; of one feed or of all."""
@@ -300,15 +304,7 @@ class Feeds:
         if feed_id is not None:
             statement = statement.where(FEED_GAP.feed_id == feed_id)
         with self._database.read() as session:
-            return tuple(
-                FeedGap(
-                    id=cast(int, row.id),
-                    feed_id=row.feed_id,
-                    opened_at=row.opened_at,
-                    gap=Gap(since=row.since, until=row.until, missing=row.missing),
-                )
-                for row in session.execute(statement).scalars()
-            )
+            return tuple(gap_of(row) for row in session.execute(statement).scalars())
 
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
@@ -433,6 +429,15 @@ def _news(
     )
 
 
+def known_rows(session: Session, feed_id: int, keys: Sequence[str]) -> dict[str, EntryRow]:
+    """What is stored of a feed under these keys."""
+    rows: dict[str, EntryRow] = {}
+    for some in _chunks(keys):
+        chosen = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.key.in_(some))
+        rows |= {row.key: row for row in session.execute(chosen).scalars()}
+    return rows
+
+
 def _recognised(
     session: Session, feed_id: int, keys: Sequence[str], entries: Sequence[ParsedEntry]
 ) -> dict[str, _Stored]:
@@ -470,10 +475,10 @@ def _settle(session: Session, decided: Iterable[_Decided], now: datetime) -> Non
             continue
         values = _state_of(each.feed, each.update, now)
         alike.setdefault(tuple(values), []).append(values | {"of": each.feed.id})
-        for notice in each.update.notices:
-            session.add(FeedNoticeRow(feed_id=each.feed.id, at=now, kind=notice.kind, detail=notice.detail[:1000]))
+        notices.record(session, each.feed, each.update.notices, now)
         if (gap := each.update.gap) is not None:
             row = FeedGapRow(feed_id=each.feed.id, opened_at=now, since=gap.since, until=gap.until, missing=gap.missing)
+            row.next_attempt_at = now
             session.add(row)
     for rows in alike.values():
         session.connection().execute(_SETTLED, rows)
@@ -514,7 +519,7 @@ def _sort_out(session: Session, each: _Decided, now: datetime, oldest: datetime)
         stored, content_hash = each.known.get(key), _content_hash(parsed)
         if stored is None:
             history = not each.feed.polled_once and (parsed.published is None or parsed.published < oldest)
-            each.fresh.append((parsed, _fresh_row(each.feed, key, parsed, content_hash, now, history=history)))
+            each.fresh.append((parsed, fresh_row(each.feed, key, parsed, now, history=history)))
             continue
         if stored.key != key:  # a feed that changed all its guids brings no news by that
             session.execute(update(EntryRow).where(ENTRY.id == stored.id).values(key=key))
@@ -564,10 +569,9 @@ def _text_of(parsed: ParsedEntry, content_hash: str) -> dict[str, Any]:
     }
 
 
-def _fresh_row(
-    feed: Feed, key: str, parsed: ParsedEntry, content_hash: str, now: datetime, *, history: bool
-) -> dict[str, Any]:
-    return _text_of(parsed, content_hash) | {
+def fresh_row(feed: Feed, key: str, parsed: ParsedEntry, now: datetime, *, history: bool = False) -> dict[str, Any]:
+    """The row of an entry that is not stored yet: to be processed, or kept as history."""
+    return _text_of(parsed, _content_hash(parsed)) | {
         "feed_id": feed.id,
         "key": key,
         "guid": parsed.guid,
@@ -580,6 +584,13 @@ def _fresh_row(
         "lease_token": 0,
         "sketch": [],
     }
+
+
+def insert_fresh(session: Session, feed: Feed, fresh: Sequence[_Fresh]) -> Counter[str]:
+    """Store new entries of one feed that no poll brought; gives how many are new, history or refused."""
+    found = _Decided(feed=feed, polled=Polled(result=NotModified(url=feed.url)))
+    _insert(session, [(found, entry) for entry in fresh])
+    return found.counted
 
 
 def _insert(session: Session, fresh: Sequence[tuple[_Decided, _Fresh]]) -> None:
@@ -650,11 +661,11 @@ def _plain_values(new: NewFeed) -> dict[str, Any]:
         "managed": new.managed,
         "kind": new.kind,
         "tags": list(new.tags),
-        "selectors": asdict(new.selectors) if new.selectors else None,
+        "selectors": asdict(new.recipe) if new.recipe else None,
     }
 
 
-def _feed(row: Any, *, entries: int = 0, gaps: int = 0) -> Feed:
+def feed_of(row: Any, *, entries: int = 0, gaps: int = 0) -> Feed:
     """A row of the feed table, mapped or plain, as the noun."""
     return Feed(
         id=row.id,
@@ -688,9 +699,29 @@ def _feed(row: Any, *, entries: int = 0, gaps: int = 0) -> Feed:
         last_news_at=row.last_news_at,
         pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
         gaps=gaps,
-        selectors=Selectors(**row.selectors) if row.selectors else None,
+        recipe=_recipe(row.selectors),
         pushed_until=row.pushed_until,
         sends=tuple(row.sends),
+    )
+
+
+def _recipe(kept: dict[str, Any] | None) -> Recipe | None:
+    if not kept:
+        return None
+    return Paths(**kept) if "items" in kept else Selectors(**kept)
+
+
+def gap_of(row: FeedGapRow) -> FeedGap:
+    """A row of the gap ledger as a value."""
+    return FeedGap(
+        id=cast(int, row.id),
+        feed_id=row.feed_id,
+        opened_at=row.opened_at,
+        gap=Gap(since=row.since, until=row.until, missing=row.missing),
+        fate=GapFate(row.fate),
+        recovered=row.recovered,
+        detail=row.detail,
+        attempts=row.attempts,
     )
 
 

@@ -13,11 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 import uvicorn
+from fastapi import FastAPI
 
 from service import __version__, egress
+from service.addresses import read_address
 from service.api import channels as addresses
 from service.api.app import Deps, build
 from service.api.watches import timing_problems, watch_problems
@@ -26,8 +29,12 @@ from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
 from service.domain.model import Invalid, Problem, ServiceError, Watch
 from service.feeds.fetch import Fetcher, Limits, session
+from service.feeds.hubs import ask_hub
+from service.feeds.recipes import recipe_faults
+from service.feeds.robots import Robots
 from service.pipeline import Pace, Pipeline
-from service.runner import Chore, Embedded
+from service.pushing import Pushing, taking_up
+from service.runner import SLOW_SHARE, Chore, Embedded
 from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -121,21 +128,35 @@ class Service:
     async def start(self) -> None:
         """Build what lives on the running loop, and begin to tick."""
         settings = self.settings
-        self._client = session(user_agent=user_agent(settings), connections=settings.feeds.concurrency * 2)
+        # Polls that wait for slow servers beside those that do not, and as many for pages.
+        connections = settings.feeds.concurrency * (1 + SLOW_SHARE) * 2
+        self._client = session(user_agent=user_agent(settings), connections=connections)
         self._parsing = Sandbox(workers=2)
         self._sending = Sandbox(
             workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow
         )
+        fetcher = Fetcher(self._client, limits=fetch_limits(settings))
+        may_push = bool(settings.api.public_url)
         self.pipeline = Pipeline(
             store=self.store,
-            fetcher=Fetcher(self._client, limits=fetch_limits(settings)),
+            fetcher=fetcher,
+            robots=Robots(fetcher, self._parsing),
             sandbox=self._parsing,
             sender=Sender(self._client, self._sending, _sending_settings(settings)),
             rulebook=lambda: self.rulebook,
-            pace=Pace(lease=settings.runner.lease, look_back=settings.feeds.look_back, turn=settings.turn),
+            pace=Pace(
+                lease=settings.runner.lease,
+                look_back=settings.feeds.look_back,
+                look_again=tuple(sorted(settings.feeds.look_again)),
+                turn=settings.turn,
+            ),
             now=self.now,
             chance=self._chance,
+            take_up=taking_up(self.store, now=self.now, random=secrets.token_bytes) if may_push else None,
         )
+        self.pushing = self._pushing() if may_push else None
+        if not may_push:
+            await asyncio.to_thread(self.store.pushes.suspend)
         self.runner = Embedded(
             self.pipeline,
             now=self.now,
@@ -143,6 +164,20 @@ class Service:
             polls=settings.feeds.concurrency,
             deliveries=settings.delivery.concurrency,
             chores=(Chore("rules", settings.rules.look_every, self.reload_changed_rules),),
+            pushing=self.pushing,
+        )
+
+    def _pushing(self) -> Pushing:
+        settings = self.settings
+        return Pushing(
+            store=self.store,
+            ask=partial(ask_hub, self._client, seconds=settings.feeds.timeout.total_seconds()),
+            public_url=settings.api.public_url,
+            most=fetch_limits(settings).inflated_bytes,
+            look_back=settings.feeds.look_back,
+            lease=settings.runner.lease,
+            read=self.pipeline.read_pushed,
+            now=self.now,
         )
 
     async def stop(self) -> None:
@@ -168,7 +203,13 @@ class Service:
         """Feeds and subscriptions of the configuration file; a faulty one is left out and named."""
         settings = self.settings
         problems: list[Problem] = []
-        self.store.feeds.apply(declared_feeds(settings), now=self.now())
+        feeds: list[NewFeed] = []
+        for number in range(len(settings.feeds.sources)):
+            try:
+                feeds.append(declared_feed(settings, number))
+            except Invalid as exc:
+                problems.extend(exc.problems)
+        self.store.feeds.apply(feeds, now=self.now())
         declared: list[tuple[str, NewSubscription]] = []
         for number, wanted in enumerate(settings.subscriptions):
             try:
@@ -184,20 +225,31 @@ def _log_problems(problems: Iterable[Problem]) -> None:
         log.error("configuration problem", where=problem.where, what=problem.what, hint=problem.hint)
 
 
-def declared_feeds(settings: Settings) -> list[NewFeed]:
-    return [
-        NewFeed(
-            url=str(source.url),
-            title=source.title,
-            interval=source.interval or settings.feeds.interval,
-            tier=source.tier,
-            full_text=source.full_text,
-            jurisdiction=source.jurisdiction,
-            language=source.language,
-            managed=True,
-        )
-        for source in settings.feeds.sources
-    ]
+def declared_feed(settings: Settings, number: int) -> NewFeed:
+    """Source `number` of the configuration. Invalid names each selector or expression that cannot be used."""
+    source = settings.feeds.sources[number]
+    recipe = source.recipe
+    if recipe is not None:
+        key = "selectors" if source.selectors is not None else "paths"
+        where = ("feeds", "sources", number, key)
+        faults = tuple(Problem(where=settings.where(*where, name), what=said) for name, said in recipe_faults(recipe))
+        if faults:
+            raise Invalid(faults)
+    address = read_address(str(source.url))
+    return NewFeed(
+        url=address.url,
+        title=source.title,
+        interval=source.interval or settings.feeds.interval,
+        tier=source.tier,
+        full_text=source.full_text,
+        jurisdiction=source.jurisdiction,
+        language=source.language,
+        managed=True,
+        kind=source.kind,
+        tags=source.tags,
+        headers=source.auth.given if source.auth is not None else address.headers,
+        recipe=recipe,
+    )
 
 
 def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -> NewSubscription:
@@ -229,9 +281,29 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         watch=watch,
         channels=tuple(channels),
         active=wanted.active,
+        mute_rumours=wanted.mute_rumours,
         managed=True,
+        notices=wanted.notices,
         language=wanted.language,
         timing=timing,
+    )
+
+
+def api_of(service: Service) -> FastAPI:
+    """The service's API, to be served on the loop on which it was started."""
+    return build(
+        Deps(
+            store=service.store,
+            rulebook=lambda: service.rulebook,
+            settings=service.settings,
+            now=service.now,
+            random=secrets.token_bytes,
+            pushing=lambda: service.pushing,
+            pushed=lambda: service.runner.wake(),
+            ready=service.not_ready,
+            problems=lambda: service.problems,
+            reload=service.reload_rules,
+        )
     )
 
 
@@ -241,20 +313,10 @@ class Server:
     def __init__(self, service: Service) -> None:
         self.service = service
         settings = service.settings
-        deps = Deps(
-            store=service.store,
-            rulebook=lambda: service.rulebook,
-            settings=settings,
-            now=service.now,
-            random=secrets.token_bytes,
-            ready=service.not_ready,
-            problems=lambda: service.problems,
-            reload=service.reload_rules,
-        )
         # asyncio's own loop: the egress guard does not see connections made by uvloop.
         self._uvicorn = _Quiet(
             uvicorn.Config(
-                build(deps),
+                api_of(service),
                 host=settings.api.host,
                 port=settings.api.port,
                 loop="asyncio",

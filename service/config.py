@@ -16,7 +16,7 @@ from datetime import time, timedelta
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, Self, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import (
@@ -29,6 +29,7 @@ from pydantic import (
     PrivateAttr,
     ValidationError,
     WithJsonSchema,
+    field_validator,
     model_validator,
 )
 from pydantic.networks import AnyHttpUrl
@@ -36,6 +37,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from service.documents import read_document, read_yaml
 from service.domain.concepts import Lexicon, jurisdictions
+from service.domain.credentials import Headers, faults_in, written
 from service.domain.document import Node
 from service.domain.examples import run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
@@ -45,11 +47,16 @@ from service.domain.model import (
     FullText,
     Invalid,
     Language,
+    Notices,
+    Paths,
     Problem,
     Quiet,
+    Recipe,
     Schedule,
     Secret,
+    Selectors,
     Severity,
+    SourceKind,
     Tier,
     Timing,
     Topic,
@@ -81,7 +88,12 @@ def _secret(value: object) -> object:
 
 
 Duration = Annotated[timedelta, BeforeValidator(_duration), PlainSerializer(show_duration)]
-SecretText = Annotated[Secret, BeforeValidator(_secret), PlainSerializer(lambda _: "***")]
+SecretText = Annotated[
+    Secret,
+    BeforeValidator(_secret),
+    PlainSerializer(lambda _: "***"),
+    WithJsonSchema({"type": "string", "writeOnly": True}),
+]
 
 
 class Section(BaseModel):
@@ -91,6 +103,12 @@ class Section(BaseModel):
 class ApiSettings(Section):
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 for every network of the machine.")
     port: int = Field(8080, ge=0, le=65535, description="Port for API, docs and health; 0 takes a free one.")
+    public_url: str = Field(
+        "",
+        pattern=r"^(https?://[^\s?#@]+)?$",
+        description="Where hubs on the internet reach this service, such as https://policywatch.example.org; "
+        "empty: no WebSub.",
+    )
 
 
 class StorageSettings(Section):
@@ -117,8 +135,82 @@ class EgressSettings(Section):
     )
 
 
+Expression = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class CssSelectors(Section):
+    """CSS selectors that find the entries of an HTML page that lists news."""
+
+    item: Expression = Field(min_length=1, description="Of the items of the page.")
+    link: Expression = Field("", description="Of the link in an item; the one with the longest text by default.")
+    title: Expression = Field("", description="Of the title in an item; the link's text by default.")
+    date: Expression = Field("", description="Of the date in an item; none by default.")
+
+    @property
+    def recipe(self) -> Recipe:
+        return Selectors(**self.model_dump())
+
+
+class JsonPaths(Section):
+    """JMESPath expressions that find the entries of a JSON API."""
+
+    items: Expression = Field(min_length=1, description="Of the list in the document.")
+    id: Expression = Field("", description="Of what makes an item one of its kind; its link by default.")
+    title: Expression = Field("", description="Of the title in an item.")
+    link: Expression = Field("", description="Of the link in an item.")
+    date: Expression = Field("", description="Of the date in an item.")
+    text: Expression = Field("", description="Of the text in an item.")
+
+    @property
+    def recipe(self) -> Recipe:
+        return Paths(**self.model_dump())
+
+
+class Auth(Section):
+    """What a feed's server wants to be shown: sent to the feed's own scheme, host and port, and nowhere else."""
+
+    user: str = Field("", max_length=200, description="User name for basic authentication.")
+    password: SecretText | None = Field(None, description="Its password.")
+    token: SecretText | None = Field(None, description="A bearer token.")
+    headers: Mapping[str, SecretText] = Field({}, description="Request headers and their values, such as X-Api-Key.")
+
+    @property
+    def given(self) -> Headers:
+        return written(user=self.user, password=self.password, token=self.token, headers=self.headers)
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if faults := list(faults_in(self.given)):
+            raise ValueError("; ".join(faults))
+        return self
+
+
+class SourceAuth(Auth):
+    """The same in a file, where a value may be `${NAME}`: that environment variable's. Never so in a request, whose
+    sender could read our environment by it."""
+
+    @field_validator("user", "password", "token", "headers", mode="before")
+    @classmethod
+    def _from_environment(cls, value: object) -> object:
+        if isinstance(value, Mapping):
+            return {name: _expanded(each) for name, each in value.items()}
+        return _expanded(value)
+
+
+def _expanded(value: object) -> object:
+    found = re.fullmatch(r"\$\{(\w+)\}", value) if isinstance(value, str) else None
+    if found is None:
+        return value
+    if found[1] not in os.environ:
+        raise ValueError(f"the environment variable {found[1]} is not set")
+    return os.environ[found[1]]
+
+
+Tags = tuple[Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")], ...]
+
+
 class SourceSettings(Section):
-    url: AnyHttpUrl = Field(description="Address of an RSS, Atom or JSON feed.")
+    url: AnyHttpUrl = Field(description="Address of an RSS, Atom or JSON feed, a sitemap, a list page or a JSON API.")
     title: str = Field("", description="Name shown in alerts; the feed's own title by default.")
     interval: Duration | None = Field(None, description="How often to poll; feeds.interval by default.")
     tier: Tier = Field(Tier.UNKNOWN, description="official, wire, trade, blog or unknown.")
@@ -127,10 +219,34 @@ class SourceSettings(Section):
     )
     language: str | None = Field(None, description="Language of the feed (en, zh-Hans, ko …); detected by default.")
     full_text: FullText = Field(FullText.AUTO, description="auto, always or never fetch the entry's page.")
+    kind: SourceKind | None = Field(None, description="What publishes it: regulator, central-bank, legislature, …")
+    tags: Tags = Field((), max_length=50, description="Words of your own to find it by.")
+    auth: SourceAuth | None = Field(
+        None,
+        description="What its server wants to be shown: user and password, token, or headers; ${NAME} for secrets.",
+    )
+    selectors: CssSelectors | None = Field(None, description="For an HTML page that lists news: CSS selectors.")
+    paths: JsonPaths | None = Field(None, description="For a JSON API: JMESPath expressions.")
+
+    @model_validator(mode="after")
+    def _one_recipe(self) -> SourceSettings:
+        if self.selectors is not None and self.paths is not None:
+            raise ValueError("a source is an HTML page (selectors) or a JSON API (paths), not both")
+        return self
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How its entries are found, when it is no feed."""
+        found = self.selectors or self.paths
+        return found.recipe if found is not None else None
 
 
 class FeedsSettings(Section):
     interval: Duration = Field(timedelta(minutes=15), description="How often a feed is polled.")
+    look_again: tuple[Duration, ...] = Field(
+        (timedelta(minutes=15), timedelta(hours=6), timedelta(days=1), timedelta(days=3)),
+        description="When the page of a report that was told is looked at again: if it is gone, a retraction follows.",
+    )
     look_back: Duration = Field(
         timedelta(hours=48), description="A new feed's entries older than this are stored but raise no alert."
     )
@@ -303,6 +419,12 @@ class SubscriptionSettings(Section):
     )
     when: WhenSettings = Field(WhenSettings(), description="When.")
     active: bool = Field(True, description="Set to false to silence it.")
+    mute_rumours: bool = Field(
+        False, description="Whether rumours of an act are held back once an official text has told of it."
+    )
+    notices: Notices = Field(
+        Notices.GAPS, description="What it hears about the feeds themselves: off, gaps, all, or only (no alerts)."
+    )
     language: Language = Field(Language.ENGLISH, description="Of our own words in its messages: en, zh, ko, ja or es.")
 
 
@@ -371,7 +493,7 @@ class Settings(BaseSettings):
 
 
 PARSE_ALLOWANCE = timedelta(seconds=20)
-"""What a step may take beside its network time: parsing, reading, waiting for the database."""
+"""What a step may take beside its fetch: a robots.txt, parsing, reading, waiting for the database."""
 
 
 def load(path: Path | None = None) -> Settings:
@@ -581,7 +703,10 @@ _EXAMPLES = {
     "sources": """\
     # - url: https://www.fsc.go.kr/about/fsc_bbs_rss/?fid=0111
     #   jurisdiction: KR
-    #   tier: official""",
+    #   tier: official
+    #   kind: regulator
+    #   tags: [seoul]
+    #   auth: {user: desk, password: "${FSC_PASSWORD}"}""",
     "subscriptions": """\
   # - name: central-asia
   #   watch:
@@ -589,7 +714,11 @@ _EXAMPLES = {
   #   channels:
   #     - mailto:desk@example.org
   #     - {to: mailto:head@example.org, schedule: escalation}
-  #   when: {schedule: daily, at: "08:00", zone: Asia/Almaty, quiet: 22:00-07:00, escalate_after: 4h}""",
+  #   when: {schedule: daily, at: "08:00", zone: Asia/Almaty, quiet: 22:00-07:00, escalate_after: 4h}
+  # - name: feeds-owner
+  #   notices: only
+  #   channels:
+  #     - slack://TokenA/TokenB/TokenC/#policywatch""",
 }
 
 

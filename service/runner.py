@@ -16,13 +16,27 @@ import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from service.pipeline import Pipeline
+from service.pushing import Pushing
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
 
+SLOW_AFTER = timedelta(seconds=0.25)
+SLOW_SHARE = 5
+"""Work that takes longer than the one waits for somebody else, and gives its place up; so many times the places may be
+taken by such work. Else a few servers that never answer would hold every place, each time for a whole deadline."""
+
 PROCESS_ROOM = 4
 """Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
+
+LOOK_ROOM = 2
+"""Pages of told reports looked at again at the same time: nothing waits for them."""
+
+FILL_ROOM = 2
+"""Gaps looked into at the same time."""
+
+ASK_ROOM = 4
 
 
 DUE_ROOM = 4
@@ -40,16 +54,25 @@ class Lane(Generic[T]):
         work: Callable[[T], Awaitable[object]],
         give_back: Callable[[T, str], Awaitable[object]],
         room: int,
+        slow: int = 0,
         then: Callable[[], None] = lambda: None,
+        again: Callable[[], None] = lambda: None,
     ) -> None:
-        """`give_back` records why a piece of work broke off; `then` is called after each: the next lane may have
-        something to do now."""
+        """`room` pieces of work at a time, and `slow` more while that many take longer than SLOW_AFTER.
+
+        `give_back` records why a piece of work broke off; `then` is called after each: the next lane may have
+        something to do now. `again` is called when more may be due than there was room for, and there is room now.
+        """
         self.name = name
         self._claim = claim
         self._work = work
         self._give_back = give_back
         self._room = room
+        self._slow_room = slow
         self._then = then
+        self._again = again
+        self._more = False
+        self._slow: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._claiming = asyncio.Lock()
         self._queued = False
@@ -63,7 +86,7 @@ class Lane(Generic[T]):
         self._queued = True
         async with self._claiming:
             self._queued = False
-            while self._open and (room := self._room - len(self._tasks)) > 0:
+            while self._open and (room := self.free) > 0:
                 try:
                     claimed = await self._claim(room)
                 except Exception:
@@ -71,13 +94,42 @@ class Lane(Generic[T]):
                     log.exception("claim failed", lane=self.name)
                     break
                 for item in claimed:
-                    task = asyncio.create_task(self._run(item))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._start(item)
                 started += len(claimed)
-                if len(claimed) < room:
+                self._more = len(claimed) == room
+                if not self._more:
                     break
         return started
+
+    def _start(self, item: T) -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._run(item))
+        self._tasks.add(task)
+        waits = loop.call_later(SLOW_AFTER.total_seconds(), self._give_place_up, task) if self._slow_room else None
+
+        def ended(_: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._slow.discard(task)
+            if waits is not None:
+                waits.cancel()
+            if self.free * 2 >= self._room:  # not after each: a claim costs the same for one as for many
+                self._look_again()
+
+        task.add_done_callback(ended)
+
+    def _give_place_up(self, task: asyncio.Task[None]) -> None:
+        if len(self._slow) < self._slow_room:
+            self._slow.add(task)
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if self._more and self._open:
+            self._again()
+
+    @property
+    def free(self) -> int:
+        """How much more may be started now."""
+        return max(0, self._room - (len(self._tasks) - len(self._slow)))
 
     async def _run(self, item: T) -> None:
         try:
@@ -122,7 +174,7 @@ class Chore:
 
 
 class Embedded:
-    """All three steps in this process, and what comes due by itself."""
+    """All steps in this process, and what comes due by itself."""
 
     def __init__(
         self,
@@ -133,7 +185,9 @@ class Embedded:
         polls: int,
         deliveries: int,
         chores: Sequence[Chore] = (),
+        pushing: Pushing | None = None,
     ) -> None:
+        """`pushing` asks hubs to push feeds; without it feeds are only polled."""
         self._chores = tuple(chores)
         self._tick = tick
         self._now = now
@@ -154,6 +208,7 @@ class Embedded:
             work=pipeline.process,
             give_back=pipeline.give_back_entry,
             room=PROCESS_ROOM,
+            slow=PROCESS_ROOM * SLOW_SHARE,
             then=lambda: self._nudge(self.deliver, self.process),
         )
         self.poll = Lane(
@@ -162,6 +217,8 @@ class Embedded:
             work=pipeline.poll,
             give_back=pipeline.give_back_feed,
             room=polls,
+            slow=polls * SLOW_SHARE,
+            again=lambda: self._nudge(self.poll),
             then=lambda: self._nudge(self.process),
         )
         self.digest = Lane(
@@ -180,7 +237,27 @@ class Embedded:
             room=DUE_ROOM,
             then=lambda: self._nudge(self.deliver, self.escalate),
         )
-        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.digest, self.escalate, self.deliver)
+        self.look = Lane(
+            "look",
+            claim=pipeline.claim_looks,
+            work=pipeline.look,
+            give_back=pipeline.give_back_look,
+            room=LOOK_ROOM,
+            then=lambda: self._nudge(self.deliver),
+        )
+        self.fill = Lane(
+            "fill",
+            claim=pipeline.claim_gaps,
+            work=pipeline.fill,
+            give_back=pipeline.give_back_gap,
+            room=FILL_ROOM,
+            then=lambda: self._nudge(self.process),
+        )
+        last: tuple[Lane[Any], ...] = (self.digest, self.escalate, self.deliver, self.look)
+        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.fill, self.process, *last)
+        if pushing is not None:
+            asking = Lane("ask hubs", claim=pushing.claim, work=pushing.ask, give_back=pushing.give_back, room=ASK_ROOM)
+            self._lanes = (self.poll, asking, self.fill, self.process, *last)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:
@@ -189,6 +266,10 @@ class Embedded:
             return claimed
 
         return noting
+
+    def wake(self) -> None:
+        """Entries have come in by another way than a poll: look for them now."""
+        self._nudge(self.process)
 
     def start(self) -> None:
         """Begin to tick; call it on the running loop."""

@@ -13,15 +13,16 @@ from tests.conftest import TEST_KEY, Clock
 from tests.loopback import Web
 
 
-def settings_of(database_url: str) -> Settings:
-    """A service that reaches loopback and nothing else."""
+def settings_of(database_url: str, **more: object) -> Settings:
+    """A service that reaches loopback and nothing else; `more` are further sections."""
     return Settings.model_validate(
         {
             "storage": {"url": database_url},
             "secrets": {"keys": [TEST_KEY.reveal()]},
             "egress": {"allow": ["127.0.0.1/32"]},
-            "feeds": {"host_gap": "0s", "timeout": "5s"},
+            "feeds": {"host_gap": "0s", "timeout": "5s", "look_again": []},
             "delivery": {"timeout": "5s"},
+            **more,
         }
     )
 

@@ -33,9 +33,11 @@ def item(guid: str, title: str, *, text: str = "", link: str = "", published: st
 
 @dataclass
 class Web:
-    """`pages` maps a path to its answer and may change at any time; what is POSTed is kept in `received`."""
+    """`pages` maps a path to its answer and may change at any time; what is POSTed is kept in `received`,
+    and answered by `posts` where that knows the path, else with the status of `verdict`."""
 
     pages: dict[str, Answer] = field(default_factory=dict)
+    posts: dict[str, web.Response] = field(default_factory=dict)
     asked: list[web.BaseRequest] = field(default_factory=list)
     received: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
     verdict: Callable[[int], int] = lambda _: 204
@@ -70,7 +72,8 @@ class Web:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         if request.method == "POST":
             self.received.append(({k.lower(): v for k, v in request.headers.items()}, await request.read()))
-            return web.Response(status=self.verdict(len(self.received)))
+            answer = self.posts.get(request.path)
+            return answer if isinstance(answer, web.Response) else web.Response(status=self.verdict(len(self.received)))
         self.asked.append(request)
         answer = self.pages.get(request.path)
         if answer is None:

@@ -9,7 +9,7 @@ import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
-from service.api import alerts, deliveries, feeds, rules, status, subscriptions
+from service.api import alerts, deliveries, feeds, rules, silences, status, subscriptions
 from service.api.app import Deps, build
 from service.api.problems import Kind
 from service.config import Rulebook, Settings, load_rulebook
@@ -35,6 +35,7 @@ from service.domain.model import (
     Problem,
     Scope,
     Settlement,
+    Watch,
 )
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -177,6 +178,12 @@ def raise_alerts(store: Store, *jurisdictions: str) -> None:
             placing.record_routes(int(value.entry.id), alert, routes, everybody, now=NOON)
 
 
+def a_silence(store: Store, code: str = "KE") -> None:
+    until = NOON + timedelta(hours=6)
+    watch = Watch(jurisdictions=(code,))
+    store.silences.add(team="desk", owner="ana", reason="known", watch=watch, expires_at=until, now=NOON)
+
+
 def operations(document: dict[str, Any]) -> list[tuple[str, str, dict[str, Any]]]:
     """(method, path, operation) of everything in an OpenAPI document."""
     return [
@@ -223,7 +230,9 @@ async def test_every_reference_in_the_document_leads_somewhere(api: Api) -> None
         assert name in api.document["components"]["schemas"]
 
 
-@pytest.mark.parametrize("noun", [alerts, deliveries, feeds, rules, status, subscriptions], ids=lambda n: n.__name__)
+@pytest.mark.parametrize(
+    "noun", [alerts, deliveries, feeds, rules, silences, status, subscriptions], ids=lambda n: n.__name__
+)
 def test_examples_of_answers_are_such_answers(noun) -> None:
     for route in noun.router.routes:
         assert isinstance(route, APIRoute)
@@ -333,18 +342,19 @@ async def test_the_key_in_use_says_who_it_is(api: Api) -> None:
 async def test_what_belongs_to_another_team_does_not_exist(api: Api) -> None:
     api.store.subscriptions.create("desk", a_subscription(), now=NOON)
     raise_alerts(api.store, "CN")
+    a_silence(api.store)
     mine, other = api.key("desk"), api.key("rivals")
     bodies = {"PUT": {"name": "stolen"}, "PATCH": {"active": False}}
     decision = {"verdict": "applicable", "by": "a rival"}
     tried = 0
     for method, path, _ in operations(api.document):
-        if re.search(r"subscription_id|alert_id|delivery_id", path):
+        if re.search(r"subscription_id|silence_id|alert_id|delivery_id", path):
             body = decision if path.endswith("/decisions") else bodies.get(method)
             response = await api.client.request(method, filled(path), headers=other, json=body)
             assert response.status_code == 404, (method, path)
             tried += 1
-    assert tried >= 8
-    for path in ("/v1/subscriptions", "/v1/alerts", "/v1/deliveries"):
+    assert tried >= 11
+    for path in ("/v1/subscriptions", "/v1/silences", "/v1/alerts", "/v1/deliveries"):
         assert (await api.client.get(path, headers=other)).json()["items"] == []
         (item,) = (await api.client.get(path, headers=mine)).json()["items"]
         assert (await api.client.get(f"{path}/{item['id']}", headers=mine)).json()["id"] == item["id"]
@@ -364,11 +374,14 @@ async def pages_of(api: Api, path: str, key: dict[str, str], *, limit: int) -> A
     yield response.json()["items"]
 
 
-@pytest.mark.parametrize("path", ["/v1/feeds", "/v1/rules", "/v1/subscriptions", "/v1/alerts", "/v1/deliveries"])
+@pytest.mark.parametrize(
+    "path", ["/v1/feeds", "/v1/rules", "/v1/subscriptions", "/v1/silences", "/v1/alerts", "/v1/deliveries"]
+)
 async def test_the_pages_of_a_list_hold_everything_once(api_on_both: Api, path: str) -> None:
     api, key = api_on_both, api_on_both.key("desk", Scope.READ)
     for name in ("a", "b", "c", "d", "e"):
         api.store.subscriptions.create("desk", a_subscription(name), now=NOON)
+        a_silence(api.store)
     raise_alerts(api.store, "CN", "HK", "KZ", "UZ", "JP")
     pages = [page async for page in pages_of(api, path, key, limit=2)]
     assert all(len(page) == 2 for page in pages[:-1])
@@ -476,9 +489,9 @@ async def test_a_shorter_interval_takes_effect_before_the_longer_one_is_over(api
 
 async def test_a_declared_feed_is_changed_in_the_configuration(api: Api) -> None:
     key = api.key()
-    api.store.feeds.apply([NewFeed(url="https://user:hunter22@a.example/rss")], now=NOON)
+    api.store.feeds.apply([NewFeed(url="https://a.example/rss")], now=NOON)
     feed = (await api.client.get("/v1/feeds/1", headers=key)).json()
-    assert (feed["managed"], feed["url"]) == (True, "https://user:***@a.example/rss")
+    assert (feed["managed"], feed["url"]) == (True, "https://a.example/rss")
     for method in ("PATCH", "DELETE"):
         response = await api.client.request(method, "/v1/feeds/1", headers=key, json={})
         assert (response.status_code, response.json()["type"]) == (409, "/problems/managed")
@@ -494,7 +507,6 @@ async def test_a_declared_feed_is_changed_in_the_configuration(api: Api) -> None
         "http://[::ffff:127.0.0.1]/",
         "http://169.254.169.254/latest/meta-data",
         "http://10.0.0.1/",
-        "https://user:pw@a.example/",
         "ftp://a.example/rss",
         "file:///etc/passwd",
         "a.example/rss",
@@ -526,6 +538,10 @@ async def test_an_address_that_may_not_be_polled_is_explained(api: Api, url: str
         ({"full_text": True}, "full_text"),
         ({"title": "two\nlines"}, "title"),
         ({"titel": "x"}, "titel"),
+        ({"selectors": {"item": "li["}}, "selectors.item"),
+        ({"paths": {"items": "results["}}, "paths.items"),
+        ({"paths": {"items": "a\u0000"}}, "paths.items"),
+        ({"paths": {"items": "a"}, "selectors": {"item": "li"}}, "paths"),
     ],
 )
 async def test_a_wrong_field_of_a_feed_is_named(api: Api, change: dict[str, object], field: str) -> None:
@@ -847,6 +863,53 @@ async def test_a_filter_that_cannot_be_is_named(api_on_both: Api, wrong: dict[st
     response = await api_on_both.client.get("/v1/alerts", headers=api_on_both.key(), params=wrong)
     assert response.status_code == 422
     assert [error["field"] for error in response.json()["errors"]] == list(wrong)
+
+
+# --- the ledger and silences --------------------------------------------------------------------------------------
+
+
+async def test_a_subscription_reads_how_its_matches_ended(api_on_both: Api) -> None:
+    api = api_on_both
+    key, body = api.key(), {"name": "china", "watch": {"jurisdictions": ["CN"]}, "channels": [HOOK]}
+    made = (await api.client.post("/v1/subscriptions", headers=key, json=body)).json()
+    raise_alerts(api.store, "CN", "KZ", "CN")
+    ledger = (await api.client.get(f"/v1/subscriptions/{made['id']}/ledger", headers=key)).json()
+    assert ledger == {"matches": 3, "delivered": 1, "suppressed": {"not_watched": 1, "already_told": 1}, "missing": 0}
+
+
+async def test_a_silence_from_the_cradle_to_the_grave(api_on_both: Api) -> None:
+    api, key = api_on_both, api_on_both.key()
+    until = (NOON + timedelta(days=7)).isoformat()
+    body = {"owner": "ana", "reason": "known", "expires_at": until, "watch": {"jurisdictions": ["KE"]}}
+    response = await api.client.post("/v1/silences", headers=key, json=body)
+    assert response.status_code == 201
+    made = response.json()
+    assert (made["owner"], made["watch"]["jurisdictions"]) == ("ana", ["KE"])
+    assert (await api.client.get(response.headers["location"], headers=key)).json() == made
+    assert (await api.client.get("/v1/silences", headers=key)).json()["items"] == [made]
+    api.clock.advance(timedelta(hours=1))
+    assert (await api.client.delete(response.headers["location"], headers=key)).status_code == 204
+    assert (await api.client.get("/v1/silences", headers=key)).json()["items"] == []
+    ended = (await api.client.get(response.headers["location"], headers=key)).json()
+    assert datetime.fromisoformat(ended["expires_at"]) == api.clock()
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        pytest.param({"owner": " "}, "owner", id="nobody"),
+        pytest.param({"reason": ""}, "reason", id="no-reason"),
+        pytest.param({"expires_at": NOON.isoformat()}, "expires_at", id="over-already"),
+        pytest.param({"expires_at": (NOON + timedelta(days=91)).isoformat()}, "expires_at", id="for-good"),
+        pytest.param({"expires_at": "2026-03-09T12:00:00"}, "expires_at", id="without-a-zone"),
+        pytest.param({"watch": {"jurisdictions": ["Kenya"]}}, "watch.jurisdictions.0", id="unknown-place"),
+    ],
+)
+async def test_a_wrong_field_of_a_silence_is_named(api: Api, change: dict[str, object], field: str) -> None:
+    good = {"owner": "ana", "reason": "known", "expires_at": (NOON + timedelta(days=7)).isoformat()}
+    response = await api.client.post("/v1/silences", headers=api.key(), json=good | change)
+    assert response.status_code == 422
+    assert [error["field"] for error in response.json()["errors"]] == [field]
 
 
 async def test_a_dead_delivery_gets_another_chance(api_on_both: Api) -> None:

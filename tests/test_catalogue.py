@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from service.domain.model import Invalid, Tier
-from service.feeds.catalogue import COLUMNS, Kind, catalogue, read_sources
+from service.domain.model import Invalid, SourceKind, Tier
+from service.feeds.catalogue import COLUMNS, catalogue, read_sources
 
 HEADER = ",".join(COLUMNS)
 
@@ -16,7 +16,7 @@ def test_every_row_has_the_form_of_a_source() -> None:
     sources = catalogue()
     assert len(sources) >= 215
     assert {source.tier for source in sources} == {Tier.OFFICIAL, Tier.WIRE, Tier.TRADE}
-    assert Counter(source.kind for source in sources)[Kind.REGULATOR] >= 89
+    assert Counter(source.kind for source in sources)[SourceKind.REGULATOR] >= 89
     assert all(source.spoken is None or source.spoken == source.language for source in sources)
 
 

@@ -23,6 +23,7 @@ from service.config import Rulebook, Settings, load_rulebook
 from service.documents import read_yaml
 from service.domain.model import FullText, RouteReason, Tier, Watch
 from service.storage.feeds import NewFeed
+from service.storage.subscriptions import NewChannel, NewSubscription
 from service.storage.tables import RouteRow
 from tests.conftest import TEST_KEY, Clock
 from tests.fakes_delivery import Mailbox, part, receiving
@@ -189,6 +190,27 @@ async def test_a_silence_holds_back_until_it_runs_out(line: Line) -> None:
     assert [message["raised"] for message in told(line)] == [entry["title"] for entry in entries[1:]]
     (desk, _) = line.store.alerts.check_ledger()
     assert desk.suppressed[RouteReason.SILENCED] == 2
+    assert adds_up(line)
+
+
+async def test_an_official_text_mutes_the_rumours_about_it(line: Line) -> None:
+    """Who asks for it hears no more of "may ban" once the ministry has banned: but of another act, and of news."""
+    line.subscribe()
+    (desk,) = line.store.subscriptions.page("t")
+    channels = tuple(NewChannel(kind=c.kind, url=c.url, shown=c.shown, keys=c.keys) for c in desk.channels)
+    muting = NewSubscription(name=desk.name, watch=desk.watch, channels=channels, mute_rumours=True)
+    line.store.subscriptions.replace("t", desk.id, muting, now=line.clock())
+    entries = [
+        {"at": "2026-03-02 13:00", "feed": "gossip", "title": "Kenya may ban crypto mining, sources say"},
+        {"at": "2026-03-02 15:00", "feed": "ministry", "tier": "official", "title": "Ghana bans crypto mining"},
+        {"at": "2026-03-05 13:00", "feed": "gossip", "title": "Ghana may ban crypto mining at home, sources say"},
+        {"at": "2026-03-05 14:00", "feed": "gossip", "title": "Ghana may ban stablecoins, sources say"},
+        {"at": "2026-03-14 13:00", "feed": "gossip", "title": "Ghana may ban crypto mining in towns, sources say"},
+    ]
+    await replay(line, entries)
+    assert [message["raised"] for message in told(line)] == [entries[n]["title"] for n in (0, 1, 3, 4)]
+    (ledger, _) = line.store.alerts.check_ledger()
+    assert ledger.suppressed[RouteReason.RUMOUR_MUTED] == 2
     assert adds_up(line)
 
 

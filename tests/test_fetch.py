@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import socket
+import tracemalloc
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,10 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 
+import brotli
 import pytest
 
 from service import egress
 from service.domain.model import Busy, Failed, Fetched, FetchReason, FetchResult, Gone, Limited, NotModified, Validators
+from service.feeds.codings import BadBody, decoder
 from service.feeds.fetch import Fetcher, Limits, fresh_for, retry_after, session
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
@@ -134,7 +137,7 @@ async def test_the_request_says_who_we_are_and_asks_with_what_the_server_gave(se
             assert result == NotModified(url=server.url("/f"))
     for request in server.requests:
         assert request["user-agent"] == "policywatch (desk@example.org)"
-        assert request["accept-encoding"] == "gzip"
+        assert request["accept-encoding"] == "gzip, deflate, br"
         assert request["if-none-match"] == 'W/"x y"'
         assert request["if-modified-since"] == "yesterday, about noon"
         assert "cookie" not in request
@@ -166,6 +169,7 @@ async def test_a_validator_that_cannot_be_sent_back_the_same_is_not_kept(server:
         pytest.param("gzip", gzip.compress(BODY) + bytes(64), id="padded"),
         pytest.param("deflate", zlib.compress(BODY), id="zlib"),
         pytest.param("deflate", zlib.compress(BODY)[2:-4], id="bare-deflate"),
+        pytest.param("br", brotli.compress(BODY), id="brotli"),
         pytest.param("identity", BODY, id="identity"),
     ],
 )
@@ -177,11 +181,16 @@ async def test_encodings(server: Server, encoding: str, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 3, 17])
-async def test_a_body_in_small_pieces(server: Server, size: int) -> None:
-    body = gzip.compress(BODY[:30]) + gzip.compress(BODY[30:])
-
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        pytest.param(b"gzip", gzip.compress(BODY[:30]) + gzip.compress(BODY[30:]), id="gzip"),
+        pytest.param(b"br", brotli.compress(BODY), id="brotli"),
+    ],
+)
+async def test_a_body_in_small_pieces(server: Server, size: int, encoding: bytes, body: bytes) -> None:
     async def pieces(writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Encoding: %b\r\n\r\n" % encoding)
         for start in range(0, len(body), size):
             piece = body[start : start + size]
             writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
@@ -306,7 +315,10 @@ async def test_redirects_share_one_deadline(server: Server) -> None:
         pytest.param("deflate", zlib.compress(bytes(64 << 20)), FetchReason.TOO_LARGE, id="deflate-bomb"),
         pytest.param("gzip", gzip.compress(b"x") * 1000, FetchReason.BAD_ENCODING, id="a-thousand-members"),
         pytest.param("gzip, gzip", gzip.compress(gzip.compress(BODY)), FetchReason.BAD_ENCODING, id="stacked"),
-        pytest.param("br", b"\x1b\x0a", FetchReason.BAD_ENCODING, id="brotli"),
+        pytest.param("br", brotli.compress(bytes(64 << 20)), FetchReason.TOO_LARGE, id="brotli-bomb"),
+        pytest.param("br", BODY, FetchReason.BAD_ENCODING, id="not-brotli"),
+        pytest.param("br", brotli.compress(BODY)[:-3], FetchReason.BAD_ENCODING, id="truncated-brotli"),
+        pytest.param("br, gzip", gzip.compress(brotli.compress(BODY)), FetchReason.BAD_ENCODING, id="brotli-in-gzip"),
         pytest.param("zstd", b"\x28\xb5", FetchReason.BAD_ENCODING, id="zstd"),
         pytest.param("gzip", BODY, FetchReason.BAD_ENCODING, id="not-gzip"),
         pytest.param("deflate", b"\xff" * 50, FetchReason.BAD_ENCODING, id="not-deflate"),
@@ -320,6 +332,18 @@ async def test_bad_encodings(server: Server, encoding: str, body: bytes, reason:
     assert await failed(server.url("/f")) is reason
 
 
+@pytest.mark.parametrize("most", [1 << 10, 1 << 20])
+def test_a_brotli_bomb_is_stopped_before_it_is_in_memory(most: int) -> None:
+    bomb = brotli.compress(bytes(64 << 20), quality=1)
+    tracemalloc.start()
+    try:
+        with pytest.raises(BadBody, match="inflates to more than"):
+            decoder(["br"], most).feed(bomb)
+        assert tracemalloc.get_traced_memory()[1] < 4 * most + (1 << 20)
+    finally:
+        tracemalloc.stop()
+
+
 async def test_two_encoding_headers_count_as_stacked(server: Server) -> None:
     server.answers["/f"] = answer("200 OK", gzip.compress(BODY), Content_Encoding="gzip\r\nContent-Encoding: gzip")
     assert await failed(server.url("/f")) is FetchReason.BAD_ENCODING
@@ -331,6 +355,10 @@ async def test_a_body_of_exactly_the_limit_is_taken_and_one_byte_more_is_not(ser
     server.answers["/wire+"] = answer("200 OK", b"x" * 1001)
     server.answers["/inflated"] = answer("200 OK", gzip.compress(b"x" * 2000), Content_Encoding="gzip")
     server.answers["/inflated+"] = answer("200 OK", gzip.compress(b"x" * 2001), Content_Encoding="gzip")
+    server.answers["/br"] = answer("200 OK", brotli.compress(b"x" * 2000), Content_Encoding="br")
+    server.answers["/br+"] = answer("200 OK", brotli.compress(b"x" * 2001), Content_Encoding="br")
+    assert isinstance(await get(server.url("/br"), limits=limits), Fetched)
+    assert await failed(server.url("/br+"), limits) is FetchReason.TOO_LARGE
     assert isinstance(await get(server.url("/wire"), limits=limits), Fetched)
     assert isinstance(await get(server.url("/inflated"), limits=limits), Fetched)
     assert await failed(server.url("/wire+"), limits) is FetchReason.TOO_LARGE
@@ -571,3 +599,20 @@ async def test_a_slow_host_delays_no_other(server: Server) -> None:
         assert isinstance(await fetcher.get(other, now=NOON), Fetched)
         assert not slow.done()
         assert isinstance(await slow, Failed)
+
+
+async def test_what_one_address_is_told_to_wait_its_whole_host_waits(server: Server) -> None:
+    server.answers |= {"/f": answer("429 No", Retry_After="120"), "/g": answer()}
+    async with fetching(QUICK) as fetcher:
+        assert isinstance(await fetcher.get(server.url("/f"), now=NOON), Limited)
+        held = await fetcher.get(server.url("/g"), now=NOON + timedelta(seconds=20))
+        assert held == Busy(url=server.url("/g"), wait=timedelta(seconds=100))
+        assert isinstance(await fetcher.get(server.url("/g"), now=NOON + timedelta(seconds=120)), Fetched)
+
+
+@pytest.mark.parametrize(("status", "closes"), [(429, True), (503, False)])
+async def test_trouble_at_one_address_without_a_time_is_its_own(server: Server, status: int, closes: bool) -> None:
+    server.answers |= {"/f": answer(f"{status} No"), "/g": answer()}
+    async with fetching(QUICK) as fetcher:
+        await fetcher.get(server.url("/f"), now=NOON)
+        assert isinstance(await fetcher.get(server.url("/g"), now=NOON), Busy if closes else Fetched)

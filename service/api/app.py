@@ -13,7 +13,7 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import alerts, deliveries, feeds, rules, status, subscriptions
+from service.api import alerts, deliveries, feeds, pushes, rules, silences, status, subscriptions
 from service.api.deps import Deps
 from service.api.gate import PREFIX, Gate
 from service.api.problems import (
@@ -60,13 +60,14 @@ def build(deps: Deps) -> FastAPI:
     app.add_exception_handler(RequestValidationError, on_validation)
     app.include_router(_v1())
     app.include_router(status.health)
+    app.include_router(pushes.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
 
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
-    for noun in (feeds, rules, subscriptions, alerts, deliveries, status):
+    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, status):
         v1.include_router(noun.router)
     return v1
 

@@ -11,11 +11,16 @@ from fastapi import Depends, Request
 
 from service.config import Rulebook, Settings
 from service.domain.model import Problem
+from service.pushing import Pushing
 from service.storage.store import Store
 
 
 def _nothing() -> list[str]:
     return []
+
+
+def _nobody() -> None:
+    return None
 
 
 def _none() -> Sequence[Problem]:
@@ -26,6 +31,7 @@ def _none() -> Sequence[Problem]:
 class Deps:
     """`rulebook` is the one in force; `reload` reads its files again, and it stays if that raises Invalid.
 
+    `pushing` answers hubs, None where feeds are only polled; `pushed` is called when one has brought something.
     `ready` says why not; `problems` are faults of the configuration, left out.
     """
 
@@ -35,6 +41,8 @@ class Deps:
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
     reload: Callable[[], Rulebook]
+    pushing: Callable[[], Pushing | None] = _nobody
+    pushed: Callable[[], None] = _nobody
     ready: Callable[[], list[str]] = _nothing
     problems: Callable[[], Sequence[Problem]] = _none
 

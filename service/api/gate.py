@@ -15,12 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.auth import bearer, unknown
 from service.api.deps import Deps
 from service.api.problems import Kind, Refusal, answer
+from service.domain.push import PATH as PUSHES
 
 log = structlog.get_logger()
 
 MAX_BODY = 1024 * 1024
 PREFIX = "/v1"
-_TOO_LARGE = f"a body holds {MAX_BODY} bytes at most"
 
 
 class Gate:
@@ -36,20 +36,25 @@ class Gate:
             return
         request = Request(scope)
         reply = _Reply(send, private=_is_private(request))
+        most = self._most(request)
         try:
-            await self._admit(request)
-            await self._app(scope, _Measured(receive), reply)
+            await self._admit(request, most)
+            await self._app(scope, _Measured(receive, most), reply)
         except Refusal as refusal:
             await refusal.answer()(scope, receive, reply)
         except Exception:
             ticket = self._deps.random(8).hex()
-            log.exception("request failed", ticket=ticket, method=request.method, path=request.url.path)
+            log.exception("request failed", ticket=ticket, method=request.method, path=_shown(request.url.path))
             if reply.started:
                 raise
             detail = f"this is our mistake; the service's log says more under ticket {ticket}"
             await answer(Kind.INTERNAL, detail)(scope, receive, reply)
 
-    async def _admit(self, request: Request) -> None:
+    def _most(self, request: Request) -> int:
+        """The bytes that a body may hold: a hub sends what a poll would have fetched."""
+        return self._deps.settings.feeds.max_bytes if request.url.path.startswith(PUSHES) else MAX_BODY
+
+    async def _admit(self, request: Request, most: int) -> None:
         if _is_private(request):
             header = request.headers.get("authorization", "")
             text = bearer(header)
@@ -58,8 +63,8 @@ class Gate:
                 raise unknown(header)
             request.state.key = key
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and (len(length) > 12 or int(length) > MAX_BODY):
-            raise Refusal(Kind.TOO_LARGE, _TOO_LARGE, headers={"connection": "close"})
+        if length.isdecimal() and (len(length) > 12 or int(length) > most):
+            raise Refusal(Kind.TOO_LARGE, _too_large(most), headers={"connection": "close"})
 
     def _verify(self, text: str) -> object:
         return self._deps.store.keys.verify(text, now=self._deps.now())
@@ -70,18 +75,28 @@ def _is_private(request: Request) -> bool:
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
-class _Measured:
-    """A receive that stops once more than MAX_BODY has come, whatever the length header said."""
+def _shown(path: str) -> str:
+    """A path for the log: whoever knows the whole of a push's path could try to push."""
+    return f"{PUSHES}***" if path.startswith(PUSHES) else path
 
-    def __init__(self, receive: Receive) -> None:
+
+def _too_large(most: int) -> str:
+    return f"a body holds {most} bytes at most"
+
+
+class _Measured:
+    """A receive that stops once more than `most` bytes have come, whatever the length header said."""
+
+    def __init__(self, receive: Receive, most: int) -> None:
         self._receive = receive
+        self._most = most
         self._seen = 0
 
     async def __call__(self) -> Message:
         message = await self._receive()
         self._seen += len(message.get("body", b""))
-        if self._seen > MAX_BODY:
-            raise HTTPException(413, _TOO_LARGE)
+        if self._seen > self._most:
+            raise HTTPException(413, _too_large(self._most))
         return message
 
 

@@ -26,7 +26,9 @@ from service.domain.model import (
     Invalid,
     Key,
     Language,
+    Notices,
     Problem,
+    RouteReason,
     Schedule,
     Severity,
     Subscription,
@@ -85,6 +87,8 @@ class ChannelIn(BaseModel):
     schedule: Schedule | None = Field(None, description="When it hears; null: as the subscription says.")
 
 
+_MUTES = "Hold back rumours of an act that an official text has told of in the last 7 days."
+_NOTICES = "What it hears about the feeds themselves: off, gaps, all, or only (no alerts)."
 _LANGUAGE = "Of our own words in its messages; titles and evidence stay as they were published."
 _WHEN = "When: at once or in digests, quiet hours, budget and escalation."
 _AT_ONCE = WhenSettings()
@@ -104,6 +108,8 @@ class SubscriptionIn(BaseModel):
     watch: WatchBody = Field(WatchBody.model_construct(), description="What it selects; everything by default.")
     channels: Addresses = Field([], description=_ADDRESSES)
     active: StrictBool = Field(True, description="Set to false to silence it.")
+    mute_rumours: StrictBool = Field(False, description=_MUTES)
+    notices: Notices = Field(Notices.GAPS, description=_NOTICES)
     language: Language = Field(Language.ENGLISH, description=_LANGUAGE)
     when: WhenSettings = Field(_AT_ONCE, description=_WHEN)
 
@@ -117,6 +123,8 @@ class SubscriptionChange(BaseModel):
     watch: WatchBody | None = Field(None, description="What it selects, as a whole.")
     channels: Addresses | None = Field(None, description=_ADDRESSES)
     active: StrictBool | None = Field(None, description="Set to false to silence it.")
+    mute_rumours: StrictBool | None = Field(None, description=_MUTES)
+    notices: Notices | None = Field(None, description=_NOTICES)
     language: Language | None = Field(None, description=_LANGUAGE)
     when: WhenSettings | None = Field(None, description=f"{_WHEN} As a whole.")
 
@@ -145,6 +153,8 @@ class SubscriptionOut(BaseModel):
     watch: WatchBody
     channels: list[ChannelOut]
     active: bool
+    mute_rumours: bool = Field(description=_MUTES)
+    notices: Notices = Field(description=_NOTICES)
     language: Language = Field(description=_LANGUAGE)
     when: WhenSettings = Field(description=_WHEN)
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
@@ -162,6 +172,8 @@ class SubscriptionOut(BaseModel):
                 for channel in subscription.channels
             ],
             active=subscription.active,
+            mute_rumours=subscription.mute_rumours,
+            notices=subscription.notices,
             language=subscription.language,
             when=WhenSettings.of(subscription.timing),
             managed=subscription.managed,
@@ -196,6 +208,23 @@ class TestsOut(BaseModel):
     deliveries: list[TestDelivery]
 
 
+class LedgerSumOut(BaseModel):
+    """How a subscription's matches ended: `matches` are `delivered` and the sum of `suppressed`."""
+
+    matches: int
+    delivered: int
+    suppressed: dict[RouteReason, int] = Field(description="Those held back, by reason.")
+    missing: int = Field(description="Matches without an end: 0, or the ledger has a hole.")
+
+
+_LEDGER: Mapping[str, Any] = {
+    "matches": 181,
+    "delivered": 6,
+    "suppressed": {"already_told": 160, "below_severity": 12, "silenced": 3},
+    "missing": 0,
+}
+
+
 def _channel(channel: Channel, schedule: Schedule | None, *, told: bool) -> ChannelOut:
     current = channel.keys[0] if channel.keys else None
     return ChannelOut(
@@ -219,6 +248,8 @@ _IN: Mapping[str, Any] = {
     },
     "channels": ["https://grc.example.org/hook", {"address": "mailto:desk@example.org", "schedule": "daily"}],
     "active": True,
+    "mute_rumours": False,
+    "notices": "gaps",
     "language": "en",
     "when": {
         "schedule": "immediate",
@@ -320,6 +351,21 @@ def read_subscription(deps: Given, key: Reader, subscription_id: Id) -> Subscrip
     return SubscriptionOut.of(_own(deps, key, subscription_id))
 
 
+@router.get(
+    "/{subscription_id}/ledger",
+    summary="Read a subscription's ledger",
+    responses=shows(200, _LEDGER, Kind.NOT_FOUND),
+)
+def read_ledger(deps: Given, key: Reader, subscription_id: Id) -> LedgerSumOut:
+    """What became of every match since the subscription was made: delivered, or held back and why."""
+    found = deps.store.alerts.sum_of(key.team, subscription_id)
+    if found is None:
+        raise absent("subscription", subscription_id)
+    return LedgerSumOut(
+        matches=found.matches, delivered=found.delivered, suppressed=dict(found.suppressed), missing=found.missing
+    )
+
+
 @router.put(
     "/{subscription_id}",
     summary="Replace a subscription",
@@ -370,6 +416,8 @@ def update_subscription(
         watch=old.watch if body.watch is None else body.watch.watch,
         channels=channels,
         active=old.active if body.active is None else body.active,
+        mute_rumours=old.mute_rumours if body.mute_rumours is None else body.mute_rumours,
+        notices=old.notices if body.notices is None else body.notices,
         language=old.language if body.language is None else body.language,
         timing=timing,
     )
@@ -484,6 +532,8 @@ def _checked(body: SubscriptionIn, deps: Deps, *, old: Subscription | None) -> N
         watch=body.watch.watch,
         channels=channels,
         active=body.active,
+        mute_rumours=body.mute_rumours,
+        notices=body.notices,
         language=body.language,
         timing=timing,
     )

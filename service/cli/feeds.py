@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -14,16 +15,30 @@ import typer
 from rich.table import Table
 
 from service import egress
+from service.addresses import Address, read_address, shown_address
 from service.cli.common import ConfigOption, JsonOption, add_row, opened, out, plain, print_json, printable
+from service.cli.credentials import BasicOption, BearerOption, HeaderOption, address_of
 from service.config import Settings, load
 from service.domain import polling
 from service.domain.coverage import SOUND, coverage
-from service.domain.model import Feed, Invalid, Problem, Selectors, ServiceError, Tier
+from service.domain.model import (
+    Feed,
+    FeedGap,
+    Invalid,
+    Paths,
+    Problem,
+    Push,
+    Recipe,
+    Selectors,
+    ServiceError,
+    SourceKind,
+    Tier,
+)
 from service.domain.text import LANGUAGES
-from service.feeds.catalogue import Kind, Source, catalogue
+from service.feeds.catalogue import Source, catalogue
 from service.feeds.found import Found
-from service.feeds.listing import fault_in
 from service.feeds.opml import Listed, read_opml, write_opml
+from service.feeds.recipes import recipe_faults
 from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -35,7 +50,7 @@ EVERY = 1_000_000
 JurisdictionOption = Annotated[
     list[str] | None, typer.Option("--jurisdiction", help="Whose news it carries, such as KR; may be repeated.")
 ]
-KindOption = Annotated[Kind | None, typer.Option("--kind", help="What publishes it.")]
+KindOption = Annotated[SourceKind | None, typer.Option("--kind", help="What publishes it.")]
 
 
 @feeds.command("list")
@@ -52,13 +67,25 @@ def feeds_list(
         return
     with opened(config) as (_, store):
         rows = [feed for feed in store.feeds.page(limit=EVERY) if _is_wanted(feed, jurisdiction, kind)]
+        pushes = store.pushes.of([feed.id for feed in rows])
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "state", "entries", "next poll", "title", "address", "problem")
+    table = Table("id", "state", "pushed", "entries", "next poll", "title", "address", "problem")
     for feed in rows:
         due = feed.next_due_at.isoformat(timespec="minutes")
-        add_row(table, str(feed.id), feed.state, str(feed.entries), due, feed.title, feed.url, feed.problem or "")
+        push = pushes[feed.id].state if feed.id in pushes else ""
+        add_row(
+            table,
+            str(feed.id),
+            feed.state,
+            push,
+            str(feed.entries),
+            due,
+            feed.title,
+            shown_address(feed.url),
+            feed.problem or "",
+        )
     out.print(table)
 
 
@@ -73,36 +100,59 @@ def feeds_add(
     item_title: Annotated[str, typer.Option("--item-title", help="Of the title in an item; its link by default.")] = "",
     item_link: Annotated[str, typer.Option("--item-link", help="Of the link in an item; the longest by default.")] = "",
     date: Annotated[str, typer.Option(help="Of the date in an item; none by default.")] = "",
+    json_items: Annotated[
+        str, typer.Option(help="For a JSON API: JMESPath of its items; the options of an item are JMESPath too then.")
+    ] = "",
+    item_id: Annotated[str, typer.Option("--item-id", help="Of the id in an item of JSON; its link by default.")] = "",
+    item_text: Annotated[str, typer.Option("--item-text", help="Of the text in an item of JSON.")] = "",
+    language: Annotated[str | None, typer.Option(help="Its language; detected by default.")] = None,
+    tag: Annotated[list[str] | None, typer.Option("--tag", help="A word to find it by; may be repeated.")] = None,
+    header: HeaderOption = None,
+    user: BasicOption = "",
+    token: BearerOption = "",
     config: ConfigOption = None,
 ) -> None:
     """Add a feed, or the catalogue's sources of a jurisdiction or kind; a running service polls them soon."""
     if url is None:
         _add_offered(jurisdiction, kind, config)
         return
-    selectors = Selectors(item=item, title=item_title, link=item_link, date=date) if item else None
-    for written in (item, item_title, item_link, date):
-        if written and (problem := fault_in(written)):
-            raise ServiceError(f"{written!r}: {problem}")
+    if item and json_items:
+        raise typer.BadParameter("--item is for an HTML page, --json-items for a JSON API: give one of them")
+    recipe: Recipe | None = None
+    if item:
+        recipe = Selectors(item=item, title=item_title, link=item_link, date=date)
+    elif json_items:
+        recipe = Paths(items=json_items, id=item_id, title=item_title, link=item_link, date=date, text=item_text)
+    elif item_title or item_link or date or item_id or item_text:
+        raise typer.BadParameter("options of an item need --item (an HTML page) or --json-items (a JSON API)")
+    for name, fault in recipe_faults(recipe) if recipe is not None else ():
+        raise ServiceError(f"{name}: {fault}")
+    if language is not None and language not in LANGUAGES:
+        raise typer.BadParameter(f"unknown language {language!r}; one of {', '.join(LANGUAGES)}")
+    address = address_of(url, header, user, token)
     with opened(config) as (settings, store):
-        if problem := egress.check_url(url, settings.egress.allow):
-            raise ServiceError(f"{url}: {problem}")
+        if problem := egress.check_url(address.url, settings.egress.allow):
+            raise ServiceError(f"{address.url}: {problem}")
         code = jurisdiction[0] if jurisdiction else None
         new = NewFeed(
-            url=url,
+            url=address.url,
             title=title,
             jurisdiction=code,
             kind=kind,
             tier=tier,
+            language=language,
+            tags=tuple(tag or ()),
+            headers=address.headers,
             interval=settings.feeds.interval,
-            selectors=selectors,
+            recipe=recipe,
         )
         feed = store.feeds.add(new, now=datetime.now(UTC))
     if feed is None:
-        raise ServiceError(f"{url} is polled already; see policywatch feeds list")
-    out.print(f"feed {feed.id} added: {feed.url}", markup=False, highlight=False)
+        raise ServiceError(f"{address.url} is polled already; see policywatch feeds list")
+    out.print(f"feed {feed.id} added: {shown_address(feed.url)}", markup=False, highlight=False)
 
 
-def _add_offered(jurisdiction: list[str] | None, kind: Kind | None, config: Path | None) -> None:
+def _add_offered(jurisdiction: list[str] | None, kind: SourceKind | None, config: Path | None) -> None:
     if not jurisdiction and kind is None:
         raise typer.BadParameter("give an address, or --jurisdiction or --kind to add from the catalogue")
     offered = _offered(jurisdiction, kind)
@@ -112,7 +162,7 @@ def _add_offered(jurisdiction: list[str] | None, kind: Kind | None, config: Path
         added = _add_all(store, [_from_source(source, settings) for source in offered])
     known = len(offered) - len(added)
     for feed in added:
-        out.print(f"feed {feed.id} added: {feed.title}, {feed.url}", markup=False, highlight=False)
+        out.print(f"feed {feed.id} added: {feed.title}, {shown_address(feed.url)}", markup=False, highlight=False)
     out.print(f"{len(added)} added, {known} polled already")
 
 
@@ -121,11 +171,11 @@ def _add_all(store: Store, new: Iterable[NewFeed]) -> list[Feed]:
     return [feed for each in new if (feed := store.feeds.add(each, now=now)) is not None]
 
 
-def _offered(jurisdiction: list[str] | None, kind: Kind | None) -> list[Source]:
+def _offered(jurisdiction: list[str] | None, kind: SourceKind | None) -> list[Source]:
     return [source for source in catalogue() if _is_wanted(source, jurisdiction, kind)]
 
 
-def _is_wanted(it: Feed | Source, jurisdiction: list[str] | None, kind: Kind | None) -> bool:
+def _is_wanted(it: Feed | Source, jurisdiction: list[str] | None, kind: SourceKind | None) -> bool:
     return (not jurisdiction or it.jurisdiction in jurisdiction) and (kind is None or it.kind == kind)
 
 
@@ -161,15 +211,31 @@ def feeds_discover(url: str, config: ConfigOption = None, as_json: JsonOption = 
     for each in () if as_json else found:
         said = f"{each.way}: {each.url} ({each.entries} entries{', ' + each.title if each.title else ''})"
         out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
-        if each.selectors is not None:
-            options = f"--item {each.selectors.item!r}" + (
-                f" --date {each.selectors.date!r}" if each.selectors.date else ""
-            )
-            out.print(printable(f"    {options}"), markup=False, highlight=False, soft_wrap=True)
+        if each.recipe is not None:
+            out.print(printable(f"    {_as_options(each.recipe)}"), markup=False, highlight=False, soft_wrap=True)
         for title in each.titles:
             out.print(printable(f"    {title}"), markup=False, highlight=False, soft_wrap=True)
     if not found:
         raise ServiceError(f"{url} has no feed, no sitemap and no list of news that could be found")
+
+
+_OPTIONS = {
+    Selectors: {"item": "--item", "title": "--item-title", "link": "--item-link", "date": "--date"},
+    Paths: {
+        "items": "--json-items",
+        "id": "--item-id",
+        "title": "--item-title",
+        "link": "--item-link",
+        "date": "--date",
+        "text": "--item-text",
+    },
+}
+
+
+def _as_options(recipe: Recipe) -> str:
+    """A recipe as `feeds add` takes it."""
+    written = ((option, getattr(recipe, name)) for name, option in _OPTIONS[type(recipe)].items())
+    return " ".join(f"{option} {shlex.quote(value)}" for option, value in written if value)
 
 
 async def _discover(url: str, settings: Settings) -> tuple[Found, ...]:
@@ -204,33 +270,47 @@ def feeds_health(
         since = datetime.now(UTC).timestamp() - days * 86_400
         notices = [each for each in store.feeds.notices(limit=1000) if each.at.timestamp() >= since]
         gaps = [each for each in store.feeds.gaps(limit=1000) if each.opened_at.timestamp() >= since]
+        pushes = store.pushes.of([feed.id for feed in rows])
     troubled = sorted((feed for feed in rows if feed.state not in SOUND), key=lambda feed: feed.state)
     sound = [feed for feed in rows if feed.state in SOUND]
     if as_json:
         stories = [
             plain(feed)
+            | {"push": plain(pushes[feed.id]) if feed.id in pushes else None}
             | {"notices": [plain(n) for n in notices if n.feed_id == feed.id]}
             | {"gaps": [plain(g) for g in gaps if g.feed_id == feed.id]}
             for feed in (*troubled, *sound)
         ]
         print(json.dumps(stories, ensure_ascii=False))
         raise typer.Exit(1 if troubled else 0)
-    table = Table("id", "state", "since", "last news", "usual pause", "polled every", "gaps", "feed", "problem")
+    table = Table(
+        "id", "state", "since", "last news", "usual pause", "polled every", "pushed", "gaps", "feed", "problem"
+    )
     for feed in (*troubled, *sound):
-        add_row(table, *_health(feed))
+        add_row(table, *_health(feed, pushes.get(feed.id)))
     out.print(table)
-    names = {feed.id: feed.title or feed.url for feed in rows}
+    names = {feed.id: feed.title or shown_address(feed.url) for feed in rows}
     for notice in notices[:100]:
         said = f"{notice.at:%Y-%m-%d %H:%M} {names.get(notice.feed_id, '?')}: {notice.kind}: {notice.detail}"
+        out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
+    for each in gaps[:100]:
+        said = f"{each.opened_at:%Y-%m-%d %H:%M} {names.get(each.feed_id, '?')}: gap {_gap(each)}"
         out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
     if troubled:
         raise typer.Exit(1)
 
 
-def _health(feed: Feed) -> tuple[str, ...]:
+def _gap(each: FeedGap) -> str:
+    found = f"{each.recovered} entries recovered" if each.recovered else "nothing recovered"
+    missing = f", about {each.gap.missing} were missing" if each.gap.missing else ""
+    span = f"{each.gap.since:%Y-%m-%d %H:%M} to {each.gap.until:%Y-%m-%d %H:%M} UTC"
+    return f"{span}: {each.fate}, {found}{missing}" + (f"; {each.detail}" if each.detail else "")
+
+
+def _health(feed: Feed, push: Push | None) -> tuple[str, ...]:
     usual = polling.in_words(feed.rhythm.usual) if feed.rhythm else "not learned yet"
-    name = feed.title or feed.url
-    moved = "" if feed.address == feed.url else f"fetched from {feed.address}"
+    name = feed.title or shown_address(feed.url)
+    moved = "" if feed.address == feed.url else f"fetched from {shown_address(feed.address)}"
     return (
         str(feed.id),
         feed.state,
@@ -238,10 +318,20 @@ def _health(feed: Feed) -> tuple[str, ...]:
         f"{feed.last_news_at:%Y-%m-%d %H:%M}" if feed.last_news_at else "never",
         usual,
         polling.in_words(polling.pace_of(feed)),
+        _pushed(push),
         str(feed.gaps),
         name,
-        feed.problem or moved,
+        feed.problem or moved or (push.problem if push is not None and push.problem else ""),
     )
+
+
+def _pushed(push: Push | None) -> str:
+    """How far its hub's promise has come, what it brought, and what was not believed."""
+    if push is None:
+        return ""
+    until = f" until {push.lease_until:%Y-%m-%d %H:%M}" if push.lease_until else ""
+    refused = f", {push.refused} refused ({push.last_refusal})" if push.refused else ""
+    return f"{push.state}{until}, {push.taken} taken{refused}"
 
 
 @feeds.command("coverage")
@@ -298,10 +388,15 @@ def feeds_import(
     with opened(config) as (settings, store):
         usable: list[NewFeed] = []
         for each in listed:
-            if problem := egress.check_url(each.url, settings.egress.allow, userinfo=False):
-                problems.append(Problem(where=f"{file}: {each.title or each.url}", what=problem))
+            try:
+                address = read_address(each.url)
+                problem = egress.check_url(address.url, settings.egress.allow)
+            except ValueError as exc:
+                problem = str(exc)
+            if problem:
+                problems.append(Problem(where=f"{file}: {each.title or shown_address(each.url)}", what=problem))
             else:
-                usable.append(_from_list(each, settings))
+                usable.append(_from_list(each, address, settings))
         added = _add_all(store, usable)
     out.print(f"{len(added)} added, {len(usable) - len(added)} polled already, {len(problems)} refused")
     if problems:
@@ -316,9 +411,10 @@ def feeds_export(config: ConfigOption = None) -> None:
     sys.stdout.buffer.write(write_opml(_to_list(feed) for feed in rows))
 
 
-def _from_list(each: Listed, settings: Settings) -> NewFeed:
+def _from_list(each: Listed, address: Address, settings: Settings) -> NewFeed:
     return NewFeed(
-        url=each.url,
+        url=address.url,
+        headers=address.headers,
         title=each.title,
         tags=each.tags,
         language=each.language if each.language in LANGUAGES else None,

@@ -25,7 +25,13 @@ PERIODS: Mapping[Schedule, timedelta] = {
 }
 """What a channel's first digest looks back on; each later one begins where the last one ended."""
 
-HELD = (RouteReason.THROTTLED, RouteReason.SILENCED, RouteReason.BELOW_SEVERITY, RouteReason.ALREADY_TOLD)
+HELD = (
+    RouteReason.THROTTLED,
+    RouteReason.SILENCED,
+    RouteReason.RUMOUR_MUTED,
+    RouteReason.BELOW_SEVERITY,
+    RouteReason.ALREADY_TOLD,
+)
 """The reasons that a digest counts. What is not watched was not held back, and rumours are listed."""
 
 

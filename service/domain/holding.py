@@ -5,14 +5,19 @@ Decisions only. A match that is held for want of confirmation is decided again w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from service.domain.model import Development, Match, Problem, RouteReason, Severity, Silence, Tier
+from service.domain.model import Development, Match, Problem, RouteReason, Severity, Silence, Stage, Tier
 from service.domain.rule import Confirm, Exempt, Per, Rule, Status, Throttle, show_duration
 from service.domain.text import likeness
 from service.domain.timing import Spent
+
+Act = tuple[str, str, str]
+"""Jurisdiction, topic and action: what a rumour and the official text about it have in common."""
+
+_UNSURE = frozenset({Stage.RUMOURED, Stage.CONSIDERING})
 
 COPY = 0.6
 """Two texts that share so much are one report: a wire copied by forty sites confirms nothing."""
@@ -56,6 +61,7 @@ class Background:
     silences: Sequence[Silence] = ()
     spent: Mapping[int, Sequence[Spent]] = field(default_factory=dict)
     waiting: frozenset[int] = frozenset()
+    official: Collection[Act] = ()  # what official texts told of lately
 
 
 def held_back(match: Match, subscription_id: int, background: Background) -> RouteReason | None:
@@ -70,12 +76,38 @@ def held_back(match: Match, subscription_id: int, background: Background) -> Rou
     return None
 
 
+def rumoured(developments: Collection[Development]) -> frozenset[Act]:
+    """The acts that are told as rumours and nothing more; empty when any of the developments is more than that."""
+    if any(development.stage not in _UNSURE for development in developments):
+        return frozenset()
+    return frozenset((development.jurisdiction, development.topic, development.action) for development in developments)
+
+
+def is_settled(match: Match, background: Background) -> bool:
+    """Whether a match is a rumour, and official texts have told of all that it says."""
+    acts = rumoured(match.developments)
+    return bool(acts) and acts <= frozenset(background.official)
+
+
 def confirmed(asked: Confirm, reports: Iterable[Report]) -> bool:
     """Whether a story has an official report, or as many independent ones as are asked for."""
     reports = tuple(reports)
     if asked.official and any(report.tier is Tier.OFFICIAL for report in reports):
         return True
     return asked.independent is not None and independent(reports) >= asked.independent
+
+
+def no_longer_held(rules: Mapping[str, Rule | None], reports: Sequence[Report]) -> frozenset[str] | None:
+    """Which of an alert's rules may have matches that wait no more for a confirmation; None when none has.
+
+    While a rule waits, every report of its story waits with it: these need not be looked at again one by one. A rule
+    that is gone (None), or asks for no confirmation any more, holds nothing back once none of the others does.
+    """
+    asking = {rule_id: rule.confirm for rule_id, rule in rules.items() if rule is not None and rule.confirm is not None}
+    free = frozenset(rule_id for rule_id, confirm in asking.items() if confirmed(confirm, reports))
+    if len(free) == len(asking):
+        return frozenset(rules)
+    return free or None
 
 
 def independent(reports: Iterable[Report]) -> int:

@@ -166,6 +166,16 @@ class Severity(StrEnum):
         return list(Severity).index(self)
 
 
+class SourceKind(StrEnum):
+    """What publishes a feed."""
+
+    REGULATOR = "regulator"
+    CENTRAL_BANK = "central-bank"
+    LEGISLATURE = "legislature"
+    INTERNATIONAL = "international"
+    NEWS = "news"
+
+
 class Tier(StrEnum):
     """How close a source is to the act it reports."""
 
@@ -204,13 +214,18 @@ class ParsedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFeed:
-    """A feed document after parsing. `warning` says what was repaired on the way, if anything."""
+    """A feed document after parsing. `warning` says what was repaired on the way, if anything; `older` is the address
+    of the document that holds what came before (RFC 5005, JSON Feed's next_url)."""
 
     title: str = ""
     link: str | None = None
     language: str | None = None
     entries: tuple[ParsedEntry, ...] = ()
     warning: str | None = None
+    older: str | None = None
+    hubs: tuple[str, ...] = ()
+    topic: str | None = None
+    """Its hubs, and its own name for itself (WebSub section 4)."""
 
 
 class FetchReason(StrEnum):
@@ -228,6 +243,7 @@ class FetchReason(StrEnum):
     NOT_A_FEED = "not_a_feed"
     UNPARSABLE = "unparsable"
     TOO_COMPLEX = "too_complex"
+    ROBOTS = "robots"
     STORAGE = "storage"
     INTERNAL = "internal"
 
@@ -237,7 +253,7 @@ class Fetched:
     """A body was received whole. `url` is where it came from after redirects.
 
     `moved`: every redirect on the way was permanent (301, 308), so `url` is the new address. `fresh_for` is how long
-    the server says that nothing will change.
+    the server says that nothing will change. `links` are its Link headers.
     """
 
     url: str
@@ -246,6 +262,7 @@ class Fetched:
     validators: Validators = Validators()
     moved: bool = False
     fresh_for: timedelta | None = None
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,9 +302,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
-    """The turn at this address's host did not come in time; nothing was asked."""
+    """Nothing was asked: the turn at this address's host did not come in time, or the host had asked us, over another
+    address, to leave it alone for `wait`."""
 
     url: str
+    wait: timedelta | None = None
 
 
 FetchResult = Fetched | NotModified | Limited | Gone | Failed | Busy
@@ -320,7 +339,10 @@ class NoticeKind(StrEnum):
     ADDRESS_LEARNED = "address_learned"
     ADDRESS_DROPPED = "address_dropped"
     GAP = "gap"
+    GAP_CLOSED = "gap_closed"
     RECOVERED = "recovered"
+    PUSH_STARTED = "push_started"
+    PUSH_LOST = "push_lost"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -373,14 +395,31 @@ class Gap:
     missing: int | None
 
 
+class GapFate(StrEnum):
+    """What became of a gap: OPEN until archive pages and the sitemap have been tried.
+
+    FILLED: what was found joins up with what was known, so that nothing is missing; PARTLY: something was found, and it
+    does not; UNFILLED: nothing was found.
+    """
+
+    OPEN = "open"
+    FILLED = "filled"
+    PARTLY = "partly"
+    UNFILLED = "unfilled"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedGap:
-    """A gap as it is kept."""
+    """A gap as it is kept; `recovered` entries of it were found later, and `detail` says how it went."""
 
     id: int
     feed_id: int
     opened_at: datetime
     gap: Gap
+    fate: GapFate = GapFate.OPEN
+    recovered: int = 0
+    detail: str = ""
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -394,12 +433,51 @@ class Selectors:
     date: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """JMESPath expressions that find the entries of a JSON document: `items` the list, the others within an item.
+
+    Empty ones find nothing; without `id` an entry is known by its link.
+    """
+
+    items: str
+    id: str = ""
+    title: str = ""
+    link: str = ""
+    date: str = ""
+    text: str = ""
+
+
+Recipe = Selectors | Paths
+"""How the entries are found in a source that is no feed."""
+
+
 class FullText(StrEnum):
     """Whether an entry's page is fetched for its main text: `auto` when the feed carries only a summary."""
 
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+
+
+class PageFate(StrEnum):
+    """What came of the page or document that an entry leads to, where its text was wanted."""
+
+    READ = "read"
+    SHORTER = "shorter"
+    ROBOTS = "robots"
+    UNFETCHED = "unfetched"
+    NO_TEXT = "no_text"
+    ENCRYPTED = "encrypted"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageNote:
+    """The fate of an entry's page; `detail` is for a person. Other than READ, the feed's own words were read."""
+
+    fate: PageFate
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -439,7 +517,11 @@ class Feed:
     pace: timedelta | None = None
     """How often it is polled at present; `interval` is what a person asked for."""
     gaps: int = 0
-    selectors: Selectors | None = None
+    recipe: Recipe | None = None
+    pushed_until: datetime | None = None
+    """Until when its hub has promised to push it; polling is a safety net meanwhile."""
+    sends: tuple[str, ...] = ()
+    """Names of the headers that its server wants to be shown; their values are sealed."""
 
     @property
     def address(self) -> str:
@@ -447,6 +529,57 @@ class Feed:
         if self.move is None:
             return self.url
         return self.move.to if self.move.learned else self.move.via or self.url
+
+
+class PushState(StrEnum):
+    """How far a hub's promise to push a feed (WebSub) has come.
+
+    REQUESTED: the hub was asked and has not asked back; DENIED and FAILED are tried again; LEAVING is being ended.
+    """
+
+    WANTED = "wanted"
+    REQUESTED = "requested"
+    ACTIVE = "active"
+    DENIED = "denied"
+    FAILED = "failed"
+    LEAVING = "leaving"
+
+
+class PushRefusal(StrEnum):
+    """Why a document that was sent to a push's address was not taken."""
+
+    NO_SIGNATURE = "no_signature"
+    UNKNOWN_ALGORITHM = "unknown_algorithm"
+    BAD_SIGNATURE = "bad_signature"
+    UNREADABLE = "unreadable"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """A feed's documents as its hub sends them: what was agreed, and what came of it. Holds no secret.
+
+    `next_at` is when the hub is asked next; `fence` tells an answer from one that was overtaken.
+    """
+
+    id: int
+    feed_id: int
+    hub: str
+    topic: str
+    state: PushState
+    next_at: datetime
+    lease_until: datetime | None = None
+    asked_at: datetime | None = None
+    attempts: int = 0
+    problem: str | None = None
+    taken: int = 0
+    last_taken_at: datetime | None = None
+    refused: int = 0
+    last_refusal: PushRefusal | None = None
+    fence: int = 0
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether the hub has promised to push now."""
+        return self.state is PushState.ACTIVE and self.lease_until is not None and now < self.lease_until
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -897,9 +1030,30 @@ class Timing:
 AT_ONCE = Timing()
 
 
+class Notices(StrEnum):
+    """What a subscription hears about the feeds themselves: of gaps, of everything, or of that and no alerts at all."""
+
+    OFF = "off"
+    GAPS = "gaps"
+    ALL = "all"
+    ONLY = "only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReport:
+    """A notice about a feed as a reader is told it."""
+
+    feed_id: int
+    name: str
+    url: str
+    kind: NoticeKind
+    detail: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """Who wants which alerts, and where, and when.
+    """Who wants which alerts, and where, and when; with `mute_rumours`, no rumour of what an official text has told.
 
     `schedules` are those of channels that have one of their own, by channel id.
     """
@@ -912,6 +1066,8 @@ class Subscription:
     created_at: datetime
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
+    notices: Notices = Notices.GAPS
     language: Language = Language.ENGLISH
     timing: Timing = AT_ONCE
     schedules: Mapping[int, Schedule] = field(default_factory=dict)
@@ -947,6 +1103,7 @@ class RouteReason(StrEnum):
     UNCONFIRMED = "unconfirmed"
     THROTTLED = "throttled"
     SILENCED = "silenced"
+    RUMOUR_MUTED = "rumour_muted"  # an official text has told of the act, and the subscription asks for no rumours then
     INACTIVE = "inactive"
     NO_CHANNEL = "no_channel"
     NO_SUBSCRIPTION = "no_subscription"
@@ -1060,6 +1217,7 @@ class DeliveryKind(StrEnum):
     UPDATE = "update"
     DIGEST = "digest"
     ESCALATION = "escalation"
+    NOTICE = "notice"
     TEST = "test"
 
 
@@ -1073,7 +1231,8 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert, update or escalation of it, digest, or test message to one channel: a row of the outbox.
+    """One alert, update or escalation of it, digest, message about feeds, or test message to one channel: a row of the
+    outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
@@ -1091,6 +1250,7 @@ class Delivery:
     tries: int = 1
     created_at: datetime
     lease_token: int
+    reports: tuple[FeedReport, ...] = ()
     language: Language = Language.ENGLISH
     thread: str | None = None
     digest: Digest | None = None

@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from service.domain.holding import Background, held_back
+from service.domain.holding import Background, held_back, is_settled
 from service.domain.model import (
     DeliveryState,
     Development,
     Match,
+    Notices,
     Outcome,
     OutcomeStatus,
     Route,
@@ -75,8 +76,12 @@ def _route(
     match: Match, subscription: Subscription, told: Collection[int], waiting: Collection[int], background: Background
 ) -> Route:
     reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match)
+    if reason is None and subscription.notices is Notices.ONLY:
+        reason = RouteReason.NOT_WATCHED
     if reason is None and is_silenced(subscription.team, match, background):
         reason = RouteReason.SILENCED
+    if reason is None and subscription.mute_rumours and is_settled(match, background):
+        reason = RouteReason.RUMOUR_MUTED
     if reason is None:
         reason = held_back(match, subscription.id, background)
     tellings: tuple[Telling, ...] = ()

@@ -121,8 +121,10 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
 
 
 def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Direction:
-    if act.action is Action.ADOPTION and topic is Topic.CBDC:  # a state's own money permits and forbids nothing
-        return Direction.NEUTRAL
+    if act.action in (Action.ADOPTION, Action.SANDBOX) and topic is Topic.CBDC:
+        return Direction.NEUTRAL  # a state's own money permits and forbids nothing
+    if act.action is Action.DELAY and topic in _BURDENS:
+        return Direction.EASING
     fixed = FIXED_DIRECTION.get(act.action)
     if fixed is not None:
         undone = stage is Stage.WITHDRAWN and act.action is not Action.EASING  # "scraps bitcoin as legal tender"
@@ -138,7 +140,16 @@ def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Dire
         weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes if not _is_licence(act, n))
         if weight:
             return Direction.TIGHTENING if weight > 0 else Direction.EASING
+    if act.action is Action.LEGISLATION and topic in _BINDS_FIRMS and stage is not Stage.WITHDRAWN:
+        return Direction.TIGHTENING
     return Direction.NEUTRAL
+
+
+_BURDENS = frozenset({Topic.TAX, Topic.BANKING, Topic.PRIVACY, Topic.AI, Topic.AML, Topic.PAYMENTS})
+"""What is put off on these is a duty or a levy, and not a day on which something would be allowed."""
+
+_BINDS_FIRMS = frozenset({Topic.CUSTODY, Topic.EXCHANGE, Topic.AML, Topic.TOKEN_OFFERING})
+"""What a law on these says lies in duties of those who do it, unless the text says otherwise."""
 
 
 def _is_licence(act: Act, note: Annotation) -> bool:

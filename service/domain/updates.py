@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from service.domain.holding import Report, independent
 from service.domain.model import Development, Direction, Severity, Stage, StoryKey, Tier, UpdateReason
 from service.domain.text import likeness
 from service.domain.traits import near, of_kind
@@ -33,7 +34,7 @@ class Before:
     """A story as its readers were told it."""
 
     members: Sequence[StoryKey]
-    tiers: Sequence[Tier]
+    official: bool  # whether an official source is among its reports
     severity: Severity
 
 
@@ -49,14 +50,14 @@ class Joining:
 def changes(before: Before, joining: Joining) -> tuple[Change, ...]:
     """What the entry changes in the story; empty when it is one more report."""
     if joining.key.traits.denies:
-        return (_retraction(joining.key),) if joining.tier is Tier.OFFICIAL else ()
+        return (retraction(joining.key),) if joining.tier is Tier.OFFICIAL else ()
     return tuple(_changes(before, joining))
 
 
 def _changes(before: Before, joining: Joining) -> Iterator[Change]:
     old = [development for key in before.members for development in key.developments]
     new = joining.key.developments
-    official = joining.tier is Tier.OFFICIAL and Tier.OFFICIAL not in before.tiers
+    official = joining.tier is Tier.OFFICIAL and not before.official
     sure = [development for development in new if development.stage not in _UNSURE]
     if old and sure and all(development.stage in _UNSURE for development in old):
         detail = f"{'an official source confirms it' if official else 'it is confirmed'}: {sure[0].stage}"
@@ -81,7 +82,7 @@ def corrections(old: StoryKey, new: StoryKey) -> tuple[Change, ...]:
     A thing counts when another stands in its place: more text is no correction, and neither is a typo.
     """
     if new.traits.denies and not old.traits.denies:
-        return (_retraction(new),)
+        return (retraction(new),)
     found = [*_facts(old, new), *_acts(old.developments, new.developments)]
     if old.developments and not new.developments and _is_edited(old, new):
         found.append(f"it no longer says so: {new.title}")
@@ -91,7 +92,18 @@ def corrections(old: StoryKey, new: StoryKey) -> tuple[Change, ...]:
     return (Change(UpdateReason.CORRECTION, f"correction:{detail}"[:200], detail),)
 
 
-def _retraction(key: StoryKey) -> Change:
+def withdrawn(title: str, reports: Sequence[Report]) -> Change | None:
+    """What it means to its readers that the page of an alert is gone: nothing while somebody else stands by it.
+
+    Copies do not count: the wire's page is gone, and those who took its text over have not looked at it since.
+    """
+    if independent(reports) > 1:
+        return None
+    return Change(UpdateReason.RETRACTION, "retraction", f"its page is gone: {title}")
+
+
+def retraction(key: StoryKey) -> Change:
+    """The change that a text makes which takes back what was told."""
     return Change(UpdateReason.RETRACTION, "retraction", f"denied: {key.title}")
 
 

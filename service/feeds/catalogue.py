@@ -8,24 +8,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib.resources import files
 
 from service import egress
-from service.domain.model import Invalid, Problem, Tier
+from service.domain.model import Invalid, Problem, SourceKind, Tier
 from service.domain.text import LANGUAGES
 
 COLUMNS = ("jurisdiction", "tier", "kind", "language", "name", "url")
-
-
-class Kind(StrEnum):
-    """What publishes a feed."""
-
-    REGULATOR = "regulator"
-    CENTRAL_BANK = "central-bank"
-    LEGISLATURE = "legislature"
-    INTERNATIONAL = "international"
-    NEWS = "news"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +23,7 @@ class Source:
 
     jurisdiction: str
     tier: Tier
-    kind: Kind
+    kind: SourceKind
     language: str | None
     name: str
     url: str
@@ -75,7 +64,7 @@ def _source(row: dict[str, str]) -> Source:
     return Source(
         jurisdiction=row["jurisdiction"],
         tier=Tier(row["tier"]),
-        kind=Kind(row["kind"]),
+        kind=SourceKind(row["kind"]),
         language=row["language"] or None,
         name=row["name"],
         url=row["url"],
@@ -92,8 +81,8 @@ def _faults(row: dict[str, str], seen: set[str]) -> Iterator[str]:
         yield f"{code!r} is no jurisdiction: two capital letters, or INTL"
     if row["tier"] not in [*Tier]:
         yield f"{row['tier']!r} is no tier: one of {', '.join(Tier)}"
-    if row["kind"] not in [*Kind]:
-        yield f"{row['kind']!r} is no kind: one of {', '.join(Kind)}"
+    if row["kind"] not in [*SourceKind]:
+        yield f"{row['kind']!r} is no kind: one of {', '.join(SourceKind)}"
     if row["name"] != row["name"].strip() or not row["name"].isprintable() or not row["name"]:
         yield "the name is empty, or holds blanks at its ends or signs that do not print"
     if problem := egress.check_url(row["url"], (), userinfo=False):

@@ -10,16 +10,14 @@ import asyncio
 import re
 import socket
 import ssl
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
-from typing import TypeGuard
+from typing import Protocol, TypeGuard
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
 import aiohttp
@@ -27,6 +25,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from service import egress, failpoint
+from service.domain.credentials import Credentials
 from service.domain.model import (
     Busy,
     EgressRefused,
@@ -40,13 +39,16 @@ from service.domain.model import (
     ServiceError,
     Validators,
 )
+from service.feeds.codings import ACCEPT_ENCODING, BadBody, decoder
 
 ACCEPT = "application/atom+xml, application/rss+xml, application/feed+json, text/xml;q=0.9, text/html;q=0.8, */*;q=0.5"
 LONGEST_WAIT = timedelta(hours=24)
+CLOSED_FOR = timedelta(minutes=5)
+"""How long a host is left alone that says 429 and not for how long."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PERMANENT = frozenset({301, 308})
 _LONGEST_VALIDATOR = 1024
-_MOST_GZIP_MEMBERS = 64
+_LONGEST_LINKS = 8192
 _FORGET_HOSTS_ABOVE = 1024
 _NAMES_AT_ONCE = 32
 
@@ -82,11 +84,17 @@ def session(*, user_agent: str, connections: int = 100) -> aiohttp.ClientSession
     return aiohttp.ClientSession(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers={"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": "gzip"},
+        headers={"User-Agent": user_agent, "Accept": ACCEPT, "Accept-Encoding": ACCEPT_ENCODING},
         auto_decompress=False,
         trust_env=False,
         timeout=aiohttp.ClientTimeout(total=None),  # the fetcher's own deadline is around everything
     )
+
+
+class Refusal(Protocol):
+    """Why an address may not be fetched, or None when it may."""
+
+    async def __call__(self, url: str, *, now: datetime) -> Failed | None: ...
 
 
 class Fetcher:
@@ -104,29 +112,44 @@ class Fetcher:
         validators: Validators = NOTHING_ASKED,
         now: datetime,
         patience: timedelta | None = None,
+        refusal: Refusal | None = None,
+        credentials: Credentials | None = None,
     ) -> FetchResult:
-        """The result of one GET with redirects followed; `now` is for a Retry-After that names a date.
+        """The result of one GET with redirects followed; `now` is the time by which hosts' wishes are kept.
+
+        `credentials` are sent to their own origin alone: a redirect takes them nowhere else, not to another port
+        either.
 
         The deadline counts the time spent on the network. Waiting for the host's turn is bounded by `patience`
-        alone: Busy when that was not enough.
+        alone: Busy when that was not enough, or when the host has asked us to leave it alone. `refusal` is asked at
+        each step of the way whether that address may be fetched.
         """
         left = self._limits.deadline
         loop = asyncio.get_running_loop()
         give_up = None if patience is None else loop.time() + patience.total_seconds()
         moved = True
         for hop in range(self._limits.redirects + 1):
-            gate = self._gate(url)
+            gate = self._gate(url, now)
             if isinstance(gate, Failed):
                 return gate
+            if refusal is not None and (refused := await refusal(url, now=now)) is not None:
+                return refused
+            if (wait := gate.closed_for(now)) is not None:
+                return Busy(url=url, wait=wait)
             try:
                 async with asyncio.timeout_at(give_up):
                     await gate.take()
             except TimeoutError:
                 return Busy(url=url)
             try:
+                if (wait := gate.closed_for(now)) is not None:  # by the answer to whoever had the turn before us
+                    return Busy(url=url, wait=wait)
                 started = loop.time()
-                answer = await self._hop(url, validators, now, deadline=left)
+                headers = _conditions(validators) | (credentials.headers_for(url) if credentials else {})
+                answer = await self._hop(url, headers, validators, now, deadline=left)
                 left -= loop.time() - started
+                if isinstance(answer, Limited):
+                    gate.close(now, answer)
             finally:
                 gate.leave(self._limits.host_gap)
             if not isinstance(answer, _Redirect):
@@ -136,35 +159,34 @@ class Fetcher:
             url = answer.to
         return _failed(url, FetchReason.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
 
-    def _gate(self, url: str) -> _Gate | Failed:
+    def _gate(self, url: str, now: datetime) -> _Gate | Failed:
         reason = egress.check_url(url, egress.ANYWHERE)  # which addresses are refused is decided at the connect
         if reason is not None:
             return _failed(url, FetchReason.BAD_URL, reason)
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        now = asyncio.get_running_loop().time()
         if len(self._gates) > _FORGET_HOSTS_ABOVE:
-            self._gates = {key: gate for key, gate in self._gates.items() if gate.turn.locked() or gate.free_at > now}
+            self._gates = {key: gate for key, gate in self._gates.items() if gate.is_in_use(now)}
         return self._gates.setdefault((parts.hostname or "", port), _Gate())
 
     async def _hop(
-        self, url: str, validators: Validators, now: datetime, *, deadline: float
+        self, url: str, headers: dict[str, str], validators: Validators, now: datetime, *, deadline: float
     ) -> FetchResult | _Redirect:
         """One request and its answer; every way in which a server or the way to it can fail becomes a value."""
         try:
             async with (
                 asyncio.timeout(max(deadline, 0)),
-                self._client.get(_verbatim(url), headers=_conditions(validators), allow_redirects=False) as response,
+                self._client.get(verbatim(url), headers=headers, allow_redirects=False) as response,
             ):
                 return await self._answer(url, response, validators, now)
         except TimeoutError:
             return _failed(url, FetchReason.TIMEOUT, f"no complete answer within {self._limits.deadline:g} s")
-        except _BadBody as exc:
+        except BadBody as exc:
             return _failed(url, exc.reason, str(exc))
         except (aiohttp.InvalidURL, ValueError) as exc:
             return _failed(url, FetchReason.BAD_URL, f"not a usable address: {exc}")
         except (aiohttp.ClientError, OSError) as exc:
-            return _unreachable(url, exc)
+            return unreachable(url, exc)
 
     async def _answer(
         self, url: str, response: aiohttp.ClientResponse, validators: Validators, now: datetime
@@ -189,16 +211,16 @@ class Fetcher:
         return _failed(url, FetchReason.HTTP_STATUS, _explain(status), status)
 
     async def _whole(self, url: str, response: aiohttp.ClientResponse) -> FetchResult:
-        inflate = _decoder(response.headers.getall("Content-Encoding", []), self._limits.inflated_bytes)
+        inflate = decoder(response.headers.getall("Content-Encoding", []), self._limits.inflated_bytes)
         announced = response.content_length
         if announced is not None and announced > self._limits.wire_bytes:
-            raise _BadBody(FetchReason.TOO_LARGE, f"the server announces {announced} bytes")
+            raise BadBody(FetchReason.TOO_LARGE, f"the server announces {announced} bytes")
         received = 0
         pieces: list[bytes] = []
         async for chunk in response.content.iter_any():
             received += len(chunk)
             if received > self._limits.wire_bytes:
-                raise _BadBody(FetchReason.TOO_LARGE, f"more than {self._limits.wire_bytes} bytes were sent")
+                raise BadBody(FetchReason.TOO_LARGE, f"more than {self._limits.wire_bytes} bytes were sent")
             pieces.append(inflate.feed(chunk))
             failpoint.reach("poll.body_half")
         inflate.finish()
@@ -214,6 +236,7 @@ class Fetcher:
                 last_modified=_clean(response.headers.get("Last-Modified")),
             ),
             fresh_for=fresh_for(response.headers.getall("Cache-Control", [])),
+            links=tuple(value[:_LONGEST_LINKS] for value in response.headers.getall("Link", [])),
         )
 
 
@@ -259,11 +282,31 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
 class _Gate:
     """The turn at one host and port, and when its next request may go out (the loop's time)."""
 
-    __slots__ = ("free_at", "turn")
+    __slots__ = ("closed_until", "free_at", "turn")
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.free_at = 0.0
+        self.closed_until: datetime | None = None
+
+    def close(self, now: datetime, said: Limited) -> None:
+        """The host asks for patience: nobody is sent there before it is over.
+
+        A 503 without a Retry-After says that this address has trouble, and nothing of the others.
+        """
+        if said.retry_after is None and said.status != 429:
+            return
+        wait = CLOSED_FOR if said.retry_after is None else said.retry_after
+        self.closed_until = max(now + wait, self.closed_until or now)
+
+    def closed_for(self, now: datetime) -> timedelta | None:
+        """How long the host still asks to be left alone; None when it does not."""
+        return self.closed_until - now if self.closed_until is not None and now < self.closed_until else None
+
+    def is_in_use(self, now: datetime) -> bool:
+        """Whether it knows anything that must not be forgotten."""
+        waits = self.free_at > asyncio.get_running_loop().time()
+        return self.turn.locked() or waits or self.closed_for(now) is not None
 
     async def take(self) -> None:
         """Wait for the turn and for the pause after the request before; cancelled, the turn is free again."""
@@ -309,7 +352,7 @@ def _target(url: str, location: str) -> str:
     return urldefrag(urljoin(url, quote(raw, safe="!#$%&'()*+,/:;=?@[]~\\"))).url
 
 
-def _verbatim(url: str) -> URL:
+def verbatim(url: str) -> URL:
     """An address for aiohttp that is sent as it was written: re-quoting breaks signed addresses."""
     if not url.isascii():
         return URL(url)
@@ -351,95 +394,6 @@ class _GuardedResolver(AbstractResolver):
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
-# --- bodies -------------------------------------------------------------------------------------------------------
-
-
-class _BadBody(Exception):
-    def __init__(self, reason: FetchReason, detail: str) -> None:
-        super().__init__(detail)
-        self.reason = reason
-
-
-class _Plain:
-    """A body without an encoding."""
-
-    def feed(self, chunk: bytes) -> bytes:
-        return chunk
-
-    def finish(self) -> None:
-        """Nothing can be missing."""
-
-
-class _Inflate:
-    """gzip or deflate, chunk by chunk, giving out at most `most` bytes in total."""
-
-    def __init__(self, most: int, *, bare: bool) -> None:
-        self._most = most
-        self._left = most
-        self._bare = bare  # may still turn out to be deflate without the zlib header (RFC 9110 section 8.4.1.2)
-        self._members = 0
-        self._stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)  # gzip or zlib, told apart by the header
-
-    def feed(self, chunk: bytes) -> bytes:
-        out = []
-        while chunk:
-            if self._stream.eof and not self._next_member(chunk):
-                break
-            out.append(self._some(chunk))
-            chunk = self._stream.unused_data
-        return b"".join(out)
-
-    def finish(self) -> None:
-        if not self._stream.eof:
-            raise _BadBody(FetchReason.BAD_ENCODING, "the compressed body breaks off")
-
-    def _next_member(self, chunk: bytes) -> bool:
-        """Whether another gzip member follows the one that ended; anything else there is ignored, as gzip does."""
-        if not chunk.startswith(b"\x1f\x8b"):
-            return False
-        self._members += 1
-        if self._members >= _MOST_GZIP_MEMBERS:
-            raise _BadBody(FetchReason.BAD_ENCODING, "the compressed body has too many parts")
-        self._stream = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
-        return True
-
-    def _some(self, chunk: bytes) -> bytes:
-        with _zlib_errors():
-            try:
-                out = self._stream.decompress(chunk, self._left + 1)
-            except zlib.error:
-                if not self._bare:
-                    raise
-                self._stream = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
-                out = self._stream.decompress(chunk, self._left + 1)
-        self._bare = False
-        self._left -= len(out)
-        if self._left < 0:
-            raise _BadBody(FetchReason.TOO_LARGE, f"the body inflates to more than {self._most} bytes")
-        return out
-
-
-@contextmanager
-def _zlib_errors() -> Iterator[None]:
-    try:
-        yield
-    except zlib.error as exc:
-        raise _BadBody(FetchReason.BAD_ENCODING, "the body is not what its Content-Encoding says") from exc
-
-
-def _decoder(encodings: list[str], most: int) -> _Plain | _Inflate:
-    """A decoder for the one encoding that we asked for; stacked ones are how small bodies become huge."""
-    names = [name for value in encodings for part in value.split(",") if (name := part.strip().lower())]
-    match [name for name in names if name != "identity"]:
-        case []:
-            return _Plain()
-        case ["gzip" | "x-gzip" | "deflate" as name]:
-            return _Inflate(most, bare=name == "deflate")
-        case _:
-            shown = ", ".join(names)[:100]
-            raise _BadBody(FetchReason.BAD_ENCODING, f"the body is encoded as {shown}, which was not asked for")
-
-
 # --- what went wrong ----------------------------------------------------------------------------------------------
 
 
@@ -447,7 +401,7 @@ def _failed(url: str, reason: FetchReason, detail: str, status: int | None = Non
     return Failed(url=url, reason=reason, detail=detail, status=status)
 
 
-def _unreachable(url: str, exc: BaseException) -> Failed:
+def unreachable(url: str, exc: BaseException) -> Failed:
     refused = _refusal_in(exc)
     if refused is not None:
         return _failed(url, FetchReason.REFUSED_ADDRESS, str(refused))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from service.domain.model import Failed, FetchReason, ParsedEntry, ParsedFeed
 from service.feeds import clean
@@ -29,7 +29,18 @@ def parse_json_feed(text: str, *, url: str, most_entries: int) -> ParsedFeed | F
         language=_text(document, "language")[:35] or None,
         entries=tuple(entry for item in items[:most_entries] if (entry := _entry(item, url)) != ParsedEntry()),
         warning=too_many if len(items) > most_entries else None,
+        older=clean.web_link(_text(document, "next_url"), url),
+        hubs=tuple(_hubs(document, url)),
+        topic=clean.web_link(_text(document, "feed_url"), url),
     )
+
+
+def _hubs(document: Mapping[str, object], base: str) -> Iterator[str]:
+    """The WebSub hubs; the field may name other kinds too."""
+    for hub in (each for each in _list(document, "hubs") if isinstance(each, dict)):
+        address = clean.web_link(_text(hub, "url"), base)
+        if address is not None and _text(hub, "type").lower() == "websub":
+            yield address
 
 
 def _entry(item: Mapping[str, object], base: str) -> ParsedEntry:

@@ -133,6 +133,14 @@ class Alerts:
             sums = [_sum_of(session, row, team) for row, team in sorted(known, key=lambda k: (k[1], k[0].name))]
             return (*sums, _sum_of_nobody(session, [row.id for row, _ in known]))
 
+    def sum_of(self, team: str, subscription_id: int) -> LedgerSum | None:
+        """One subscription's matches against its ledger; None when the team has none of this id."""
+        with self._database.read() as session:
+            row = session.get(SubscriptionRow, subscription_id)
+            if row is None or session.get_one(TeamRow, row.team_id).name != team:
+                return None
+            return _sum_of(session, row, team)
+
     def watching_since(self) -> datetime | None:
         """When the first entry came in; None if none has."""
         with self._database.read() as session:
@@ -187,6 +195,7 @@ def _visible(team: str) -> Select[Any]:
         RouteReason.UNCONFIRMED,
         RouteReason.THROTTLED,
         RouteReason.SILENCED,
+        RouteReason.RUMOUR_MUTED,
     )
     routed = (
         select(ROUTE.alert_id)

@@ -26,9 +26,11 @@ _DAYS = timedelta(days=3)
 """What a local day and the night before it reach back and ahead at most."""
 
 
-def waiting(session: Session, alert_id: int) -> frozenset[int]:
-    """The channels whose next digest has the alert, and not only as a rumour."""
-    rows = select(DIGEST_ITEM.channel_id).where(_of(alert_id), _OPEN, DIGEST_ITEM.reason != ItemReason.UNCONFIRMED)
+def waiting(session: Session, alert_id: int, *, rumours: bool = False) -> frozenset[int]:
+    """The channels whose next digest has the alert: with `rumours` also those that have it only as one."""
+    rows = select(DIGEST_ITEM.channel_id).where(_of(alert_id), _OPEN)
+    if not rumours:
+        rows = rows.where(DIGEST_ITEM.reason != ItemReason.UNCONFIRMED)
     return frozenset(session.execute(rows).scalars())
 
 

@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlmodel import Session
 
 from service import failpoint
-from service.domain.holding import Report, Told
+from service.domain.holding import Act, Report, Told
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -26,6 +26,8 @@ from service.domain.model import (
     EntryState,
     FullText,
     Match,
+    PageFate,
+    PageNote,
     Placement,
     PlacementReason,
     Reading,
@@ -34,18 +36,20 @@ from service.domain.model import (
     Severity,
     Silence,
     Source,
+    Stage,
     Story,
     StoryKey,
     Subscription,
     Telling,
     Tier,
 )
+from service.domain.pages import Looked
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
 from service.domain.stories import told_at
 from service.domain.timing import Spent
 from service.domain.updates import Before, Change
-from service.storage import digests, shelf, updates
+from service.storage import digests, pages, shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
     alert_message_id,
@@ -93,6 +97,29 @@ class Judged:
     story_key: StoryKey
     judged_by: str
     rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
+    page: PageNote | None = None  # None: its page was not wanted
+
+    @property
+    def page_read(self) -> bool:
+        """Whether its page was there and brought a text."""
+        return self.page is not None and self.page.fate in (PageFate.READ, PageFate.SHORTER)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Raised:
+    """An alert as far as deciding asks for it: without the reports of its story, of which there may be thousands."""
+
+    id: int
+    story_id: int
+    severity: Severity
+
+
+REPORTS_READ = 50
+"""The first and the newest reports that a story's confirmation is judged by."""
+
+_REPORTS = select(ENTRY.id, ENTRY.link, ENTRY.sketch, FEED.tier, FEED.url.label("feed_url")).join(
+    FeedRow, FEED.id == ENTRY.feed_id
+)
 
 
 class Entries:
@@ -200,11 +227,8 @@ class Placing:
         self._session.flush()
         return story_id
 
-    def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Alert:
-        """The story's alert with every rule that matched so far, raised now if this is its first match.
-
-        The matches of `judged` are stored with it.
-        """
+    def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Raised:
+        """The story's alert, raised now if this is its first match; the matches of `judged` are stored with it."""
         self._store_matches(judged, now)
         row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
         if row is None:
@@ -219,15 +243,15 @@ class Placing:
             if match.rule_id not in known:
                 self._session.add(AlertRuleRow(alert_id=cast(int, row.id), rule_id=match.rule_id))
         self._session.flush()
-        return read_alert(self._session, row)
+        return _raised(row)
 
-    def before(self, placement: Placement, alert: Alert | None) -> Before | None:
+    def before(self, placement: Placement, alert: Raised | None) -> Before | None:
         """The story as its readers were told it, before an entry joins; None when nobody can have been told."""
         if placement.story_id is None or alert is None:
             return None
         return Before(
             members=shelf.members_of(self._session, placement.story_id),
-            tiers=tuple(report.tier for report in self.reports(placement.story_id)),
+            official=self._official(placement.story_id) is not None,
             severity=alert.severity,
         )
 
@@ -243,14 +267,17 @@ class Placing:
         return updates.readers(self._session, alert_id, subscriptions, severity, now)
 
     def update(
-        self, alert: Alert, judged: Judged, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
+        self, alert: Raised, entry_id: int, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
     ) -> int:
         """Record what the entry changed in the alert and tell its readers; gives the number of messages."""
-        made = updates.record(self._session, alert.id, int(judged.entry.id), changes, now)
+        made = updates.record(self._session, alert.id, entry_id, changes, now)
         if not made:
             return 0
-        row = self._session.get_one(AlertRow, alert.id)
-        return updates.tell(self._session, replace(read_alert(self._session, row), updates=made), made, to, now)
+        return updates.tell(self._session, replace(self.alert(alert.id), updates=made), made, to, now)
+
+    def alert(self, alert_id: int) -> Alert:
+        """An alert in full, with every report of its story: for those who are told now, not for every report."""
+        return read_alert(self._session, self._session.get_one(AlertRow, alert_id))
 
     def told(self, alert_id: int) -> frozenset[int]:
         """The channels that have, or will get, this alert."""
@@ -267,22 +294,31 @@ class Placing:
         """The other alerts that each subscription with a budget was, or will be, told by themselves around now."""
         return digests.spent(self._session, subscriptions, alert_id, now)
 
-    def alert_of(self, story_id: int) -> Alert | None:
+    def alert_of(self, story_id: int) -> Raised | None:
         """The alert that the story has raised, if any."""
         row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
-        return read_alert(self._session, row) if row is not None else None
+        return _raised(row) if row is not None else None
 
     def reports(self, story_id: int) -> tuple[Report, ...]:
-        """Every report of a story, in the order in which they came in."""
-        rows = self._session.execute(
-            select(EntryRow, FeedRow)
-            .join(FeedRow, FEED.id == ENTRY.feed_id)
-            .where(ENTRY.story_id == story_id)
-            .order_by(ENTRY.id)
-        )
+        """What a story's confirmation is judged by: an official report, its first reports and its newest.
+
+        Not all of them: a story that ten thousand entries tell would be read ten thousand times.
+        """
+        of_story = _REPORTS.where(ENTRY.story_id == story_id)
+        first = self._session.execute(of_story.order_by(ENTRY.id).limit(REPORTS_READ))
+        newest = self._session.execute(of_story.order_by(ENTRY.id.desc()).limit(REPORTS_READ))
+        rows = {row.id: row for row in (*first, *newest)}
+        if (official := self._official(story_id)) is not None:
+            rows[official.id] = official
         return tuple(
-            Report(outlet=_site(entry, feed), tier=Tier(feed.tier), sketch=tuple(entry.sketch)) for entry, feed in rows
+            Report(outlet=_site(row.link, row.feed_url), tier=Tier(row.tier), sketch=tuple(row.sketch))
+            for _, row in sorted(rows.items())
         )
+
+    def _official(self, story_id: int) -> Any:
+        official = select(FEED.id).where(FEED.tier == Tier.OFFICIAL)
+        told = _REPORTS.where(ENTRY.story_id == story_id, ENTRY.feed_id.in_(official))
+        return self._session.execute(told.limit(1)).first()
 
     def told_before(self, rule_ids: Sequence[str], since: datetime) -> tuple[Told, ...]:
         """What these rules have said to whom since then, or will say."""
@@ -308,24 +344,41 @@ class Placing:
         """What teams do not want to hear of now."""
         return standing(self._session, now)
 
-    def unconfirmed(self, story_id: int) -> tuple[tuple[int, tuple[Match, ...]], ...]:
-        """The matches of a story that wait to be confirmed, by entry."""
-        waiting = select(ROUTE.match_id).where(ROUTE.reason == RouteReason.UNCONFIRMED)
+    def watch_page(self, entry_id: int, *, since: datetime, due_at: datetime, seen: bool) -> None:
+        """Look at the page of an entry again: its report was told."""
+        pages.watch(self._session, entry_id, since=since, due_at=due_at, seen=seen)
+
+    def settle_page(self, due: pages.DuePage, looked: Looked) -> bool:
+        """As `Pages.settle`, in this transaction."""
+        return pages.settle(self._session, due, looked)
+
+    def official_acts(self, acts: Collection[Act], since: datetime) -> frozenset[Act]:
+        """Which of these acts an official source has told of since then, as more than a rumour."""
+        found = (self._session.execute(_OFFICIAL, _told_of(act, since)).first() for act in acts)
+        return frozenset(act for act, row in zip(acts, found, strict=True) if row is not None)
+
+    def rules_of(self, alert_id: int) -> tuple[str, ...]:
+        """Every rule that has matched an alert's story so far."""
+        matched = select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == alert_id)
+        return tuple(self._session.execute(matched).scalars())
+
+    def unconfirmed(self, alert_id: int, rules: Collection[str]) -> tuple[tuple[int, tuple[Match, ...]], ...]:
+        """The matches of an alert by these rules that wait to be confirmed, by entry."""
         rows = self._session.execute(
             select(MatchRow)
-            .join(EntryRow, ENTRY.id == MATCH.entry_id)
-            .where(ENTRY.story_id == story_id, MATCH.id.in_(waiting))
+            .join(RouteRow, ROUTE.match_id == MATCH.id)
+            .where(ROUTE.alert_id == alert_id, ROUTE.reason == RouteReason.UNCONFIRMED, MATCH.rule_id.in_(rules))
             .order_by(MATCH.id)
         ).scalars()
         found: dict[int, list[Match]] = {}
-        for row in rows:
+        for row in {row.id: row for row in rows}.values():  # one may wait for several subscriptions
             found.setdefault(row.entry_id, []).append(_load_match(row))
         return tuple((entry_id, tuple(matches)) for entry_id, matches in found.items())
 
     def record_routes(
         self,
         entry_id: int,
-        alert: Alert,
+        alert: Raised,
         routes: Sequence[Route],
         subscriptions: Sequence[Subscription],
         *,
@@ -342,6 +395,7 @@ class Placing:
         by_id = {subscription.id: subscription for subscription in subscriptions}
         teams = dict(self._session.execute(select(TEAM.name, TEAM.id)).all())
         made = 0
+        listed = set(digests.waiting(self._session, alert.id, rumours=True))
         for route in routes:
             due_at = min((t.due_at for t in route.tellings if t.reason in digests.ALONE), default=None)
             subscription = by_id.get(route.subscription_id or 0)
@@ -362,26 +416,40 @@ class Placing:
                         due_at=due_at,
                     )
                 )
-            self._session.flush()
-            if subscription is not None:
-                made += self._tell(alert, route.tellings, subscription, now)
+            if subscription is not None and route.tellings:
+                self._session.flush()
+                made += self._tell(alert, route.tellings, subscription, listed, now)
             if subscription is not None and due_at is not None:
                 digests.start_escalation(self._session, subscription, alert.id, due_at)
+        self._session.flush()
         return made
 
-    def _tell(self, alert: Alert, tellings: Iterable[Telling], subscription: Subscription, now: datetime) -> int:
-        """Each channel's place in the outbox or in its next digest; gives the number of deliveries."""
+    def _tell(
+        self,
+        alert: Raised,
+        tellings: Iterable[Telling],
+        subscription: Subscription,
+        listed: set[int],
+        now: datetime,
+    ) -> int:
+        """Each channel's place in the outbox or in its next digest; gives the number of deliveries.
+
+        `listed` are the channels whose next digest has the alert: kept up to date.
+        """
         made = 0
         for telling in tellings:
             if telling.reason in digests.ALONE:
-                digests.take_out(self._session, alert.id, telling.channel_id)
+                if telling.channel_id in listed:
+                    digests.take_out(self._session, alert.id, telling.channel_id)
+                    listed.discard(telling.channel_id)
                 self._add_delivery(alert, telling, subscription, now)
                 made += 1
             else:
                 digests.wait(self._session, subscription.id, alert.id, telling, now)
+                listed.add(telling.channel_id)
         return made
 
-    def _add_delivery(self, alert: Alert, telling: Telling, subscription: Subscription, now: datetime) -> None:
+    def _add_delivery(self, alert: Raised, telling: Telling, subscription: Subscription, now: datetime) -> None:
         channel_id = telling.channel_id
         channel = self._session.get_one(ChannelRow, channel_id)
         self._session.add(
@@ -394,7 +462,7 @@ class Placing:
                 subscription_id=subscription.id,
                 language=subscription.language,
                 alert_id=alert.id,
-                content=dump_alert(alert),
+                content=dump_alert(self.alert(alert.id)),
                 state=DeliveryState.PENDING,
                 due_at=telling.due_at,
                 created_at=now,
@@ -407,6 +475,8 @@ class Placing:
         row.sketch = list(judged.story_key.sketch)
         row.state, row.problem, row.lease_until = EntryState.DONE, None, None
         row.judged_by, row.judged_at = judged.judged_by, now
+        row.page_fate = judged.page.fate if judged.page else None
+        row.page_detail = judged.page.detail[:500] if judged.page else ""
         keep_reading(self._session, row, judged.reading, judged.noted, lexicon=judged.lexicon)
         return row
 
@@ -437,16 +507,13 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
     rules = session.execute(
         select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == row.id).order_by(ALERT_RULE.rule_id)
     ).scalars()
-    entries = session.execute(
-        select(EntryRow, FeedRow)
-        .join(FeedRow, FEED.id == ENTRY.feed_id)
-        .where(ENTRY.story_id == row.story_id)
-        .order_by(ENTRY.id)
-    ).all()
-    ids = [entry.id for entry, _ in entries]
-    matches = session.execute(select(MatchRow).where(MATCH.entry_id.in_(ids)).order_by(MATCH.id)).scalars().all()
-    first = matches[0] if matches else None
-    read = session.execute(select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_(ids[:1]))).scalars()
+    reports = session.execute(_SOURCES.where(ENTRY.story_id == row.story_id).order_by(ENTRY.id)).all()
+    matched = select(MatchRow).join(EntryRow, ENTRY.id == MATCH.entry_id).where(ENTRY.story_id == row.story_id)
+    first = session.execute(matched.order_by(MATCH.id).limit(1)).scalar_one_or_none()
+    unclear = session.execute(matched.with_only_columns(MATCH.unclear)).scalars()
+    read = session.execute(
+        select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_([r.id for r in reports[:1]]))
+    ).scalars()
     developments = first.developments if first else [r.model_dump(include=DEVELOPMENT_FIELDS) for r in read]
     return Alert(
         id=cast(int, row.id),
@@ -457,27 +524,52 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
         rules=tuple(rules),
         developments=load_developments(developments),
         evidence=load_evidence(first.evidence if first else []),
-        sources=tuple(_source(entry, feed) for entry, feed in entries),
-        unclear=tuple(sorted({name for match in matches for name in match.unclear})),
+        sources=tuple(map(_source, reports)),
+        unclear=tuple(sorted({name for names in unclear for name in names})),
         predecessor=updates.predecessor_of(session, row.story_id),
         updates=updates.updates_of(session, cast(int, row.id)),
     )
 
 
-def _source(entry: EntryRow, feed: FeedRow) -> Source:
+_SOURCES = select(
+    ENTRY.id, ENTRY.title, ENTRY.link, ENTRY.lang, ENTRY.published, FEED.title.label("feed"), FEED.url.label("feed_url")
+).join(FeedRow, FEED.id == ENTRY.feed_id)
+
+
+def _source(row: Any) -> Source:
     return Source(
-        entry_id=cast(int, entry.id),
-        title=entry.title,
-        source=outlet(feed.title, feed.url),
-        link=entry.link,
-        lang=entry.lang,
-        published=entry.published,
+        entry_id=row.id,
+        title=row.title,
+        source=outlet(row.feed, row.feed_url),
+        link=row.link,
+        lang=row.lang,
+        published=row.published,
     )
 
 
-def _site(entry: EntryRow, feed: FeedRow) -> str:
+_OFFICIAL = (
+    select(DEVELOPMENT.id)
+    .join(EntryRow, ENTRY.id == DEVELOPMENT.entry_id)
+    .join(FeedRow, FEED.id == ENTRY.feed_id)
+    .where(DEVELOPMENT.jurisdiction == bindparam("jurisdiction"), DEVELOPMENT.topic == bindparam("topic"))
+    .where(DEVELOPMENT.action == bindparam("action"), ENTRY.received_at >= bindparam("since"))
+    .where(FEED.tier == Tier.OFFICIAL, DEVELOPMENT.stage.not_in((Stage.RUMOURED, Stage.CONSIDERING)))
+    .limit(1)
+)
+
+
+def _told_of(act: Act, since: datetime) -> dict[str, Any]:
+    jurisdiction, topic, action = act
+    return {"jurisdiction": jurisdiction, "topic": topic, "action": action, "since": since}
+
+
+def _raised(row: AlertRow) -> Raised:
+    return Raised(id=cast(int, row.id), story_id=row.story_id, severity=Severity(row.severity))
+
+
+def _site(link: str, feed_url: str) -> str:
     """Whose report it is: the host of its page, or of the feed where it has none."""
-    host = urlsplit(entry.link).hostname or urlsplit(feed.url).hostname or feed.url
+    host = urlsplit(link).hostname or urlsplit(feed_url).hostname or feed_url
     return host.removeprefix("www.")
 
 

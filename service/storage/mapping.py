@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from service.domain.model import Alert, Development, Digest, Evidence, Secret, SigningKeys, Timing, Watch
+from service.domain.model import Alert, Development, Digest, Evidence, FeedReport, Secret, SigningKeys, Timing, Watch
 
 _DEVELOPMENTS = TypeAdapter(tuple[Development, ...])
 _EVIDENCE = TypeAdapter(tuple[Evidence, ...])
@@ -18,6 +18,7 @@ _ALERT = TypeAdapter(Alert)
 _WATCH = TypeAdapter(Watch)
 _TIMING = TypeAdapter(Timing)
 _DIGEST = TypeAdapter(Digest)
+_REPORTS = TypeAdapter(tuple[FeedReport, ...])
 
 
 def dump_developments(developments: Iterable[Development]) -> list[dict[str, Any]]:
@@ -66,6 +67,14 @@ def dump_digest(digest: Digest) -> dict[str, Any]:
 
 def load_digest(row: object) -> Digest:
     return _DIGEST.validate_python(row)
+
+
+def dump_reports(reports: Iterable[FeedReport]) -> list[dict[str, Any]]:
+    return list(_REPORTS.dump_python(tuple(reports), mode="json"))
+
+
+def load_reports(rows: object) -> tuple[FeedReport, ...]:
+    return _REPORTS.validate_python(rows)
 
 
 def dump_keys(keys: Iterable[SigningKeys]) -> Secret:

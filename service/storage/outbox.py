@@ -32,6 +32,7 @@ from service.storage.mapping import (
     load_alert,
     load_digest,
     load_keys,
+    load_reports,
     message_id,
 )
 from service.storage.tables import (
@@ -245,7 +246,8 @@ class Outbox:
     def _delivery(self, session: Session, row: DeliveryRow) -> Delivery:
         channel = session.get_one(ChannelRow, row.channel_id)
         whole = row.kind == DeliveryKind.DIGEST
-        alert = load_alert(row.content) if row.content and not whole else None
+        no_alert = (DeliveryKind.DIGEST, DeliveryKind.NOTICE)
+        alert = load_alert(row.content) if row.content and row.kind not in no_alert else None
         about = (DeliveryKind.UPDATE, DeliveryKind.ESCALATION)
         return Delivery(
             id=cast(int, row.id),
@@ -259,6 +261,7 @@ class Outbox:
             tries=row.attempts - row.attempts_before,
             created_at=row.created_at,
             lease_token=row.lease_token,
+            reports=load_reports(row.content["reports"]) if row.content and row.kind == DeliveryKind.NOTICE else (),
             language=Language(row.language),
             thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind in about else None,
             digest=load_digest(row.content) if whole else None,

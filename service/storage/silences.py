@@ -43,6 +43,26 @@ class Silences:
             row.expires_at = now
             return True
 
+    def get(self, team: str, silence_id: int) -> Silence | None:
+        """A silence of the team, run out or not."""
+        with self._database.read() as session:
+            row = session.get(SilenceRow, silence_id)
+            if row is None or session.get_one(TeamRow, row.team_id).name != team:
+                return None
+            return _silence(row, team)
+
+    def page(self, team: str, *, now: datetime, after: int = 0, limit: int = 100) -> tuple[Silence, ...]:
+        """The team's silences that stand, in the order in which they were made."""
+        statement = (
+            select(SilenceRow)
+            .join(TeamRow, TEAM.id == SILENCE.team_id)
+            .where(TEAM.name == team, SILENCE.expires_at > now, SILENCE.id > after)
+            .order_by(SILENCE.id)
+            .limit(limit)
+        )
+        with self._database.read() as session:
+            return tuple(_silence(row, team) for row in session.execute(statement).scalars())
+
     def standing(self, now: datetime) -> tuple[Silence, ...]:
         """Every silence that has not run out, the next to run out first."""
         with self._database.read() as session:

@@ -15,14 +15,15 @@ from service.storage.due import Due
 from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
+from service.storage.gaps import Gaps
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
+from service.storage.pages import Pages
+from service.storage.pushes import Pushes
 from service.storage.readings import Readings
 from service.storage.silences import Silences
 from service.storage.subscriptions import Subscriptions
-from service.storage.tables import (
-    CHANNEL,
-)
+from service.storage.tables import CHANNEL, FEED, PUSH
 from service.storage.vault import Vault, read_key_file
 
 
@@ -40,8 +41,11 @@ class Store:
         if not keys and key_file is not None:
             keys = read_key_file(key_file, may_create=not any_sealed(self.database))
         self.vault = Vault(keys)
-        self.feeds = Feeds(self.database)
+        self.feeds = Feeds(self.database, self.vault)
+        self.gaps = Gaps(self.database)
+        self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
+        self.pages = Pages(self.database)
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
@@ -51,11 +55,13 @@ class Store:
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
         self.keys = Keys(self.database)
+        self.feeds.credentials.seal_addresses()
 
     def release_leases(self) -> None:
         """For an embedded start: this process is the only one, so every lease found belongs to a dead one."""
         self.feeds.release_all()
         self.entries.release_all()
+        self.pages.release_all()
         self.outbox.release_all()
 
     def close(self) -> None:
@@ -65,7 +71,8 @@ class Store:
 def any_sealed(database: Database) -> bool:
     """Whether some secret is stored: then the key that sealed it must be there."""
     with database.read() as session:
-        return session.execute(select(CHANNEL.id).limit(1)).first() is not None
+        sealed = (select(CHANNEL.id), select(PUSH.id), select(FEED.id).where(FEED.credentials.is_not(None)))
+        return any(session.execute(statement.limit(1)).first() is not None for statement in sealed)
 
 
 def is_there(url: str) -> bool:

@@ -15,6 +15,7 @@ from service.domain.model import (
     Channel,
     ChannelKind,
     Language,
+    Notices,
     RouteReason,
     Schedule,
     Secret,
@@ -60,6 +61,8 @@ class NewSubscription:
     channels: tuple[NewChannel, ...]
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
+    notices: Notices = Notices.GAPS
     language: Language = Language.ENGLISH
     timing: Timing = AT_ONCE
 
@@ -199,6 +202,8 @@ class Subscriptions:
 
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
+        row.mute_rumours = new.mute_rumours
+        row.notices = new.notices
         row.language, row.timing = new.language, dump_timing(new.timing)
         session.flush()
         team = session.get_one(TeamRow, row.team_id).name
@@ -265,6 +270,8 @@ class Subscriptions:
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
+            mute_rumours=row.mute_rumours,
+            notices=Notices(row.notices),
             language=Language(row.language),
             timing=load_timing(row.timing),
             schedules={channel.id: Schedule(own) for channel, own in linked if own is not None},

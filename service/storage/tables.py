@@ -124,6 +124,9 @@ class FeedRow(Row, table=True):
     last_news_at: datetime | None = _time(null=True)
     pace_seconds: float | None = None
     selectors: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    pushed_until: datetime | None = _time(null=True)
+    credentials: str | None = None
+    sends: list[str] = _json([])
 
 
 class FeedDigestsRow(Row, table=True):
@@ -132,6 +135,32 @@ class FeedDigestsRow(Row, table=True):
     __tablename__ = "feed_digests"
     feed_id: int = Field(sa_column=Column(ForeignKey("feed.id", ondelete="CASCADE"), primary_key=True))
     digests: str = _text()
+
+
+class PushRow(Row, table=True):
+    """What was agreed with a feed's hub (WebSub). `sealed` holds the callback's token and the key of its signatures;
+    the token is looked up by its hash, so that what is stored lets nobody push. `public_url` is the address of ours
+    under which the hub was last asked."""
+
+    __tablename__ = "push"
+    id: int | None = Field(default=None, primary_key=True)
+    feed_id: int = Field(sa_column=Column(ForeignKey("feed.id", ondelete="CASCADE"), nullable=False, unique=True))
+    hub: str = _text()
+    topic: str = _text()
+    public_url: str = _text()
+    token_hash: str = Field(unique=True)
+    sealed: str = _text()
+    state: str
+    next_at: datetime = _time(index=True)
+    lease_until: datetime | None = _time(null=True)
+    asked_at: datetime | None = _time(null=True)
+    attempts: int = 0
+    problem: str | None = None
+    taken: int = 0
+    last_taken_at: datetime | None = _time(null=True)
+    refused: int = 0
+    last_refusal: str | None = None
+    fence: int = 0
 
 
 class FeedNoticeRow(Row, table=True):
@@ -146,7 +175,10 @@ class FeedNoticeRow(Row, table=True):
 
 
 class FeedGapRow(Row, table=True):
-    """The gap ledger: times of a feed in which entries may have come and gone unseen."""
+    """The gap ledger: times of a feed in which entries may have come and gone unseen, and what was done about it.
+
+    While its fate is open, `next_attempt_at` is when it is tried to fill it, or until when somebody is at it.
+    """
 
     __tablename__ = "feed_gap"
     id: int | None = Field(default=None, primary_key=True)
@@ -155,6 +187,11 @@ class FeedGapRow(Row, table=True):
     since: datetime = _time()
     until: datetime = _time()
     missing: int | None = None
+    fate: str = "open"
+    recovered: int = 0
+    detail: str = _text()
+    attempts: int = 0
+    next_attempt_at: datetime | None = _time(null=True, index=True)
 
 
 class StoryRow(Row, table=True):
@@ -176,7 +213,8 @@ class StoryHandleRow(Row, table=True):
     time from which nobody looks there any more; both in seconds of Unix time, for there are very many rows."""
 
     __tablename__ = "story_handle"
-    __table_args__ = (Index("ix_story_handle_handle_at", "handle", "at"),)
+    # The story stands in the index too: many rows are looked at, and none of them is fetched from the table.
+    __table_args__ = (Index("ix_story_handle_handle_at_story_id", "handle", "at", "story_id"),)
     handle: int = Field(sa_column=Column(BigInteger, primary_key=True, autoincrement=False))
     story_id: int = Field(sa_column=Column(ForeignKey("story.id", ondelete="CASCADE"), primary_key=True))
     at: int = Field(sa_column=Column(BigInteger, nullable=False))
@@ -186,13 +224,15 @@ class StoryHandleRow(Row, table=True):
 class EntryRow(Row, table=True):
     """`key` is the identity within the feed; `link_key` the digest of the canonical address, the identity across feeds.
 
-    Once `state` is done, `summary` and `content` hold the text as it was read.
+    Once `state` is done, `summary` and `content` hold the text as it was read, and `page_fate` what came of its page.
     """
 
     __tablename__ = "entry"
     __table_args__ = (
         UniqueConstraint("feed_id", "key"),
         Index("ix_entry_state_next_attempt_at", "state", "next_attempt_at"),
+        Index("ix_entry_story_id_id", "story_id", "id"),  # the first and the newest reports of a story
+        Index("ix_entry_story_id_feed_id", "story_id", "feed_id"),  # those by certain feeds
     )
     id: int | None = Field(default=None, primary_key=True)
     feed_id: int = _ref("feed.id")
@@ -219,8 +259,26 @@ class EntryRow(Row, table=True):
     judged_at: datetime | None = _time(null=True)
     sketch: list[int] = _json([])
     trace: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
-    story_id: int | None = _ref("story.id", null=True)
+    story_id: int | None = _ref("story.id", null=True, index=False)
     placement: str | None = None
+    page_fate: str | None = None
+    page_detail: str = _text()
+
+
+class PageLookRow(Row, table=True):
+    """A page whose report was told, to be looked at again (see `domain.pages`); no row: it is not looked at any more.
+
+    `since` is when it was told, `seen` whether it was there at any time, `missing` how often in a row it was gone.
+    """
+
+    __tablename__ = "page_look"
+    entry_id: int = Field(sa_column=Column(ForeignKey("entry.id", ondelete="CASCADE"), primary_key=True))
+    since: datetime = _time()
+    due_at: datetime = _time(index=True)
+    seen: bool = False
+    missing: int = 0
+    lease_until: datetime | None = _time(null=True)
+    lease_token: int = 0
 
 
 class ReadingRow(Row, table=True):
@@ -309,9 +367,11 @@ class SubscriptionRow(Row, table=True):
     watch: dict[str, Any] = _json({})
     active: bool = True
     managed: bool = False
+    mute_rumours: bool = False
     language: str = Language.ENGLISH
     timing: dict[str, Any] = _json({})  # empty: at once
     created_at: datetime = _time()
+    notices: str = "gaps"
 
 
 class SilenceRow(Row, table=True):
@@ -358,13 +418,16 @@ class RouteRow(Row, table=True):
     """
 
     __tablename__ = "route"
-    __table_args__ = (UniqueConstraint("match_id", "subscription_id"),)
+    __table_args__ = (
+        UniqueConstraint("match_id", "subscription_id"),
+        Index("ix_route_alert_id_reason", "alert_id", "reason"),
+    )
     id: int | None = Field(default=None, primary_key=True)
     match_id: int = _ref("match.id")
     subscription_id: int = Field(index=True)
     subscription: str = ""
     team_id: int | None = _ref("team.id", null=True)
-    alert_id: int = _ref("alert.id")
+    alert_id: int = _ref("alert.id", index=False)
     reason: str
     decided_at: datetime = _time()
     due_at: datetime | None = _time(null=True)  # of what is told by itself: when, for the day's budget
@@ -429,7 +492,8 @@ class DecisionRow(Row, table=True):
 class DeliveryRow(Row, table=True):
     """The outbox. `content` is the alert as this receiver is told it: the same on every attempt.
 
-    An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once.
+    An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once. A notice
+    has neither: its `content` are reports about feeds.
     """
 
     __tablename__ = "delivery"
@@ -480,12 +544,14 @@ class AttemptRow(Row, table=True):
 TEAM: Any = TeamRow
 KEY: Any = KeyRow
 FEED: Any = FeedRow
+PUSH: Any = PushRow
 FEED_DIGESTS: Any = FeedDigestsRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow
 STORY_HANDLE: Any = StoryHandleRow
 ENTRY: Any = EntryRow
+PAGE_LOOK: Any = PageLookRow
 READING: Any = ReadingRow
 DEVELOPMENT: Any = DevelopmentRow
 MATCH: Any = MatchRow

@@ -7,7 +7,17 @@ from datetime import timedelta
 
 import pytest
 
-from service.domain.holding import Background, Report, Told, blind_rules, confirmed, held_back, independent
+from service.domain.holding import (
+    Background,
+    Report,
+    Told,
+    blind_rules,
+    confirmed,
+    held_back,
+    independent,
+    is_settled,
+    no_longer_held,
+)
 from service.domain.model import Match, RouteReason, Severity, Stage, Tier
 from service.domain.rule import Confirm, Exempt, Expectation, Per, Rule, Status, Throttle
 from service.domain.text import sketch
@@ -44,6 +54,36 @@ def test_what_confirms_a_story(asked: Confirm, reports: list[Report], expected: 
 
 def test_copies_of_one_wire_are_one_report() -> None:
     assert independent([a_report("a"), a_report("b"), a_report("c", OTHER), a_report("c", WIRE)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("rules", "free"),
+    [
+        pytest.param({"sure": Confirm(official=True)}, None, id="waits"),
+        pytest.param({"sure": Confirm(official=True), "open": None}, None, id="what-never-waited-is-not-looked-for"),
+        pytest.param({"two": Confirm(independent=1), "sure": Confirm(official=True)}, {"two"}, id="one-of-two"),
+        pytest.param({"two": Confirm(independent=1), "open": None}, {"two", "open"}, id="nothing-waits-any-more"),
+    ],
+)
+def test_which_matches_are_decided_anew(rules: dict[str, Confirm | None], free: set[str] | None) -> None:
+    by_id = {rule_id: a_rule(confirm=confirm) for rule_id, confirm in rules.items()}
+    assert no_longer_held(by_id, [a_report("a")]) == (frozenset(free) if free else None)
+    assert no_longer_held({"gone": None}, []) == {"gone"}
+
+
+@pytest.mark.parametrize(
+    ("stages", "official", "settled"),
+    [
+        pytest.param((Stage.RUMOURED,), True, True, id="rumour-of-what-is-known"),
+        pytest.param((Stage.RUMOURED,), False, False, id="rumour"),
+        pytest.param((Stage.RUMOURED, Stage.PASSED), True, False, id="more-than-a-rumour"),
+        pytest.param((), True, False, id="words-alone"),
+    ],
+)
+def test_a_rumour_is_settled_by_an_official_text(stages: tuple[Stage, ...], official: bool, settled: bool) -> None:
+    match = replace(CN, developments=tuple(a_development("CN", stage=stage) for stage in stages))
+    acts = [(d.jurisdiction, d.topic, d.action) for d in (a_development("CN"),)] if official else []
+    assert is_settled(match, replace(a_background(a_rule()), official=acts)) is settled
 
 
 def a_background(rule: Rule, *told: Told) -> Background:

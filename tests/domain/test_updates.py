@@ -22,8 +22,8 @@ def a_key(title: str, *developments, lead: str = "") -> StoryKey:
     return StoryKey(developments=developments, link="", sketch=(), title=title, traits=traits)
 
 
-def before(*members: StoryKey, tiers=(Tier.UNKNOWN,), severity=Severity.MEDIUM) -> Before:
-    return Before(members=members, tiers=tiers, severity=severity)
+def before(*members: StoryKey, official=False, severity=Severity.MEDIUM) -> Before:
+    return Before(members=members, official=official, severity=severity)
 
 
 def joining(*developments, tier=Tier.UNKNOWN, severity=None) -> Joining:
@@ -43,7 +43,7 @@ def joining(*developments, tier=Tier.UNKNOWN, severity=None) -> Joining:
             before(a_key("t", BAN)), joining(BAN, tier=Tier.OFFICIAL), [Why.OFFICIAL_SOURCE], id="first-official"
         ),
         pytest.param(
-            before(a_key("t", BAN), tiers=(Tier.OFFICIAL,)), joining(BAN, tier=Tier.OFFICIAL), [], id="second-official"
+            before(a_key("t", BAN), official=True), joining(BAN, tier=Tier.OFFICIAL), [], id="second-official"
         ),
         pytest.param(before(a_key("t", UNCLEAR)), joining(BAN), [Why.DIRECTION_CLARIFIED], id="direction"),
         pytest.param(

@@ -122,6 +122,7 @@ ENGLISH = Words(
     held_reasons={
         RouteReason.THROTTLED: "throttled by their rule {count}",
         RouteReason.SILENCED: "silenced {count}",
+        RouteReason.RUMOUR_MUTED: "rumours of what is official {count}",
         RouteReason.BELOW_SEVERITY: "below the severity asked for {count}",
         RouteReason.ALREADY_TOLD: "of stories told already {count}",
     },

@@ -122,6 +122,7 @@ SPANISH = Words(
     held_reasons={
         RouteReason.THROTTLED: "limitadas por su regla {count}",
         RouteReason.SILENCED: "silenciadas {count}",
+        RouteReason.RUMOUR_MUTED: "rumores de lo ya oficial {count}",
         RouteReason.BELOW_SEVERITY: "por debajo de la gravedad pedida {count}",
         RouteReason.ALREADY_TOLD: "de casos ya comunicados {count}",
     },

@@ -118,6 +118,7 @@ JAPANESE = Words(
     held_reasons={
         RouteReason.THROTTLED: "ルールが間引いた {count} 件",
         RouteReason.SILENCED: "ミュート中の {count} 件",
+        RouteReason.RUMOUR_MUTED: "公式文書が既にある噂 {count} 件",
         RouteReason.BELOW_SEVERITY: "指定の重要度に満たない {count} 件",
         RouteReason.ALREADY_TOLD: "通知済みの事案の {count} 件",
     },

@@ -118,6 +118,7 @@ KOREAN = Words(
     held_reasons={
         RouteReason.THROTTLED: "규칙이 제한한 {count}건",
         RouteReason.SILENCED: "알림이 꺼진 {count}건",
+        RouteReason.RUMOUR_MUTED: "공식 문서가 이미 나온 소문 {count}건",
         RouteReason.BELOW_SEVERITY: "요청한 등급에 못 미친 {count}건",
         RouteReason.ALREADY_TOLD: "이미 알린 사건의 {count}건",
     },

@@ -118,6 +118,7 @@ CHINESE = Words(
     held_reasons={
         RouteReason.THROTTLED: "{count} 条被规则限流",
         RouteReason.SILENCED: "{count} 条已静音",
+        RouteReason.RUMOUR_MUTED: "{count} 条为已有官方文本的传闻",
         RouteReason.BELOW_SEVERITY: "{count} 条低于所要求的级别",
         RouteReason.ALREADY_TOLD: "{count} 条所属事件已通知过",
     },

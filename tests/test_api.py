@@ -1093,3 +1093,57 @@ async def test_the_docs_page_loads_nothing_from_elsewhere(api: Api) -> None:
     for address in addresses:
         assert address.startswith(str(api.client.base_url)), address
         assert (await api.client.get(address)).status_code == 200
+
+
+# --- when ---------------------------------------------------------------------------------------------------------
+
+
+async def test_when_is_taken_and_shown_in_the_same_words(api: Api) -> None:
+    key = api.key()
+    when = {"schedule": "weekly", "on": "fri", "at": "17:30", "zone": "Asia/Tokyo", "quiet": "22:00-07:00"}
+    more = {"budget": 5, "urgent": None, "escalate_after": "4h"}
+    boss = {"address": SLACK, "schedule": "escalation"}
+    body = {"name": "desk", "channels": [HOOK, boss], "when": when | more}
+    made = (await api.client.post("/v1/subscriptions", headers=key, json=body)).json()
+    assert made["when"] == when | more
+    assert [channel["schedule"] for channel in made["channels"]] == [None, "escalation"]
+    # What was read may be sent back: a masked address keeps its schedule.
+    back = {"name": "desk", "when": made["when"], "channels": [channel["address"] for channel in made["channels"]]}
+    again = (await api.client.put(f"/v1/subscriptions/{made['id']}", headers=key, json=back)).json()
+    assert (again["when"], again["channels"]) == (made["when"], [{**c, "secret": None} for c in made["channels"]])
+    changed = await api.client.patch(f"/v1/subscriptions/{made['id']}", headers=key, json={"when": more})
+    assert (changed.json()["when"]["schedule"], changed.json()["when"]["at"]) == ("immediate", "08:00")
+
+
+@pytest.mark.parametrize(
+    ("when", "said"),
+    [
+        pytest.param({"zone": "Asia/Tokio"}, "did you mean Asia/Tokyo?", id="zone"),
+        pytest.param({"zone": "../../etc/passwd"}, "no time zone is called", id="path"),
+        pytest.param({"at": "8am"}, "write a time of the day as 08:00", id="time"),
+        pytest.param({"quiet": "22:00"}, "write quiet hours as 22:00-07:00", id="quiet"),
+        pytest.param({"quiet": "07:00-07:00"}, "with a beginning and another end", id="no-end"),
+        pytest.param({"schedule": "escalation"}, "cannot hear of escalations only", id="escalations-only"),
+        pytest.param({"escalate_after": "4h"}, "escalated to nobody", id="to-nobody"),
+        pytest.param({"escalate_after": "1s"}, "greater than or equal to", id="too-soon"),
+    ],
+)
+async def test_a_when_that_cannot_be(api: Api, when: dict[str, Any], said: str) -> None:
+    body = {"name": "desk", "channels": [HOOK], "when": when}
+    response = await api.client.post("/v1/subscriptions", headers=api.key(), json=body)
+    assert response.status_code == 422
+    assert said in response.text
+
+
+async def test_a_decision_says_why_and_the_newest_stands(api: Api) -> None:
+    api.store.subscriptions.create("desk", a_subscription(), now=NOON)
+    raise_alerts(api.store, "CN")
+    key = api.key("desk")
+    path = "/v1/alerts/1/decisions"
+    silent = await api.client.post(path, headers=key, json={"verdict": "not_applicable", "by": "ana"})
+    assert (silent.status_code, "say why it is not" in silent.text) == (422, True)
+    for verdict in ("deferred", "applicable"):
+        made = await api.client.post(path, headers=key, json={"verdict": verdict, "by": "ana"})
+        assert made.status_code == 201
+    alert = (await api.client.get("/v1/alerts/1", headers=key)).json()
+    assert [decided["verdict"] for decided in alert["decisions"]] == ["applicable", "deferred"]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Annotated, Any, TypedDict
 
 from fastapi import APIRouter, Body, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from service.api import deliveries
 from service.api.auth import Reader, Writer
@@ -120,13 +120,14 @@ class DecisionIn(BaseModel):
 
     verdict: Verdict
     by: Name = Field(description="Who decides.")
-    reason: Text = Field("", description="Why; asked for where it is not applicable.")
+    reason: Text = Field("", validate_default=True, description="Why; asked for where it is not applicable.")
 
-    @model_validator(mode="after")
-    def _says_why(self) -> DecisionIn:
-        if self.verdict is Verdict.NOT_APPLICABLE and not self.reason:
-            raise ValueError("say in reason why it is not applicable")
-        return self
+    @field_validator("reason")
+    @classmethod
+    def _says_why(cls, reason: str, info: ValidationInfo) -> str:
+        if info.data.get("verdict") is Verdict.NOT_APPLICABLE and not reason:
+            raise ValueError("say why it is not applicable")
+        return reason
 
 
 class AlertDetail(AlertOut):

@@ -245,8 +245,16 @@ from service.domain.model import Secret
 from service.storage.due import Slot
 from service.storage.store import Store
 store = Store(sys.argv[1], keys=(Secret(sys.argv[2]),))
-store.due.compile(Slot(subscription_id=1, channel_id=1), datetime.fromisoformat(sys.argv[3]))
+now = datetime.fromisoformat(sys.argv[3])
+store.due.compile(Slot(subscription_id=1, channel_id=1), now)
+store.due.escalate(1, now)
 """
+
+
+def killed(line: Line, now: datetime, point: str) -> int:
+    """How a process ended that did what is due and was to die at that point."""
+    command = [sys.executable, "-c", KILLED, line.service.settings.storage.url, TEST_KEY.reveal(), now.isoformat()]
+    return subprocess.run(command, env=os.environ | {"POLICYWATCH_FAILPOINT": point}, check=False).returncode
 
 
 @pytest.mark.parametrize(("point", "left"), [("digest.before_commit", 1), ("digest.committed", 0)])
@@ -255,9 +263,7 @@ async def test_a_kill_around_the_commit_loses_and_doubles_nothing(line: Line, po
     await replay(line, [news("02 13:00", KENYA)])
     due = NOON.replace(day=3, hour=8)
     url = line.service.settings.storage.url
-    command = [sys.executable, "-c", KILLED, url, TEST_KEY.reveal(), due.isoformat()]
-    done = subprocess.run(command, env=os.environ | {"POLICYWATCH_FAILPOINT": point}, check=False)  # noqa: ASYNC221
-    assert done.returncode == -signal.SIGKILL
+    assert killed(line, due, point) == -signal.SIGKILL
     store = Store(url, keys=(TEST_KEY,))
     assert store.due.digests(due, limit=9) == (Slot(subscription_id=1, channel_id=1),) * left
     store.close()
@@ -265,3 +271,15 @@ async def test_a_kill_around_the_commit_loses_and_doubles_nothing(line: Line, po
     await until(line, "03 09:00")
     assert said(line) == [("digest", [(KENYA, "schedule")])]
     assert adds_up(line)
+
+
+@pytest.mark.parametrize(("point", "left"), [("escalate.before_commit", 1), ("escalate.committed", 0)])
+async def test_a_kill_around_an_escalation_tells_it_once(line: Line, point: str, left: int) -> None:
+    subscribe(line, {"escalate_after": "4h"}, {"to": f"{line.web.address}/boss", "schedule": "escalation"})
+    await replay(line, [news("02 13:00", KENYA)])
+    due = NOON.replace(hour=17)
+    assert killed(line, due, point) == -signal.SIGKILL
+    assert len(line.store.due.escalations(due, limit=9)) == left
+    await until(line, "02 17:00")
+    await until(line, "02 18:00")
+    assert said(line) == [("alert.raised", KENYA), ("alert.escalated", KENYA)]

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from service.addresses import read_address, shown_address
-from service.app import declared_feeds
+from service.app import declared_feed
 from service.cli import app
 from service.config import load
 from service.domain.credentials import Credentials, basic, credentials_for, faults_in
@@ -200,7 +200,8 @@ def test_an_address_that_was_stored_with_its_password_is_sealed_at_the_next_star
 def configured(folder: Path, source: str) -> list[NewFeed]:
     path = folder / "config.yaml"
     path.write_text(f"feeds:\n  sources:\n    - {source}\n")
-    return declared_feeds(load(path))
+    settings = load(path)
+    return [declared_feed(settings, number) for number in range(len(settings.feeds.sources))]
 
 
 def test_the_configuration_takes_them_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -140,7 +140,7 @@ def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Dire
         weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes if not _is_licence(act, n))
         if weight:
             return Direction.TIGHTENING if weight > 0 else Direction.EASING
-    if act.action is Action.LEGISLATION and topic in _BINDS_FIRMS and stage is not Stage.WITHDRAWN:
+    if act.action in (Action.LEGISLATION, Action.LICENSING) and topic in _BINDS_FIRMS and stage is not Stage.WITHDRAWN:
         return Direction.TIGHTENING
     return Direction.NEUTRAL
 
@@ -149,7 +149,7 @@ _BURDENS = frozenset({Topic.TAX, Topic.BANKING, Topic.PRIVACY, Topic.AI, Topic.A
 """What is put off on these is a duty or a levy, and not a day on which something would be allowed."""
 
 _BINDS_FIRMS = frozenset({Topic.CUSTODY, Topic.EXCHANGE, Topic.AML, Topic.TOKEN_OFFERING})
-"""What a law on these says lies in duties of those who do it, unless the text says otherwise."""
+"""What a law or a licence on these says lies in duties of those who do it, unless the text says otherwise."""
 
 
 def _is_licence(act: Act, note: Annotation) -> bool:

@@ -30,9 +30,11 @@ from service.domain.holding import blind_rules
 from service.domain.model import Invalid, Problem, ServiceError, Watch
 from service.feeds.fetch import Fetcher, Limits, session
 from service.feeds.hubs import ask_hub
+from service.feeds.recipes import recipe_faults
+from service.feeds.robots import Robots
 from service.pipeline import Pace, Pipeline
 from service.pushing import Pushing, taking_up
-from service.runner import Chore, Embedded
+from service.runner import SLOW_SHARE, Chore, Embedded
 from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -126,15 +128,19 @@ class Service:
     async def start(self) -> None:
         """Build what lives on the running loop, and begin to tick."""
         settings = self.settings
-        self._client = session(user_agent=user_agent(settings), connections=settings.feeds.concurrency * 2)
+        # Polls that wait for slow servers beside those that do not, and as many for pages.
+        connections = settings.feeds.concurrency * (1 + SLOW_SHARE) * 2
+        self._client = session(user_agent=user_agent(settings), connections=connections)
         self._parsing = Sandbox(workers=2)
         self._sending = Sandbox(
             workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow
         )
+        fetcher = Fetcher(self._client, limits=fetch_limits(settings))
         may_push = bool(settings.api.public_url)
         self.pipeline = Pipeline(
             store=self.store,
-            fetcher=Fetcher(self._client, limits=fetch_limits(settings)),
+            fetcher=fetcher,
+            robots=Robots(fetcher, self._parsing),
             sandbox=self._parsing,
             sender=Sender(self._client, self._sending, _sending_settings(settings)),
             rulebook=lambda: self.rulebook,
@@ -197,7 +203,13 @@ class Service:
         """Feeds and subscriptions of the configuration file; a faulty one is left out and named."""
         settings = self.settings
         problems: list[Problem] = []
-        self.store.feeds.apply(declared_feeds(settings), now=self.now())
+        feeds: list[NewFeed] = []
+        for number in range(len(settings.feeds.sources)):
+            try:
+                feeds.append(declared_feed(settings, number))
+            except Invalid as exc:
+                problems.extend(exc.problems)
+        self.store.feeds.apply(feeds, now=self.now())
         declared: list[tuple[str, NewSubscription]] = []
         for number, wanted in enumerate(settings.subscriptions):
             try:
@@ -213,24 +225,31 @@ def _log_problems(problems: Iterable[Problem]) -> None:
         log.error("configuration problem", where=problem.where, what=problem.what, hint=problem.hint)
 
 
-def declared_feeds(settings: Settings) -> list[NewFeed]:
-    read = [(source, read_address(str(source.url))) for source in settings.feeds.sources]
-    return [
-        NewFeed(
-            url=address.url,
-            title=source.title,
-            interval=source.interval or settings.feeds.interval,
-            tier=source.tier,
-            full_text=source.full_text,
-            jurisdiction=source.jurisdiction,
-            language=source.language,
-            managed=True,
-            kind=source.kind,
-            tags=source.tags,
-            headers=source.auth.given if source.auth is not None else address.headers,
-        )
-        for source, address in read
-    ]
+def declared_feed(settings: Settings, number: int) -> NewFeed:
+    """Source `number` of the configuration. Invalid names each selector or expression that cannot be used."""
+    source = settings.feeds.sources[number]
+    recipe = source.recipe
+    if recipe is not None:
+        key = "selectors" if source.selectors is not None else "paths"
+        where = ("feeds", "sources", number, key)
+        faults = tuple(Problem(where=settings.where(*where, name), what=said) for name, said in recipe_faults(recipe))
+        if faults:
+            raise Invalid(faults)
+    address = read_address(str(source.url))
+    return NewFeed(
+        url=address.url,
+        title=source.title,
+        interval=source.interval or settings.feeds.interval,
+        tier=source.tier,
+        full_text=source.full_text,
+        jurisdiction=source.jurisdiction,
+        language=source.language,
+        managed=True,
+        kind=source.kind,
+        tags=source.tags,
+        headers=source.auth.given if source.auth is not None else address.headers,
+        recipe=recipe,
+    )
 
 
 def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -> NewSubscription:
@@ -262,6 +281,7 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         active=wanted.active,
         mute_rumours=wanted.mute_rumours,
         managed=True,
+        notices=wanted.notices,
         language=wanted.language,
     )
 

@@ -45,13 +45,17 @@ from service.domain.model import (
     FullText,
     Invalid,
     Language,
+    Notices,
+    Paths,
     Problem,
+    Recipe,
     Secret,
+    Selectors,
     Severity,
     SourceKind,
     Tier,
     Topic,
-)  # fmt: skip
+)
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
@@ -125,6 +129,37 @@ class EgressSettings(Section):
     )
 
 
+Expression = Annotated[str, Field(max_length=500, pattern=r"^[^\x00-\x1f\x7f]*$")]
+
+
+class CssSelectors(Section):
+    """CSS selectors that find the entries of an HTML page that lists news."""
+
+    item: Expression = Field(min_length=1, description="Of the items of the page.")
+    link: Expression = Field("", description="Of the link in an item; the one with the longest text by default.")
+    title: Expression = Field("", description="Of the title in an item; the link's text by default.")
+    date: Expression = Field("", description="Of the date in an item; none by default.")
+
+    @property
+    def recipe(self) -> Recipe:
+        return Selectors(**self.model_dump())
+
+
+class JsonPaths(Section):
+    """JMESPath expressions that find the entries of a JSON API."""
+
+    items: Expression = Field(min_length=1, description="Of the list in the document.")
+    id: Expression = Field("", description="Of what makes an item one of its kind; its link by default.")
+    title: Expression = Field("", description="Of the title in an item.")
+    link: Expression = Field("", description="Of the link in an item.")
+    date: Expression = Field("", description="Of the date in an item.")
+    text: Expression = Field("", description="Of the text in an item.")
+
+    @property
+    def recipe(self) -> Recipe:
+        return Paths(**self.model_dump())
+
+
 class Auth(Section):
     """What a feed's server wants to be shown: sent to the feed's own scheme, host and port, and nowhere else."""
 
@@ -169,7 +204,7 @@ Tags = tuple[Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x0
 
 
 class SourceSettings(Section):
-    url: AnyHttpUrl = Field(description="Address of an RSS, Atom or JSON feed.")
+    url: AnyHttpUrl = Field(description="Address of an RSS, Atom or JSON feed, a sitemap, a list page or a JSON API.")
     title: str = Field("", description="Name shown in alerts; the feed's own title by default.")
     interval: Duration | None = Field(None, description="How often to poll; feeds.interval by default.")
     tier: Tier = Field(Tier.UNKNOWN, description="official, wire, trade, blog or unknown.")
@@ -184,6 +219,20 @@ class SourceSettings(Section):
         None,
         description="What its server wants to be shown: user and password, token, or headers; ${NAME} for secrets.",
     )
+    selectors: CssSelectors | None = Field(None, description="For an HTML page that lists news: CSS selectors.")
+    paths: JsonPaths | None = Field(None, description="For a JSON API: JMESPath expressions.")
+
+    @model_validator(mode="after")
+    def _one_recipe(self) -> SourceSettings:
+        if self.selectors is not None and self.paths is not None:
+            raise ValueError("a source is an HTML page (selectors) or a JSON API (paths), not both")
+        return self
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How its entries are found, when it is no feed."""
+        found = self.selectors or self.paths
+        return found.recipe if found is not None else None
 
 
 class FeedsSettings(Section):
@@ -274,6 +323,9 @@ class SubscriptionSettings(Section):
     mute_rumours: bool = Field(
         False, description="Whether rumours of an act are held back once an official text has told of it."
     )
+    notices: Notices = Field(
+        Notices.GAPS, description="What it hears about the feeds themselves: off, gaps, all, or only (no alerts)."
+    )
     language: Language = Field(Language.ENGLISH, description="Of our own words in its messages: en, zh, ko, ja or es.")
 
 
@@ -342,7 +394,7 @@ class Settings(BaseSettings):
 
 
 PARSE_ALLOWANCE = timedelta(seconds=20)
-"""What a step may take beside its network time: parsing, reading, waiting for the database."""
+"""What a step may take beside its fetch: a robots.txt, parsing, reading, waiting for the database."""
 
 
 def load(path: Path | None = None) -> Settings:
@@ -561,7 +613,11 @@ _EXAMPLES = {
   #   watch:
   #     jurisdictions: [KZ, KG, TJ, TM, UZ]
   #   channels:
-  #     - mailto:desk@example.org""",
+  #     - mailto:desk@example.org
+  # - name: feeds-owner
+  #   notices: only
+  #   channels:
+  #     - slack://TokenA/TokenB/TokenC/#policywatch""",
 }
 
 

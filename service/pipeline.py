@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -21,7 +21,7 @@ from service import failpoint
 from service.config import Rulebook
 from service.delivery.channels import Sender
 from service.delivery.message import render
-from service.domain import pages, polling, routing, stories
+from service.domain import gaps, pages, polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
 from service.domain.model import (
@@ -31,41 +31,56 @@ from service.domain.model import (
     Entry,
     Failed,
     Feed,
-    FeedUpdate,
     Fetched,
     FetchReason,
     FullText,
     Match,
     Outcome,
     OutcomeStatus,
+    PageFate,
+    PageNote,
     ParsedEntry,
     ParsedFeed,
     Placement,
     Selectors,
     ServiceError,
     StoryKey,
+    Validators,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
 from service.domain.rule import Rule
-from service.domain.text import html_to_text
+from service.domain.text import html_to_text, masked
 from service.domain.traits import key_of
 from service.domain.updates import Change, Joining, corrections, retraction, withdrawn
 from service.domain.updates import changes as changes_of
-from service.feeds.extract import Page, extract
+from service.feeds.apart import EMPTY_FEED, main_text, parse_feeds
+from service.feeds.archive import Archive, Past
 from service.feeds.fetch import Fetcher
-from service.feeds.listing import parse_list
-from service.feeds.parse import Changed, parse_changed
+from service.feeds.pages import Pages
+from service.feeds.parse import Changed
+from service.feeds.robots import Robots
 from service.sandbox import Sandbox
 from service.storage.entries import Judged, Placing, Raised
 from service.storage.feeds import PollSaved
+from service.storage.gaps import ClaimedGap
 from service.storage.pages import DuePage
 from service.storage.store import Store
+from service.together import Together
 
 log = structlog.get_logger()
 
 SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
+
+SAVED_AT_ONCE = 200
+"""Polls in one commit: enough to spread its cost, few enough that no other writer waits long."""
+
+PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
+"""Documents in one trip to a parsing child, and their bytes."""
+
+FILL_LEASE = timedelta(minutes=15)
+"""Longer than an archive of many slow pages takes; nobody waits for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +103,7 @@ class Pipeline:
         *,
         store: Store,
         fetcher: Fetcher,
+        robots: Robots,
         sandbox: Sandbox,
         sender: Sender,
         rulebook: Callable[[], Rulebook],
@@ -100,28 +116,40 @@ class Pipeline:
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
+        self._robots = robots
+        self._pages = Pages(fetcher, sandbox, robots)
+        self._archive = Archive(fetcher, sandbox)
         self._sandbox = sandbox
         self._sender = sender
         self._pace = pace
         self._now = now
         self._chance = chance
         self._take_up = take_up
-        self._quiet: list[tuple[Feed, FeedUpdate, asyncio.Future[PollSaved]]] = []
-        self._saving: asyncio.Task[None] | None = None
+        self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
+        self._parsing = Together(
+            self._parse_feeds,
+            most=PARSED_AT_ONCE,
+            lanes=sandbox.workers,
+            weigh=lambda document: len(document[1].body),
+            weight=PARSED_BYTES,
+        )
 
     async def warm_up(self) -> None:
         """Start the parsing children and let them load what they need, so that the first feed does not wait for it."""
         page = b"<html><body><article><p>Nothing yet.</p></article></body></html>"
         with suppress(ServiceError):
             await asyncio.gather(
-                self._sandbox.run(_extract, page, "", "text/html"),
-                self._sandbox.run(_parse_feed, b"<rss version='2.0'><channel></channel></rss>", "text/xml", ""),
+                self._sandbox.run(main_text, page, "", "text/html"),
+                self._sandbox.run(parse_feeds, [(EMPTY_FEED, "text/xml", "", None, frozenset())]),
             )
 
     # --- claims: what the runner asks for ----------------------------------------------------------------------
 
     async def claim_polls(self, limit: int) -> tuple[Feed, ...]:
         return await asyncio.to_thread(self.store.feeds.claim_due, self._now(), limit=limit, lease=self._pace.lease)
+
+    async def claim_gaps(self, limit: int) -> tuple[ClaimedGap, ...]:
+        return await asyncio.to_thread(self.store.gaps.claim_due, self._now(), limit=limit, lease=FILL_LEASE)
 
     async def claim_entries(self, limit: int) -> tuple[ClaimedEntry, ...]:
         return await asyncio.to_thread(self.store.entries.claim_new, self._now(), limit=limit, lease=self._pace.lease)
@@ -147,57 +175,32 @@ class Pipeline:
             validators=polling.asks_with(feed, now),
             now=now,
             patience=self._pace.turn,
+            # A page that only lists news was not put there to be polled, as a feed and an API were.
+            refusal=self._robots.refusal if isinstance(feed.recipe, Selectors) else None,
             credentials=credentials,
         )
         polled = await self._parse(feed, result) if isinstance(result, Fetched) else Polled(result=result)
         return await self._save_poll(feed, polled)
 
     async def _save_poll(self, feed: Feed, polled: Polled) -> PollSaved:
-        now = self._now()
-        update = polling.after_poll(feed, polled, now, self._chance())
-        if polled.document is None:
-            saved = await self._save_quiet(feed, update)
-        else:
-            saved = await asyncio.to_thread(
-                self.store.feeds.save_poll,
-                feed,
-                update,
-                polled.document.entries,
-                digests=polled.digests,
-                now=now,
-                look_back=self._pace.look_back,
-            )
-        log.info(
-            "feed polled", feed=feed.id, state=update.state, reason=update.reason, new=saved.new, stale=saved.stale
-        )
+        saved = await self._saving((feed, polled))
+        state, reason = (saved.update.state, saved.update.reason) if saved.update else (feed.state, None)
+        log.info("feed polled", feed=feed.id, state=state, reason=reason, new=saved.new, stale=saved.stale)
         if self._take_up and polled.document and isinstance(polled.result, Fetched) and not saved.stale:
             await self._take_up(feed, polled.result, polled.document)
-        for notice in () if saved.stale else update.notices:
-            log.warning("feed notice", feed=feed.id, address=feed.url, kind=notice.kind, detail=notice.detail)
+        for notice in saved.update.notices if saved.update else ():
+            log.warning("feed notice", feed=feed.id, address=masked(feed.url), kind=notice.kind, detail=notice.detail)
         return saved
 
-    async def _save_quiet(self, feed: Feed, update: FeedUpdate) -> PollSaved:
-        """Commit a poll without a document, together with those that end while another commit is under way."""
-        waiting: asyncio.Future[PollSaved] = asyncio.get_running_loop().create_future()
-        self._quiet.append((feed, update, waiting))
-        if self._saving is None or self._saving.done():
-            self._saving = asyncio.create_task(self._save_all_quiet())
-        return await waiting
-
-    async def _save_all_quiet(self) -> None:
-        while self._quiet:
-            batch, self._quiet = self._quiet, []
-            polls = [(feed, update) for feed, update, _ in batch]
-            try:
-                saved = await asyncio.to_thread(self.store.feeds.save_quiet, polls, now=self._now())
-            except Exception as exc:  # passed on: each poll breaks off with it, and is given back
-                for *_, waiting in batch:
-                    if not waiting.done():
-                        waiting.set_exception(exc)
-                continue
-            for (*_, waiting), each in zip(batch, saved, strict=True):
-                if not waiting.done():
-                    waiting.set_result(each)
+    async def _save_polls(self, polls: Sequence[tuple[Feed, Polled]]) -> tuple[PollSaved, ...]:
+        now = self._now()
+        return await asyncio.to_thread(
+            self.store.feeds.save_polls,
+            polls,
+            decide=lambda feed, polled: polling.after_poll(feed, polled, now, self._chance()),
+            now=now,
+            look_back=self._pace.look_back,
+        )
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
         failpoint.reach("poll.parsing")
@@ -205,27 +208,74 @@ class Pipeline:
         if body_hash == feed.body_hash:
             # The same bytes without a 304: nothing to parse, but the validators may be new.
             return Polled(result=fetched, body_hash=body_hash)
-        changed = await self._read(feed, fetched.body, fetched.content_type, fetched.url)
+        changed = await self._read(feed, fetched)
         parsed = changed.feed
         if isinstance(parsed, Failed):
             return Polled(result=parsed)
-        news = await asyncio.to_thread(
-            self.store.feeds.compare, feed, parsed.entries, unchanged=changed.unchanged, now=self._now()
+        return Polled(
+            result=fetched,
+            document=parsed,
+            body_hash=body_hash,
+            unchanged=changed.unchanged,
+            digests=changed.digests,
         )
-        return Polled(result=fetched, document=parsed, body_hash=body_hash, news=news, digests=changed.digests)
 
-    async def _read(self, feed: Feed, body: bytes, content_type: str, url: str) -> Changed:
-        known = await asyncio.to_thread(self.store.feeds.digests, feed)
+    async def _parse_feeds(self, documents: Sequence[tuple[Feed, Fetched]]) -> list[Changed]:
+        known = await asyncio.to_thread(self.store.feeds.digests, [feed for feed, _ in documents])
+        nothing: frozenset[str] = frozenset()
+        return await self._sandbox.run(
+            parse_feeds,
+            [
+                (fetched.body, fetched.content_type, fetched.url, feed.recipe, known.get(feed.id, nothing))
+                for feed, fetched in documents
+            ],
+        )
+
+    async def _read(self, feed: Feed, fetched: Fetched) -> Changed:
         try:
-            return await self._sandbox.run(_parse_feed, body, content_type, url, feed.selectors, known)
+            return await self._parsing((feed, fetched))
         except ServiceError as exc:
             detail = f"the document could not be parsed: {exc}"
             return Changed(feed=Failed(url=feed.url, reason=FetchReason.TOO_COMPLEX, detail=detail))
 
     async def read_pushed(self, feed: Feed, body: bytes, content_type: str) -> tuple[ParsedEntry, ...] | None:
         """What is new in a document that the feed's hub has sent, read under the limits of a poll; None if nothing."""
-        changed = await self._read(feed, body, content_type, feed.address)
+        pushed = Fetched(url=feed.address, body=body, content_type=content_type, validators=Validators())
+        changed = await self._read(feed, pushed)
         return None if isinstance(changed.feed, Failed) else changed.feed.entries
+
+    # --- fill --------------------------------------------------------------------------------------------------
+
+    async def fill(self, claimed: ClaimedGap) -> None:
+        """Look for what a gap swallowed, in the feed's archive, then in the site's sitemaps; commit what is found."""
+        now, gap = self._now(), claimed.gap.gap
+        search = gaps.Search()
+        feed = claimed.feed
+        if feed.recipe is None:
+            credentials = await asyncio.to_thread(self.store.feeds.credentials.of, feed) if feed.sends else None
+            async for past in self._archive.pages(feed.address, now=now, credentials=credentials):
+                search = await self._search(search, claimed, past, ordered=True)
+                if search.joined or search.trouble:
+                    break
+        scope = gaps.scope_of(claimed.links)
+        if not search.joined and scope is not None:
+            async for past in self._archive.sitemaps(claimed.feed.address, now=now):
+                search = await self._search(search, claimed, past, ordered=False, scope=scope)
+                if search.joined:
+                    break
+        close = gaps.closing(search, claimed.gap, now)
+        new = await asyncio.to_thread(
+            self.store.gaps.close, claimed, search.found, close.fate, close.detail, again_at=close.again_at, now=now
+        )
+        log.info("gap looked for", feed=claimed.feed.id, gap=claimed.gap.id, fate=close.fate, new=new, since=gap.since)
+
+    async def _search(
+        self, search: gaps.Search, claimed: ClaimedGap, past: Past, *, ordered: bool, scope: str | None = None
+    ) -> gaps.Search:
+        if past.document is None:
+            return replace(search, trouble=f"{past.url}: {past.trouble}"[:300])
+        older = await asyncio.to_thread(self.store.gaps.hold, claimed, past.document.entries, ordered=ordered)
+        return gaps.searched(search, older, claimed.gap.gap, scope)
 
     # --- process -----------------------------------------------------------------------------------------------
 
@@ -236,41 +286,30 @@ class Pipeline:
         with the reason.
         """
         try:
-            entry, page_read = await self._with_text(claimed)
-            judged = await asyncio.to_thread(self._judge, claimed, entry)
-            judged = replace(judged, page_read=page_read)
+            entry, page = await self._with_text(claimed)
+            judged = await asyncio.to_thread(self._judge, claimed, entry, page)
             return await asyncio.to_thread(self._commit, judged)
         except ServiceError as exc:
             await self.give_back_entry(claimed, str(exc))
             return None
 
-    async def _with_text(self, claimed: ClaimedEntry) -> tuple[Entry, bool]:
-        """The entry as plain text, with the main text of its page where the feed brings only a summary; and whether
-        the page was there.
+    async def _with_text(self, claimed: ClaimedEntry) -> tuple[Entry, PageNote | None]:
+        """The entry as plain text, with the main text of its page where the feed brings only a summary.
 
-        A page that cannot be had costs nothing but its text: the feed's own words are read.
+        A page that cannot be had costs nothing but its text: the feed's own words are read, and the reason is noted.
         """
         entry = await asyncio.to_thread(_as_text, claimed.entry)
         if not _wants_page(claimed.full_text, entry):
-            return entry, False
-        fetched = await self._fetcher.get(entry.link, now=self._now(), patience=self._pace.turn)
-        if not isinstance(fetched, Fetched):
-            log.info("page not read", entry=entry.id, result=type(fetched).__name__)
-            return entry, False
-        page = await self._extracted(fetched, entry.id)
-        if page is None or len(page.text) <= len(entry.content):
-            return entry, True
-        return replace(entry, content=page.text), True
+            return entry, None
+        page = await self._pages.read(entry.link, now=self._now(), patience=self._pace.turn)
+        if isinstance(page, PageNote):
+            log.info("page not read", entry=entry.id, fate=page.fate, detail=page.detail)
+            return entry, page
+        if len(page.text) <= len(entry.content):
+            return entry, PageNote(fate=PageFate.SHORTER)
+        return replace(entry, content=page.text), PageNote(fate=PageFate.READ)
 
-    async def _extracted(self, fetched: Fetched, entry_id: str) -> Page | None:
-        try:
-            page: Page | None = await self._sandbox.run(_extract, fetched.body, fetched.url, fetched.content_type)
-        except ServiceError as exc:
-            log.warning("page not read", entry=entry_id, problem=str(exc))
-            return None
-        return page
-
-    def _judge(self, claimed: ClaimedEntry, entry: Entry) -> Judged:
+    def _judge(self, claimed: ClaimedEntry, entry: Entry, page: PageNote | None) -> Judged:
         rulebook = self._rulebook()
         reading = read(entry, rulebook.lexicon, jurisdiction=claimed.jurisdiction)
         return Judged(
@@ -283,6 +322,7 @@ class Pipeline:
             story_key=key_of(entry, reading, rulebook.lexicon),
             judged_by=rulebook.version,
             rules=rulebook.ruleset.by_id,
+            page=page,
         )
 
     def _commit(self, judged: Judged) -> Alert | None:
@@ -372,7 +412,9 @@ class Pipeline:
 
     async def look(self, due: DuePage) -> pages.Verdict:
         """See whether the page of a told report still stands, and retract the alert if it was taken back."""
-        result = await self._fetcher.get(due.link, now=self._now(), patience=self._pace.turn)
+        result = await self._fetcher.get(
+            due.link, now=self._now(), patience=self._pace.turn, refusal=self._robots.refusal
+        )
         notice = await self._notice(due, result) if isinstance(result, Fetched) else None
         now = self._now()
         looked = pages.after_look(due.look, pages.seen(result), self._pace.look_again, now)
@@ -388,8 +430,12 @@ class Pipeline:
 
     async def _notice(self, due: DuePage, fetched: Fetched) -> StoryKey | None:
         """What stands on the page, if that is no report any more but a notice that takes it back."""
-        page = await self._extracted(fetched, str(due.entry_id))
-        if page is None:
+        try:
+            page = await self._sandbox.run(main_text, fetched.body, fetched.url, fetched.content_type)
+        except ServiceError as exc:
+            log.warning("page not read", entry=due.entry_id, problem=str(exc))
+            return None
+        if isinstance(page, PageNote):
             return None
         entry = Entry(id=str(due.entry_id), title=page.title, content=page.text, link=due.link, tier=due.tier)
         return await asyncio.to_thread(self._denial, entry, due.jurisdiction)
@@ -446,6 +492,13 @@ class Pipeline:
         failed = Failed(url=feed.url, reason=FetchReason.INTERNAL, detail=problem)
         await self._save_poll(feed, Polled(result=failed))
 
+    async def give_back_gap(self, claimed: ClaimedGap, problem: str) -> None:
+        now = self._now()
+        close = gaps.closing(gaps.Search(trouble=problem), claimed.gap, now)
+        await asyncio.to_thread(
+            self.store.gaps.close, claimed, (), close.fate, close.detail, again_at=close.again_at, now=now
+        )
+
     async def give_back_entry(self, claimed: ClaimedEntry, problem: str) -> None:
         until = self._now() + routing.process_backoff(claimed.attempts)
         await asyncio.to_thread(self.store.entries.postpone, claimed, problem, until=until)
@@ -466,25 +519,6 @@ def _told_before(
     found = [rules.get(match.rule_id) for matches in groups for match in matches]
     spans = {rule.id: rule.throttle.every for rule in found if rule is not None and rule.throttle is not None}
     return placing.told_before(tuple(spans), now - max(spans.values())) if spans else ()
-
-
-def _parse_feed(
-    body: bytes, content_type: str, url: str, selectors: Selectors | None = None, known: frozenset[str] = frozenset()
-) -> Changed:
-    try:
-        if selectors is not None:
-            return Changed(feed=parse_list(body, content_type=content_type, url=url, selectors=selectors))
-        return parse_changed(body, content_type=content_type, url=url, known=known)
-    except Exception as exc:  # a stranger's bytes found a hole in a parser: that feed fails, with its reason
-        detail = f"the parser failed: {type(exc).__name__}"
-        return Changed(feed=Failed(url=url, reason=FetchReason.UNPARSABLE, detail=detail))
-
-
-def _extract(body: bytes, url: str, content_type: str) -> Page | None:
-    try:
-        return extract(body, url=url, content_type=content_type)
-    except Exception:  # as above: the feed's own words are read instead
-        return None
 
 
 def _as_text(entry: Entry) -> Entry:

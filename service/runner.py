@@ -22,12 +22,19 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
+SLOW_AFTER = timedelta(seconds=0.25)
+SLOW_SHARE = 5
+"""Work that takes longer than the one waits for somebody else, and gives its place up; so many times the places may be
+taken by such work. Else a few servers that never answer would hold every place, each time for a whole deadline."""
+
 PROCESS_ROOM = 4
 """Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
 
 LOOK_ROOM = 2
 """Pages of told reports looked at again at the same time: nothing waits for them."""
 
+FILL_ROOM = 2
+"""Gaps looked into at the same time."""
 
 ASK_ROOM = 4
 
@@ -43,16 +50,25 @@ class Lane(Generic[T]):
         work: Callable[[T], Awaitable[object]],
         give_back: Callable[[T, str], Awaitable[object]],
         room: int,
+        slow: int = 0,
         then: Callable[[], None] = lambda: None,
+        again: Callable[[], None] = lambda: None,
     ) -> None:
-        """`give_back` records why a piece of work broke off; `then` is called after each: the next lane may have
-        something to do now."""
+        """`room` pieces of work at a time, and `slow` more while that many take longer than SLOW_AFTER.
+
+        `give_back` records why a piece of work broke off; `then` is called after each: the next lane may have
+        something to do now. `again` is called when more may be due than there was room for, and there is room now.
+        """
         self.name = name
         self._claim = claim
         self._work = work
         self._give_back = give_back
         self._room = room
+        self._slow_room = slow
         self._then = then
+        self._again = again
+        self._more = False
+        self._slow: set[asyncio.Task[None]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._claiming = asyncio.Lock()
         self._queued = False
@@ -66,7 +82,7 @@ class Lane(Generic[T]):
         self._queued = True
         async with self._claiming:
             self._queued = False
-            while self._open and (room := self._room - len(self._tasks)) > 0:
+            while self._open and (room := self.free) > 0:
                 try:
                     claimed = await self._claim(room)
                 except Exception:
@@ -74,13 +90,42 @@ class Lane(Generic[T]):
                     log.exception("claim failed", lane=self.name)
                     break
                 for item in claimed:
-                    task = asyncio.create_task(self._run(item))
-                    self._tasks.add(task)
-                    task.add_done_callback(self._tasks.discard)
+                    self._start(item)
                 started += len(claimed)
-                if len(claimed) < room:
+                self._more = len(claimed) == room
+                if not self._more:
                     break
         return started
+
+    def _start(self, item: T) -> None:
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._run(item))
+        self._tasks.add(task)
+        waits = loop.call_later(SLOW_AFTER.total_seconds(), self._give_place_up, task) if self._slow_room else None
+
+        def ended(_: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            self._slow.discard(task)
+            if waits is not None:
+                waits.cancel()
+            if self.free * 2 >= self._room:  # not after each: a claim costs the same for one as for many
+                self._look_again()
+
+        task.add_done_callback(ended)
+
+    def _give_place_up(self, task: asyncio.Task[None]) -> None:
+        if len(self._slow) < self._slow_room:
+            self._slow.add(task)
+            self._look_again()
+
+    def _look_again(self) -> None:
+        if self._more and self._open:
+            self._again()
+
+    @property
+    def free(self) -> int:
+        """How much more may be started now."""
+        return max(0, self._room - (len(self._tasks) - len(self._slow)))
 
     async def _run(self, item: T) -> None:
         try:
@@ -125,7 +170,7 @@ class Chore:
 
 
 class Embedded:
-    """All three steps in this process, and the looks at pages of told reports."""
+    """All steps in this process."""
 
     def __init__(
         self,
@@ -159,6 +204,7 @@ class Embedded:
             work=pipeline.process,
             give_back=pipeline.give_back_entry,
             room=PROCESS_ROOM,
+            slow=PROCESS_ROOM * SLOW_SHARE,
             then=lambda: self._nudge(self.deliver, self.process),
         )
         self.poll = Lane(
@@ -167,6 +213,8 @@ class Embedded:
             work=pipeline.poll,
             give_back=pipeline.give_back_feed,
             room=polls,
+            slow=polls * SLOW_SHARE,
+            again=lambda: self._nudge(self.poll),
             then=lambda: self._nudge(self.process),
         )
         self.look = Lane(
@@ -177,10 +225,18 @@ class Embedded:
             room=LOOK_ROOM,
             then=lambda: self._nudge(self.deliver),
         )
-        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.process, self.deliver, self.look)
+        self.fill = Lane(
+            "fill",
+            claim=pipeline.claim_gaps,
+            work=pipeline.fill,
+            give_back=pipeline.give_back_gap,
+            room=FILL_ROOM,
+            then=lambda: self._nudge(self.process),
+        )
+        self._lanes: tuple[Lane[Any], ...] = (self.poll, self.fill, self.process, self.deliver, self.look)
         if pushing is not None:
             asking = Lane("ask hubs", claim=pushing.claim, work=pushing.ask, give_back=pushing.give_back, room=ASK_ROOM)
-            self._lanes = (self.poll, asking, self.process, self.deliver, self.look)
+            self._lanes = (self.poll, asking, self.fill, self.process, self.deliver, self.look)
 
     def _noted(self, claim: Callable[[int], Awaitable[Sequence[T]]]) -> Callable[[int], Awaitable[Sequence[T]]]:
         async def noting(limit: int) -> Sequence[T]:

@@ -56,7 +56,7 @@ class Sandbox:
         wall_seconds: float = 15.0,
         egress_allow: Sequence[egress.Network] | None = None,
     ) -> None:
-        self._workers = workers
+        self.workers = workers
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
         self._child = (memory_bytes, None if egress_allow is None else tuple(egress_allow))
@@ -118,7 +118,7 @@ class Sandbox:
             self._drop(self._pool)
             _spare_children_the_main_module()
             self._pool = ProcessPool(
-                max_workers=self._workers,
+                max_workers=self.workers,
                 max_tasks=CALLS_PER_CHILD,
                 initializer=_start,
                 initargs=self._child,

@@ -525,6 +525,10 @@ async def test_an_address_that_may_not_be_polled_is_explained(api: Api, url: str
         ({"full_text": True}, "full_text"),
         ({"title": "two\nlines"}, "title"),
         ({"titel": "x"}, "titel"),
+        ({"selectors": {"item": "li["}}, "selectors.item"),
+        ({"paths": {"items": "results["}}, "paths.items"),
+        ({"paths": {"items": "a\u0000"}}, "paths.items"),
+        ({"paths": {"items": "a"}, "selectors": {"item": "li"}}, "paths"),
     ],
 )
 async def test_a_wrong_field_of_a_feed_is_named(api: Api, change: dict[str, object], field: str) -> None:

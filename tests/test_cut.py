@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,10 @@ def test_the_pieces_are_the_document() -> None:
         pytest.param(["<item><title>open", THREE[0]], id="never-closed"),
         pytest.param([THREE[0], "<entry><id>x</id></entry>"], id="two-kinds"),
         pytest.param(["<item/>", THREE[0]], id="empty-element"),
+        pytest.param([THREE[0], "</channel></rss>", THREE[1]], id="behind-the-end"),
+        pytest.param([THREE[0], "<it\0em><title>x</title></it\0em>"], id="a-name-with-a-nul-in-it"),
+        pytest.param([THREE[0], "<it<!-- x -->em><title>x</title></item>"], id="a-name-with-a-comment-in-it"),
+        pytest.param([THREE[0], "<item><guid>un<b>clear</b></guid></item>"], id="an-identity-of-tags"),
     ],
 )
 def test_where_borders_are_not_certain_nothing_is_cut(items: list[str]) -> None:
@@ -54,3 +59,11 @@ def test_known_items_are_left_out_and_the_others_read_as_ever(path: Path) -> Non
         assert changed.feed.entries == (entry,)
         assert (changed.feed.title, changed.feed.link) == (whole.title, whole.link)
         assert changed.unchanged == len(whole.entries) - 1
+
+
+def test_no_document_is_slow_to_cut() -> None:
+    traps = ("<guid>" * 200_000, "<guid><![CDATA[" * 100_000 + "]]>" * 100_000, "<a:" * 300_000, "<id " * 200_000)
+    began = time.process_time()
+    for trap in traps:
+        cut(rss(f"<item><title>x</title>{trap}</item>"))
+    assert time.process_time() - began < 5

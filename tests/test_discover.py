@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import pytest
+from aiohttp.web import json_response
 
-from service.domain.model import Failed, FetchReason, ParsedFeed, Selectors, ServiceError
+from service.domain.model import Failed, FetchReason, ParsedFeed, Paths, Selectors, ServiceError
 from service.feeds.discover import discover
 from service.feeds.fetch import Fetcher, Limits, session
 from service.feeds.found import Found, Way
@@ -122,7 +123,15 @@ async def test_feeds_at_common_places(site: Web, box: Sandbox) -> None:
 async def test_lists_where_there_is_no_feed(site: Web, box: Sandbox) -> None:
     site.page("/news", PAGE)
     (only,) = await found(site, "/news", box)
-    assert (only.way, only.selectors, only.entries) == (Way.LIST, FOUND, 6)
+    assert (only.way, only.recipe, only.entries) == (Way.LIST, FOUND, 6)
+
+
+async def test_an_api_suggests_its_expressions(site: Web, box: Sandbox) -> None:
+    posts = [{"id": n, "headline": f"The ministry publishes order {n}", "url": f"/o/{n}"} for n in range(4)]
+    site.pages["/api"] = lambda _: json_response({"status": "ok", "data": {"posts": posts}})
+    (only,) = await found(site, "/api", box)
+    assert only.recipe == Paths(items="data.posts", id="id", title="headline", link="url")
+    assert (only.way, only.entries, only.titles[0]) == (Way.JSON, 4, "The ministry publishes order 0")
 
 
 async def test_an_address_that_brings_nothing(site: Web, box: Sandbox) -> None:

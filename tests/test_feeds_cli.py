@@ -84,3 +84,20 @@ def test_health_is_1_when_somebody_must_look(folder: Path) -> None:
     assert run("health").exit_code == 0
     (story,) = rows("health")
     assert (story["state"], story["notices"], story["gaps"]) == ("new", [], [])
+
+
+def test_a_source_that_is_no_feed_is_added_with_its_recipe(folder: Path) -> None:
+    done = run("add", "https://a.example/api", "--json-items", "data[]", "--item-title", "title", "--date", "day")
+    assert done.exit_code == 0
+    assert rows("list")[0]["recipe"] == {
+        "items": "data[]", "id": "", "title": "title", "link": "", "date": "day", "text": ""
+    }  # fmt: skip
+    wrong = run("add", "https://b.example/api", "--json-items", "data[")
+    assert (wrong.exit_code, "not a JMESPath expression" in str(wrong.exception)) == (1, True)
+    assert run("add", "https://b.example/", "--item", "li", "--json-items", "a").exit_code == 2
+    assert run("add", "https://b.example/", "--date", "time").exit_code == 2
+    with (folder / "config.yaml").open("a") as file:
+        file.write("feeds: {sources: [{url: 'https://c.example/', selectors: {item: 'li['}}]}\n")
+    checked = CliRunner().invoke(app, ["check"])
+    assert "feeds.sources.0.selectors.item" in checked.output
+    assert checked.exit_code == 1

@@ -599,3 +599,20 @@ async def test_a_slow_host_delays_no_other(server: Server) -> None:
         assert isinstance(await fetcher.get(other, now=NOON), Fetched)
         assert not slow.done()
         assert isinstance(await slow, Failed)
+
+
+async def test_what_one_address_is_told_to_wait_its_whole_host_waits(server: Server) -> None:
+    server.answers |= {"/f": answer("429 No", Retry_After="120"), "/g": answer()}
+    async with fetching(QUICK) as fetcher:
+        assert isinstance(await fetcher.get(server.url("/f"), now=NOON), Limited)
+        held = await fetcher.get(server.url("/g"), now=NOON + timedelta(seconds=20))
+        assert held == Busy(url=server.url("/g"), wait=timedelta(seconds=100))
+        assert isinstance(await fetcher.get(server.url("/g"), now=NOON + timedelta(seconds=120)), Fetched)
+
+
+@pytest.mark.parametrize(("status", "closes"), [(429, True), (503, False)])
+async def test_trouble_at_one_address_without_a_time_is_its_own(server: Server, status: int, closes: bool) -> None:
+    server.answers |= {"/f": answer(f"{status} No"), "/g": answer()}
+    async with fetching(QUICK) as fetcher:
+        await fetcher.get(server.url("/f"), now=NOON)
+        assert isinstance(await fetcher.get(server.url("/g"), now=NOON), Busy if closes else Fetched)

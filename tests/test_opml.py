@@ -77,3 +77,14 @@ def test_a_round_trip_loses_nothing(feeds: list[Listed]) -> None:
 def test_a_trap_is_refused_with_its_reason(body: bytes, said: str) -> None:
     with pytest.raises(BadList, match=said):
         read_opml(body)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb2312", "euc-kr", "utf-16"])
+def test_a_list_in_another_encoding(encoding: str) -> None:
+    """Of the encodings that a prolog may name, expat knows but a few, and raises for the rest."""
+    title = "监管" if encoding != "euc-kr" else "규제"
+    text = (
+        f"<?xml version='1.0' encoding='{encoding}'?><opml version='2.0'><body>"
+        f"<outline text='{title}' xmlUrl='https://a.example/feed'/></body></opml>"
+    )
+    assert read_opml(text.encode(encoding)) == (Listed(url="https://a.example/feed", title=title),)

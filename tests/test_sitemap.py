@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from service.domain.model import Failed, FetchReason, ParsedEntry, ParsedFeed
 from service.feeds.parse import parse_feed
 
@@ -60,3 +62,16 @@ def test_entities_are_refused() -> None:
     failed = parse_feed(trap, url=URL)
     assert isinstance(failed, Failed)
     assert failed.reason is FetchReason.TOO_COMPLEX
+
+
+@pytest.mark.parametrize("encoding", ["gb2312", "windows-1251", "utf-16"])
+def test_a_sitemap_in_another_encoding(encoding: str) -> None:
+    """Found by a mutant: what the prolog declares was taken for what the text, decoded by then, is encoded in."""
+    title = "央行禁止虚拟货币" if encoding != "windows-1251" else "Банк запрещает"
+    text = (
+        f"<?xml version='1.0' encoding='{encoding}'?><urlset><url><loc>https://gov.example/a</loc>"
+        f"<title>{title}</title></url></urlset>"
+    )
+    feed = parse_feed(text.encode(encoding), content_type="application/xml", url=URL)
+    assert isinstance(feed, ParsedFeed)
+    assert feed.entries[0].title == title

@@ -17,15 +17,18 @@ from service.domain.model import (
     DeliveryState,
     EntryState,
     FeedState,
+    Gone,
     Language,
     Outcome,
     OutcomeStatus,
+    ParsedFeed,
     RouteReason,
     Scope,
     Secret,
     ServiceError,
     SigningKeys,
 )
+from service.domain.polling import Polled
 from service.storage.alerts import AlertFilter
 from service.storage.database import HEAD, Database
 from service.storage.feeds import NewFeed, entry_keys
@@ -121,6 +124,38 @@ class TestFeeds:
             living, healthy(NOON + DAY), (a_parsed(published=NOON),), now=NOON + LEASE, look_back=LOOK_BACK
         )
         assert (saved.new, saved.stale) == (1, False)
+
+    def test_polls_saved_together_do_not_share_their_troubles(self, store: Store) -> None:
+        """A lost lease and an entry that the database refuses cost their own poll, and nothing of the others."""
+        for name in ("lost", "refused", "well"):
+            store.feeds.add(NewFeed(url=f"https://{name}.example/"), now=NOON)
+        claimed = store.feeds.claim_due(NOON, limit=3, lease=LEASE)
+        lost, refused, well = sorted(claimed, key=lambda feed: feed.id)
+        store.feeds.update(lost.id, lease_token=lost.lease_token + 1)
+        with store.database.write() as session:  # a database that refuses one of the rows, whatever its reason
+            session.execute(text("CREATE UNIQUE INDEX once ON entry (title)"))
+        twins = (a_parsed("2", title="Twin", published=NOON), a_parsed("2 again", title="Twin"))
+        brought = {lost: (a_parsed("1"),), refused: twins, well: (a_parsed("3", title="Three"),)}
+        saved = store.feeds.save_polls(
+            [
+                (feed, Polled(result=Gone(url=feed.url), document=ParsedFeed(entries=entries), digests=("a", "b")))
+                for feed, entries in brought.items()
+            ],
+            decide=lambda _, polled: replace(healthy(NOON + DAY), title=f"{polled.news.fresh} new"),
+            now=NOON,
+            look_back=LOOK_BACK,
+        )
+        assert [(poll.stale, poll.new, poll.history, poll.refused) for poll in saved] == [
+            (True, 0, 0, 0),
+            (False, 1, 0, 1),
+            (False, 0, 1, 0),
+        ]
+        feeds = store.feeds.page()
+        assert [feed.title for feed in feeds] == ["", "2 new", "1 new"]
+        assert "refused entry 'Twin'" in (feeds[1].problem or "")
+        # Of the document with the refused entry no item counts as known: it is read whole again.
+        assert store.feeds.digests([refused, well]) == {}  # as they were claimed: never polled
+        assert store.feeds.digests(feeds) == {refused.id: frozenset(), well.id: {"a", "b"}}
 
     def test_many_claimers_share_the_feeds_without_overlap(self, store: Store) -> None:
         for number in range(40):

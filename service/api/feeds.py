@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -17,7 +17,7 @@ from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
 from service.api.texts import Code, Id, Interval, Line, Shown
 from service.api.watches import jurisdiction_problems
-from service.config import Auth, Tags
+from service.config import Auth, CssSelectors, JsonPaths, Tags
 from service.domain import polling
 from service.domain.credentials import faults_in
 from service.domain.model import (
@@ -25,16 +25,21 @@ from service.domain.model import (
     FeedState,
     FetchReason,
     FullText,
+    GapFate,
     NoticeKind,
+    Paths,
     Problem,
     Push,
     PushRefusal,
     PushState,
+    Recipe,
+    Selectors,
     SourceKind,
     Tier,
 )
-from service.domain.text import LANGUAGES
+from service.domain.text import LANGUAGES, masked
 from service.egress import check_url
+from service.feeds.recipes import recipe_faults
 from service.storage.feeds import NewFeed
 
 router = APIRouter(prefix="/feeds", tags=["feeds"])
@@ -62,12 +67,19 @@ class FeedChange(BaseModel):
     auth: Auth | None = Field(
         None, description="What its server wants to be shown. It is sealed, and no answer holds it: see `sends`."
     )
+    selectors: CssSelectors | None = Field(None, description="For an HTML page that lists news.")
+    paths: JsonPaths | None = Field(None, description="For a JSON API.")
+
+    @property
+    def recipe(self) -> Recipe | None:
+        written = self.selectors or self.paths
+        return written.recipe if written is not None else None
 
 
 class FeedIn(FeedChange):
     """A feed to add."""
 
-    url: str = Field(min_length=1, max_length=2000, description="Address of an RSS, Atom or JSON feed.")
+    url: str = Field(min_length=1, max_length=2000, description="Address of a feed, a sitemap, a list page or an API.")
 
 
 class PushOut(BaseModel):
@@ -129,13 +141,15 @@ class FeedOut(BaseModel):
     usual_pause: Shown | None = Field(description="The usual time between two of its entries; null until learned.")
     quiet_after: Shown = Field(description="Silence longer than this makes it quiet.")
     gaps: int = Field(description="Times at which entries may have come and gone unseen.")
+    selectors: CssSelectors | None = Field(description="How entries are found on an HTML page; null for a feed.")
+    paths: JsonPaths | None = Field(description="How entries are found in a JSON API; null for a feed.")
     push: PushOut | None = Field(description="What its WebSub hub pushes; null where it names no hub.")
 
     @classmethod
     def of(cls, feed: Feed, push: Push | None) -> FeedOut:
         return cls(
             id=feed.id,
-            url=_masked(feed.url),
+            url=masked(feed.url),
             title=feed.title,
             state=feed.state,
             reason=feed.reason,
@@ -155,13 +169,15 @@ class FeedOut(BaseModel):
             tags=list(feed.tags),
             shown=shown_address(feed.url),
             sends=list(feed.sends),
-            address=_masked(feed.address),
+            address=masked(feed.address),
             state_since=feed.state_since,
             last_news_at=feed.last_news_at,
             pace=whole_seconds(polling.pace_of(feed)),
             usual_pause=whole_seconds(feed.rhythm.usual) if feed.rhythm else None,
             quiet_after=whole_seconds(polling.patience_with(feed.rhythm)),
             gaps=feed.gaps,
+            selectors=CssSelectors(**asdict(feed.recipe)) if isinstance(feed.recipe, Selectors) else None,
+            paths=JsonPaths(**asdict(feed.recipe)) if isinstance(feed.recipe, Paths) else None,
             push=PushOut.of(push) if push is not None else None,
         )
 
@@ -181,6 +197,9 @@ class GapOut(BaseModel):
     until: datetime = Field(description="The oldest entry of the poll that did not.")
     missing: int | None = Field(description="About how many entries, by the feed's rhythm; null when unknown.")
     opened_at: datetime
+    fate: GapFate = Field(description="Whether it was filled from the feed's archive or the site's sitemaps.")
+    recovered: int = Field(description="Entries of it that were found later.")
+    detail: str = Field(description="The same in words.")
 
 
 class FeedHealth(BaseModel):
@@ -219,6 +238,8 @@ _EXAMPLE: Mapping[str, Any] = {
     "usual_pause": "5h",
     "quiet_after": "9d",
     "gaps": 0,
+    "selectors": None,
+    "paths": None,
     "push": {
         "hub": "https://hub.example.org/",
         "topic": "https://www.ecb.europa.eu/rss/press.xml",
@@ -245,6 +266,9 @@ _HEALTH: Mapping[str, Any] = {
             "until": "2026-02-01T19:00:00Z",
             "missing": 7,
             "opened_at": "2026-02-02T00:00:00Z",
+            "fate": "filled",
+            "recovered": 7,
+            "detail": "what its site still offers joins up with what was known",
         }
     ],
 }
@@ -263,6 +287,9 @@ _NEW = {
     "quiet_after": "45d",
     "push": None,
 }
+
+
+_WRITTEN_OTHERWISE = frozenset({"interval", "auth", "selectors", "paths"})
 
 
 # --- routes -------------------------------------------------------------------------------------------------------
@@ -329,6 +356,7 @@ def create_feed(
         full_text=body.full_text or FullText.AUTO,
         jurisdiction=body.jurisdiction,
         language=body.language,
+        recipe=body.recipe,
         kind=body.kind,
         tags=body.tags or (),
         headers=address.headers,
@@ -357,7 +385,15 @@ def read_feed_health(deps: Given, _: Reader, feed_id: Id) -> FeedHealth:
     return FeedHealth(
         notices=[NoticeOut(at=n.at, kind=n.kind, detail=n.detail) for n in deps.store.feeds.notices(feed_id)],
         gaps=[
-            GapOut(since=g.gap.since, until=g.gap.until, missing=g.gap.missing, opened_at=g.opened_at)
+            GapOut(
+                since=g.gap.since,
+                until=g.gap.until,
+                missing=g.gap.missing,
+                opened_at=g.opened_at,
+                fate=g.fate,
+                recovered=g.recovered,
+                detail=g.detail,
+            )
             for g in deps.store.feeds.gaps(feed_id)
         ],
     )
@@ -385,7 +421,7 @@ def update_feed(
     """Only the fields that are sent change; null sets one back to its default."""
     feed = _changeable(deps, feed_id)
     _check(body, deps)
-    values: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set - {"interval", "auth"}}
+    values: dict[str, object] = {name: getattr(body, name) for name in body.model_fields_set - _WRITTEN_OTHERWISE}
     for name, default in (("title", ""), ("tier", Tier.UNKNOWN), ("full_text", FullText.AUTO), ("tags", [])):
         if name in values and values[name] is None:
             values[name] = default
@@ -394,6 +430,10 @@ def update_feed(
         values["interval_seconds"] = interval.total_seconds()
         # A feed that was polled once a week is not to wait a week for its new interval.
         values["next_due_at"] = min(feed.next_due_at, deps.now() + interval)
+    if body.model_fields_set & {"selectors", "paths"}:
+        # The same document says something else now: it is asked for whole, and read.
+        values |= {"selectors": asdict(body.recipe) if body.recipe else None, "next_due_at": deps.now()}
+        values |= {"body_hash": None, "etag": None, "last_modified": None}
     if "tags" in values:
         values["tags"] = list(body.tags or ())
     if "auth" in body.model_fields_set:
@@ -450,6 +490,11 @@ def _check(body: FeedChange, deps: Deps) -> None:
     if body.language is not None and body.language not in LANGUAGES:
         known = f"one of {', '.join(LANGUAGES)}"
         problems.append(Problem(where="language", what=f"unknown language {body.language!r}", hint=known))
+    if body.selectors is not None and body.paths is not None:
+        problems.append(Problem(where="paths", what="a source is an HTML page (selectors) or a JSON API (paths)"))
+    if body.recipe is not None:
+        key = "selectors" if body.selectors is not None else "paths"
+        problems += [Problem(where=f"{key}.{name}", what=said) for name, said in recipe_faults(body.recipe)]
     if problems:
         raise invalid(problems)
 
@@ -474,11 +519,3 @@ def _checked_address(body: FeedIn, deps: Deps) -> Address:
 
 def whole_seconds(span: timedelta) -> timedelta:
     return timedelta(seconds=round(span.total_seconds()))
-
-
-def _masked(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    user, _, host = parts.netloc.rpartition("@")
-    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}").geturl()

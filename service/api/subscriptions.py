@@ -24,6 +24,7 @@ from service.domain.model import (
     Invalid,
     Key,
     Language,
+    Notices,
     Problem,
     RouteReason,
     Severity,
@@ -75,6 +76,7 @@ class WatchBody(BaseModel):
 
 
 _MUTES = "Hold back rumours of an act that an official text has told of in the last 7 days."
+_NOTICES = "What it hears about the feeds themselves: off, gaps, all, or only (no alerts)."
 _LANGUAGE = "Of our own words in its messages; titles and evidence stay as they were published."
 Addresses = Annotated[list[str], Field(max_length=MAX_CHANNELS)]
 _ADDRESSES = (
@@ -93,6 +95,7 @@ class SubscriptionIn(BaseModel):
     channels: Addresses = Field([], description=_ADDRESSES)
     active: StrictBool = Field(True, description="Set to false to silence it.")
     mute_rumours: StrictBool = Field(False, description=_MUTES)
+    notices: Notices = Field(Notices.GAPS, description=_NOTICES)
     language: Language = Field(Language.ENGLISH, description=_LANGUAGE)
 
 
@@ -106,6 +109,7 @@ class SubscriptionChange(BaseModel):
     channels: Addresses | None = Field(None, description=_ADDRESSES)
     active: StrictBool | None = Field(None, description="Set to false to silence it.")
     mute_rumours: StrictBool | None = Field(None, description=_MUTES)
+    notices: Notices | None = Field(None, description=_NOTICES)
     language: Language | None = Field(None, description=_LANGUAGE)
 
 
@@ -133,6 +137,7 @@ class SubscriptionOut(BaseModel):
     channels: list[ChannelOut]
     active: bool
     mute_rumours: bool = Field(description=_MUTES)
+    notices: Notices = Field(description=_NOTICES)
     language: Language = Field(description=_LANGUAGE)
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
     created_at: datetime
@@ -147,6 +152,7 @@ class SubscriptionOut(BaseModel):
             channels=[_channel(channel, told=channel.id in new) for channel in subscription.channels],
             active=subscription.active,
             mute_rumours=subscription.mute_rumours,
+            notices=subscription.notices,
             language=subscription.language,
             managed=subscription.managed,
             created_at=subscription.created_at,
@@ -220,6 +226,7 @@ _IN: Mapping[str, Any] = {
     "channels": ["https://grc.example.org/hook", "mailto:desk@example.org"],
     "active": True,
     "mute_rumours": False,
+    "notices": "gaps",
     "language": "en",
 }
 _EXAMPLE: Mapping[str, Any] = {
@@ -367,6 +374,7 @@ def update_subscription(
         channels=channels,
         active=old.active if body.active is None else body.active,
         mute_rumours=old.mute_rumours if body.mute_rumours is None else body.mute_rumours,
+        notices=old.notices if body.notices is None else body.notices,
         language=old.language if body.language is None else body.language,
     )
     return _save(deps, key, old, new)
@@ -479,6 +487,7 @@ def _checked(body: SubscriptionIn, deps: Deps, *, known: Sequence[Channel]) -> N
         channels=channels,
         active=body.active,
         mute_rumours=body.mute_rumours,
+        notices=body.notices,
         language=body.language,
     )
 

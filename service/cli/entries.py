@@ -22,6 +22,7 @@ from service.domain.model import (
     Failed,
     Invalid,
     NearMiss,
+    PageNote,
     ParsedFeed,
     Reading,
     ServiceError,
@@ -122,16 +123,16 @@ def _parsed_row(parsed: ParsedFeed | Failed | ServiceError | None) -> dict[str, 
 
 
 def extract(
-    files: Annotated[list[Path], typer.Argument(help="HTML pages.")],
+    files: Annotated[list[Path], typer.Argument(help="HTML pages and PDF documents.")],
     url: Annotated[str, typer.Option(help="Where the page came from.")] = "",
 ) -> None:
-    """The main text of HTML pages, without what stands below and beside the article."""
-    from service.feeds.extract import extract as page_of  # noqa: PLC0415
+    """The main text of HTML pages, without what stands below and beside the article, and of PDF documents."""
+    from service.feeds.apart import main_text  # noqa: PLC0415
 
-    for path, page in _sandboxed(files_under(files), lambda box, body: box.run(page_of, body, url=url)):
+    for path, page in _sandboxed(files_under(files), lambda box, body: box.run(main_text, body, url, "")):
         row: dict[str, Any] = {"file": str(path)}
-        if isinstance(page, ServiceError) or page is None:
-            row["error"] = str(page) if page else "no main text found"
+        if isinstance(page, ServiceError | PageNote):
+            row["error"] = page.detail if isinstance(page, PageNote) else str(page)
         else:
             published = page.published.isoformat() if page.published else None
             row |= {"title": page.title, "text": page.text, "published": published}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shlex
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -20,12 +21,24 @@ from service.cli.credentials import BasicOption, BearerOption, HeaderOption, add
 from service.config import Settings, load
 from service.domain import polling
 from service.domain.coverage import SOUND, coverage
-from service.domain.model import Feed, Invalid, Problem, Push, Selectors, ServiceError, SourceKind, Tier
+from service.domain.model import (
+    Feed,
+    FeedGap,
+    Invalid,
+    Paths,
+    Problem,
+    Push,
+    Recipe,
+    Selectors,
+    ServiceError,
+    SourceKind,
+    Tier,
+)
 from service.domain.text import LANGUAGES
 from service.feeds.catalogue import Source, catalogue
 from service.feeds.found import Found
-from service.feeds.listing import fault_in
 from service.feeds.opml import Listed, read_opml, write_opml
+from service.feeds.recipes import recipe_faults
 from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -87,6 +100,11 @@ def feeds_add(
     item_title: Annotated[str, typer.Option("--item-title", help="Of the title in an item; its link by default.")] = "",
     item_link: Annotated[str, typer.Option("--item-link", help="Of the link in an item; the longest by default.")] = "",
     date: Annotated[str, typer.Option(help="Of the date in an item; none by default.")] = "",
+    json_items: Annotated[
+        str, typer.Option(help="For a JSON API: JMESPath of its items; the options of an item are JMESPath too then.")
+    ] = "",
+    item_id: Annotated[str, typer.Option("--item-id", help="Of the id in an item of JSON; its link by default.")] = "",
+    item_text: Annotated[str, typer.Option("--item-text", help="Of the text in an item of JSON.")] = "",
     language: Annotated[str | None, typer.Option(help="Its language; detected by default.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="A word to find it by; may be repeated.")] = None,
     header: HeaderOption = None,
@@ -98,10 +116,17 @@ def feeds_add(
     if url is None:
         _add_offered(jurisdiction, kind, config)
         return
-    selectors = Selectors(item=item, title=item_title, link=item_link, date=date) if item else None
-    for written in (item, item_title, item_link, date):
-        if written and (problem := fault_in(written)):
-            raise ServiceError(f"{written!r}: {problem}")
+    if item and json_items:
+        raise typer.BadParameter("--item is for an HTML page, --json-items for a JSON API: give one of them")
+    recipe: Recipe | None = None
+    if item:
+        recipe = Selectors(item=item, title=item_title, link=item_link, date=date)
+    elif json_items:
+        recipe = Paths(items=json_items, id=item_id, title=item_title, link=item_link, date=date, text=item_text)
+    elif item_title or item_link or date or item_id or item_text:
+        raise typer.BadParameter("options of an item need --item (an HTML page) or --json-items (a JSON API)")
+    for name, fault in recipe_faults(recipe) if recipe is not None else ():
+        raise ServiceError(f"{name}: {fault}")
     if language is not None and language not in LANGUAGES:
         raise typer.BadParameter(f"unknown language {language!r}; one of {', '.join(LANGUAGES)}")
     address = address_of(url, header, user, token)
@@ -119,7 +144,7 @@ def feeds_add(
             tags=tuple(tag or ()),
             headers=address.headers,
             interval=settings.feeds.interval,
-            selectors=selectors,
+            recipe=recipe,
         )
         feed = store.feeds.add(new, now=datetime.now(UTC))
     if feed is None:
@@ -186,15 +211,31 @@ def feeds_discover(url: str, config: ConfigOption = None, as_json: JsonOption = 
     for each in () if as_json else found:
         said = f"{each.way}: {each.url} ({each.entries} entries{', ' + each.title if each.title else ''})"
         out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
-        if each.selectors is not None:
-            options = f"--item {each.selectors.item!r}" + (
-                f" --date {each.selectors.date!r}" if each.selectors.date else ""
-            )
-            out.print(printable(f"    {options}"), markup=False, highlight=False, soft_wrap=True)
+        if each.recipe is not None:
+            out.print(printable(f"    {_as_options(each.recipe)}"), markup=False, highlight=False, soft_wrap=True)
         for title in each.titles:
             out.print(printable(f"    {title}"), markup=False, highlight=False, soft_wrap=True)
     if not found:
         raise ServiceError(f"{url} has no feed, no sitemap and no list of news that could be found")
+
+
+_OPTIONS = {
+    Selectors: {"item": "--item", "title": "--item-title", "link": "--item-link", "date": "--date"},
+    Paths: {
+        "items": "--json-items",
+        "id": "--item-id",
+        "title": "--item-title",
+        "link": "--item-link",
+        "date": "--date",
+        "text": "--item-text",
+    },
+}
+
+
+def _as_options(recipe: Recipe) -> str:
+    """A recipe as `feeds add` takes it."""
+    written = ((option, getattr(recipe, name)) for name, option in _OPTIONS[type(recipe)].items())
+    return " ".join(f"{option} {shlex.quote(value)}" for option, value in written if value)
 
 
 async def _discover(url: str, settings: Settings) -> tuple[Found, ...]:
@@ -252,8 +293,18 @@ def feeds_health(
     for notice in notices[:100]:
         said = f"{notice.at:%Y-%m-%d %H:%M} {names.get(notice.feed_id, '?')}: {notice.kind}: {notice.detail}"
         out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
+    for each in gaps[:100]:
+        said = f"{each.opened_at:%Y-%m-%d %H:%M} {names.get(each.feed_id, '?')}: gap {_gap(each)}"
+        out.print(printable(said), markup=False, highlight=False, soft_wrap=True)
     if troubled:
         raise typer.Exit(1)
+
+
+def _gap(each: FeedGap) -> str:
+    found = f"{each.recovered} entries recovered" if each.recovered else "nothing recovered"
+    missing = f", about {each.gap.missing} were missing" if each.gap.missing else ""
+    span = f"{each.gap.since:%Y-%m-%d %H:%M} to {each.gap.until:%Y-%m-%d %H:%M} UTC"
+    return f"{span}: {each.fate}, {found}{missing}" + (f"; {each.detail}" if each.detail else "")
 
 
 def _health(feed: Feed, push: Push | None) -> tuple[str, ...]:

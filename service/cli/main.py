@@ -110,7 +110,7 @@ def check(
         count = len(rulebook.ruleset.rules)
         problems.extend(rulebook.problems)
         reminders.extend(overdue(rulebook.ruleset.rules, datetime.now(UTC).date()))
-        problems.extend(_subscription_problems(settings, rulebook))
+        problems.extend(_declared_problems(settings, rulebook))
     except Invalid as exc:
         problems.extend(exc.problems)
     if as_json:
@@ -126,8 +126,14 @@ def check(
         raise typer.Exit(1)
 
 
-def _subscription_problems(settings: Settings, rulebook: Rulebook) -> Iterator[Problem]:
-    from service.app import declared_subscription  # noqa: PLC0415
+def _declared_problems(settings: Settings, rulebook: Rulebook) -> Iterator[Problem]:
+    from service.app import declared_feed, declared_subscription  # noqa: PLC0415
+
+    for number in range(len(settings.feeds.sources)):
+        try:
+            declared_feed(settings, number)
+        except Invalid as exc:
+            yield from exc.problems
 
     for number in range(len(settings.subscriptions)):
         try:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from service import egress
 from service.cli.common import opened
 from service.config import Settings
-from service.domain.model import Entry, Failed, Fetched, ServiceError
+from service.domain.model import Entry, Failed, Fetched, PageNote, ServiceError
 from service.domain.whynot import Fate
 from service.sandbox import Sandbox
 from service.storage.store import Store, is_there
@@ -72,7 +72,7 @@ def _stored(store: Store, entry_id: int) -> Subject:
 async def _page(url: str, settings: Settings) -> Entry:
     """The main text of a page, fetched under the same guard and read in the same sandbox as by the service."""
     from service.app import fetch_limits, user_agent  # noqa: PLC0415  (the web framework is only needed here)
-    from service.feeds.extract import extract  # noqa: PLC0415
+    from service.feeds.apart import main_text  # noqa: PLC0415
     from service.feeds.fetch import Fetcher, session  # noqa: PLC0415
 
     egress.install(settings.egress.allow)
@@ -83,10 +83,10 @@ async def _page(url: str, settings: Settings) -> Entry:
         if not isinstance(fetched, Fetched):
             said = fetched.detail if isinstance(fetched, Failed) else f"the server answered {type(fetched).__name__}"
             raise ServiceError(f"{url} cannot be fetched: {said}")
-        page = await box.run(extract, fetched.body, url=fetched.url, content_type=fetched.content_type)
+        page = await box.run(main_text, fetched.body, fetched.url, fetched.content_type)
     finally:
         box.close()
-    if page is None:
-        raise ServiceError(f"{url} has no main text; give the text itself instead of the address")
+    if isinstance(page, PageNote):
+        raise ServiceError(f"{url} has no main text ({page.detail}); give the text itself instead of the address")
     host = urlsplit(url).hostname or ""
     return Entry(id=url, title=page.title, content=page.text, source=host, link=url, published=page.published)

@@ -25,6 +25,7 @@ from service.domain.model import (
     Evidence,
     Match,
     NearMiss,
+    PageFate,
     Reading,
     RouteReason,
 )
@@ -106,6 +107,14 @@ _BECAME = {
     Became.DEAD: "Its alert could not be delivered. Mend the cause, then policywatch deliveries retry ID.",
     Became.TOLD: "Its story was told.",
 }
+_PAGES = {
+    PageFate.SHORTER: "Its page says no more than the feed",
+    PageFate.ROBOTS: "Its page may not be read (robots.txt)",
+    PageFate.UNFETCHED: "Its page could not be had",
+    PageFate.NO_TEXT: "Its page has no text",
+    PageFate.ENCRYPTED: "Its document asks for a password",
+    PageFate.BROKEN: "Its page could not be read",
+}
 _DECIDED = {
     RouteReason.DELIVERED: "sent",
     RouteReason.ALREADY_TOLD: "the same story had been told on its channels",
@@ -154,6 +163,9 @@ def _print_fate(fate: Fate | None) -> None:
     out.print(Text(f"  entry {fate.entry_id}, received {fate.received_at:%Y-%m-%d %H:%M}{judged_by}{story}{alert}"))
     if fate.problem:
         out.print(Text(f"  {printable(fate.problem)}", style="yellow"))
+    if fate.page is not None and fate.page.fate is not PageFate.READ:
+        detail = f" ({printable(fate.page.detail)})" if fate.page.detail else ""
+        out.print(Text(f"  {_PAGES[fate.page.fate]}, so the feed's own words were read{detail}"))
     for decision in fate.decisions:
         out.print(Text(f"  {decision.rule_id}{_for(decision)}: {_DECIDED[decision.reason]}"))
     for sent in fate.deliveries:

@@ -76,17 +76,18 @@ def compose(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Le
     """What the delivery says to its reader; the same alert says the same."""
     update = delivery.kind is DeliveryKind.UPDATE
     title = update_headline(alert, words) if update else headline(alert, words)
-    return _letter(title, _parts(alert, delivery, words, late=late), words)
+    return letter_of(title, _parts(alert, delivery, words, late=late), words)
 
 
 def test_letter(delivery: Delivery, words: Words) -> Letter:
     """A message that says it is a test, and whose."""
     names = {"subscription": phrase(delivery.subscription, 60), "team": phrase(delivery.team, 60)}
     body = _line(words.test_body.format(**names))
-    return _letter(words.test_title, [Part(kind=PartKind.FOOT, lines=(body,))], words)
+    return letter_of(words.test_title, [Part(kind=PartKind.FOOT, lines=(body,))], words)
 
 
-def _letter(title: str, parts: Iterable[Part], words: Words) -> Letter:
+def letter_of(title: str, parts: Iterable[Part], words: Words) -> Letter:
+    """A letter in the language of `words`."""
     before, after = words.quote.split("{text}")
     return Letter(title=title, parts=tuple(parts), lang=words.tag, quotation=(before, after))
 

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 
 from service.delivery.letter import Letter, compose, test_letter
 from service.delivery.markup import MAIL_LIMIT, PLAIN_LIMIT, fitted, mail_html, markdown, plain, slack, telegram
-from service.delivery.payload import alert_payload, test_payload
+from service.delivery.notices import notice_letter
+from service.delivery.payload import alert_payload, notice_payload, test_payload
 from service.delivery.words import words_of
 from service.domain.model import ChannelKind, Delivery, DeliveryKind, Message
 
@@ -27,6 +28,9 @@ def render(delivery: Delivery, *, now: datetime) -> Message:
     words = words_of(delivery.language)
     if delivery.kind is DeliveryKind.TEST:
         letter, payload = test_letter(delivery, words), test_payload(words.test_title, delivery)
+    elif delivery.kind is DeliveryKind.NOTICE:
+        letter = notice_letter(delivery, words)
+        payload = notice_payload(letter.title, delivery)
     elif delivery.alert is None:
         raise ValueError(f"delivery {delivery.id} has no alert")
     else:

@@ -19,6 +19,8 @@ from service.domain.model import (
     DeliveryKind,
     Development,
     Direction,
+    FeedReport,
+    NoticeKind,
     Predecessor,
     Severity,
     Source,
@@ -73,13 +75,25 @@ _UPDATE = {
     "required": ["reason", "detail", "at"],
     "properties": {"reason": {"enum": [*UpdateReason]}, "detail": _TEXT, "at": _TEXT},
 }
+_REPORT = {
+    "type": "object",
+    "required": ["feed_id", "name", "url", "kind", "detail", "at"],
+    "properties": {
+        "feed_id": {"type": "integer"},
+        "name": _TEXT,
+        "url": _MAYBE,
+        "kind": {"enum": [*NoticeKind]},
+        "detail": _TEXT,
+        "at": _TEXT,
+    },
+}
 PAYLOAD_SCHEMA: dict[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "policywatch webhook payload, version 1",
     "type": "object",
     "required": ["type", "version", "timestamp", "data"],
     "properties": {
-        "type": {"enum": ["alert.raised", "alert.updated", "test"]},
+        "type": {"enum": ["alert.raised", "alert.updated", "feed.notice", "test"]},
         "version": {"const": 1},
         "timestamp": {
             "type": "string",
@@ -88,7 +102,7 @@ PAYLOAD_SCHEMA: dict[str, object] = {
         },
         "data": {
             "type": "object",
-            "description": "a test carries headline, team and subscription only",
+            "description": "a test carries headline, team and subscription only, a notice those and reports",
             "required": ["headline", "team", "subscription"],
             "properties": {
                 "alert_id": {"type": "integer"},
@@ -104,6 +118,8 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                 "languages": {**_TEXTS, "description": "those of the sources"},
                 "predecessor": _PREDECESSOR,
                 "updates": {"type": "array", "items": _UPDATE, "description": "of alert.updated: what changed"},
+                "reports": {"type": "array", "items": _REPORT, "description": "of feed.notice, oldest first"},
+                "reports_total": {"type": "integer", "description": "larger than the list when that was cut"},
                 "team": _TEXT,
                 "subscription": _TEXT,
             },
@@ -151,6 +167,34 @@ def test_payload(headline: str, delivery: Delivery) -> bytes:
         "subscription": phrase(delivery.subscription, 100),
     }
     return _canonical("test", delivery.created_at, data)
+
+
+def notice_payload(headline: str, delivery: Delivery) -> bytes:
+    """Reports about feeds as JSON, cut in steps until they are below `PAYLOAD_LIMIT`."""
+    body = b""
+    for keep, chars in ((50, 300), (25, 200), (10, 120), (3, 60)):
+        data = {
+            "headline": headline,
+            "reports": [_report(report, chars=chars) for report in delivery.reports[:keep]],
+            "reports_total": len(delivery.reports),
+            "team": phrase(delivery.team, 100),
+            "subscription": phrase(delivery.subscription, 100),
+        }
+        body = _canonical("feed.notice", delivery.created_at, data)
+        if len(body) < PAYLOAD_LIMIT:
+            break
+    return body
+
+
+def _report(report: FeedReport, *, chars: int) -> dict[str, object]:
+    return {
+        "feed_id": report.feed_id,
+        "name": phrase(report.name, 100),
+        "url": link(report.url),
+        "kind": report.kind,
+        "detail": phrase(report.detail, chars),
+        "at": _iso(report.at),
+    }
 
 
 def _development(development: Development, *, keep: int, chars: int) -> dict[str, object]:

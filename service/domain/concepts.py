@@ -189,7 +189,8 @@ _STOP = re.compile(r"(?:(?<![\u0e00-\u0e7f])\.|[!?;])(?=\s|$)|[。！？；\n]")
 """What ends a sentence, and so a gap; after a Thai letter a full stop nearly always marks an abbreviation."""
 
 
-_NO_ENDINGS: tuple[str, ...] = ()
+_AS_IT_STANDS = (_Part(""),)
+"""The parts of a phrase that is found as it stands: nothing asks for more than that."""
 
 
 def _patterns(phrases: Iterable[_Phrase], senses: Sequence[tuple[Concept, Role]]) -> dict[Phrase, list[_Pattern]]:
@@ -199,7 +200,14 @@ def _patterns(phrases: Iterable[_Phrase], senses: Sequence[tuple[Concept, Role]]
     places: dict[Phrase, int] = {}
     for phrase in phrases:
         sense = numbers[phrase.concept, phrase.role]
-        parts, endings = ((_Part(phrase.folded),), _NO_ENDINGS) if phrase.is_plain else _split(phrase)
+        if phrase.is_plain:
+            one = Phrase(phrase.folded)
+            if one not in table:
+                places[one] = len(table)
+                table[one] = []
+            table[one].append(_Pattern(phrase, _AS_IT_STANDS, (), sense))
+            continue
+        parts, endings = _split(phrase)
         sought = [Phrase(part.text, part.open_end or bool(endings)) for part in parts]
         for one in sought:
             if one not in table:
@@ -264,7 +272,8 @@ class Lexicon:
             spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role not in _UNSPOKEN))
         self._by_concept = {concept: tuple(found) for concept, found in spoken.items()}
         self.names: tuple[Concept, ...] = tuple(self._by_concept)
-        content = "\n".join(f"{p.concept}\t{p.lang}\t{p.role}\t{p.text}" for p in ordered)
+        shown = {concept: str(concept) for concept in spoken}
+        content = "\n".join(f"{shown[p.concept]}\t{p.lang}\t{p.role}\t{p.text}" for p in ordered)
         self.version: str = hashlib.sha256(content.encode()).hexdigest()[:16]
         one = {concept: concept for concept in self.names}  # so that looking one up is told by identity
         senses = sorted({(phrase.concept, phrase.role) for phrase in ordered})

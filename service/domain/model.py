@@ -214,13 +214,15 @@ class ParsedEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedFeed:
-    """A feed document after parsing. `warning` says what was repaired on the way, if anything."""
+    """A feed document after parsing. `warning` says what was repaired on the way, if anything; `older` is the address
+    of the document that holds what came before (RFC 5005, JSON Feed's next_url)."""
 
     title: str = ""
     link: str | None = None
     language: str | None = None
     entries: tuple[ParsedEntry, ...] = ()
     warning: str | None = None
+    older: str | None = None
     hubs: tuple[str, ...] = ()
     topic: str | None = None
     """Its hubs, and its own name for itself (WebSub section 4)."""
@@ -241,6 +243,7 @@ class FetchReason(StrEnum):
     NOT_A_FEED = "not_a_feed"
     UNPARSABLE = "unparsable"
     TOO_COMPLEX = "too_complex"
+    ROBOTS = "robots"
     STORAGE = "storage"
     INTERNAL = "internal"
 
@@ -299,9 +302,11 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
-    """The turn at this address's host did not come in time; nothing was asked."""
+    """Nothing was asked: the turn at this address's host did not come in time, or the host had asked us, over another
+    address, to leave it alone for `wait`."""
 
     url: str
+    wait: timedelta | None = None
 
 
 FetchResult = Fetched | NotModified | Limited | Gone | Failed | Busy
@@ -334,6 +339,7 @@ class NoticeKind(StrEnum):
     ADDRESS_LEARNED = "address_learned"
     ADDRESS_DROPPED = "address_dropped"
     GAP = "gap"
+    GAP_CLOSED = "gap_closed"
     RECOVERED = "recovered"
     PUSH_STARTED = "push_started"
     PUSH_LOST = "push_lost"
@@ -389,14 +395,31 @@ class Gap:
     missing: int | None
 
 
+class GapFate(StrEnum):
+    """What became of a gap: OPEN until archive pages and the sitemap have been tried.
+
+    FILLED: what was found joins up with what was known, so that nothing is missing; PARTLY: something was found, and it
+    does not; UNFILLED: nothing was found.
+    """
+
+    OPEN = "open"
+    FILLED = "filled"
+    PARTLY = "partly"
+    UNFILLED = "unfilled"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedGap:
-    """A gap as it is kept."""
+    """A gap as it is kept; `recovered` entries of it were found later, and `detail` says how it went."""
 
     id: int
     feed_id: int
     opened_at: datetime
     gap: Gap
+    fate: GapFate = GapFate.OPEN
+    recovered: int = 0
+    detail: str = ""
+    attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -410,12 +433,51 @@ class Selectors:
     date: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """JMESPath expressions that find the entries of a JSON document: `items` the list, the others within an item.
+
+    Empty ones find nothing; without `id` an entry is known by its link.
+    """
+
+    items: str
+    id: str = ""
+    title: str = ""
+    link: str = ""
+    date: str = ""
+    text: str = ""
+
+
+Recipe = Selectors | Paths
+"""How the entries are found in a source that is no feed."""
+
+
 class FullText(StrEnum):
     """Whether an entry's page is fetched for its main text: `auto` when the feed carries only a summary."""
 
     AUTO = "auto"
     ALWAYS = "always"
     NEVER = "never"
+
+
+class PageFate(StrEnum):
+    """What came of the page or document that an entry leads to, where its text was wanted."""
+
+    READ = "read"
+    SHORTER = "shorter"
+    ROBOTS = "robots"
+    UNFETCHED = "unfetched"
+    NO_TEXT = "no_text"
+    ENCRYPTED = "encrypted"
+    BROKEN = "broken"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageNote:
+    """The fate of an entry's page; `detail` is for a person. Other than READ, the feed's own words were read."""
+
+    fate: PageFate
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -455,7 +517,7 @@ class Feed:
     pace: timedelta | None = None
     """How often it is polled at present; `interval` is what a person asked for."""
     gaps: int = 0
-    selectors: Selectors | None = None
+    recipe: Recipe | None = None
     pushed_until: datetime | None = None
     """Until when its hub has promised to push it; polling is a safety net meanwhile."""
     sends: tuple[str, ...] = ()
@@ -918,6 +980,27 @@ class Watch:
     min_severity: Severity = Severity.INFO
 
 
+class Notices(StrEnum):
+    """What a subscription hears about the feeds themselves: of gaps, of everything, or of that and no alerts at all."""
+
+    OFF = "off"
+    GAPS = "gaps"
+    ALL = "all"
+    ONLY = "only"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedReport:
+    """A notice about a feed as a reader is told it."""
+
+    feed_id: int
+    name: str
+    url: str
+    kind: NoticeKind
+    detail: str
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
     """Who wants which alerts, and where; with `mute_rumours`, no rumour of what an official text has told."""
@@ -931,6 +1014,7 @@ class Subscription:
     active: bool = True
     managed: bool = False
     mute_rumours: bool = False
+    notices: Notices = Notices.GAPS
     language: Language = Language.ENGLISH
 
 
@@ -976,6 +1060,7 @@ class Route:
 class DeliveryKind(StrEnum):
     ALERT = "alert"
     UPDATE = "update"
+    NOTICE = "notice"
     TEST = "test"
 
 
@@ -989,7 +1074,7 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert, update of it, or test message to one channel: a row of the outbox.
+    """One alert, update of it, message about feeds, or test message to one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
@@ -1007,6 +1092,7 @@ class Delivery:
     tries: int = 1
     created_at: datetime
     lease_token: int
+    reports: tuple[FeedReport, ...] = ()
     language: Language = Language.ENGLISH
     thread: str | None = None
 

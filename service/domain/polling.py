@@ -32,6 +32,7 @@ from service.domain.model import (
     Rhythm,
     Validators,
 )
+from service.domain.text import masked
 
 MAX_BACKOFF = timedelta(hours=24)
 TELL_AFTER = 3
@@ -60,6 +61,7 @@ LEAST_SIZE = 10
 
 SHORTEST_PACE = timedelta(minutes=1)
 BUSY_WAIT = timedelta(minutes=1)
+LAST_IN_LINE = timedelta(minutes=3)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +82,7 @@ class Polled:
     result: FetchResult
     document: ParsedFeed | None = None
     body_hash: str | None = None
+    unchanged: int = 0  # items left out of the document, as they are known from the one before
     news: News | None = None
     digests: tuple[str, ...] | None = None
 
@@ -100,7 +103,10 @@ def after_poll(feed: Feed, polled: Polled, now: datetime, chance: float) -> Feed
         case Fetched() | NotModified() as answer:
             update = _answered(feed, polled, answer, now, chance)
         case Limited(status=status, retry_after=retry_after):
-            wait = max(_spread(pace_of(feed), chance), min(retry_after or timedelta(0), MAX_BACKOFF))
+            # Whoever is told to wait comes after the feeds of its host that were held back for it, or one bad address
+            # would keep them all away for ever.
+            asked = min(retry_after + LAST_IN_LINE, MAX_BACKOFF) if retry_after else timedelta(0)
+            wait = max(_spread(pace_of(feed), chance), asked)
             said = f"the server asks for patience (HTTP {status}); next poll in {in_words(wait)}"
             update = _troubled(feed, FeedState.LIMITED, now + wait, FetchReason.HTTP_STATUS, said)
         case Gone():
@@ -109,8 +115,11 @@ def after_poll(feed: Feed, polled: Polled, now: datetime, chance: float) -> Feed
         case Failed(reason=reason, detail=detail):
             wait = min(_spread(feed.interval, chance) * 2 ** min(feed.failures, 10), MAX_BACKOFF)
             update = _troubled(feed, FeedState.FAILING, now + wait, reason, detail)
-        case Busy():
-            return _unasked(feed, now + BUSY_WAIT * (1 + chance))
+        case Busy(wait=held):
+            if held is None:
+                return _unasked(feed, now + BUSY_WAIT * (1 + chance))
+            said = f"its host has asked us, over another address, to leave it alone; next poll in {in_words(held)}"
+            return replace(_unasked(feed, now + held + BUSY_WAIT * chance), problem=said)
     update = _with_move(feed, update, polled.result, now)
     return replace(update, notices=(*update.notices, *_state_notices(feed, update)))
 
@@ -277,7 +286,7 @@ def _state_notices(feed: Feed, update: FeedUpdate) -> tuple[Notice, ...]:
             f"it answers, but has published nothing since {last}; is it still the right feed?",
         )
     elif update.state is FeedState.MOVED:
-        kind, said = NoticeKind.MOVED, f"it is answered from {update.move.to if update.move else 'elsewhere'}"
+        kind, said = NoticeKind.MOVED, f"it is answered from {masked(update.move.to) if update.move else 'elsewhere'}"
     elif update.state is FeedState.HEALTHY and _was_told(feed, needed):
         kind, said = NoticeKind.RECOVERED, f"it was {feed.state} and is well again"
     return (Notice(kind=kind, detail=said),) if kind else ()
@@ -300,7 +309,7 @@ def _with_move(feed: Feed, update: FeedUpdate, result: FetchResult, now: datetim
     if feed.move is not None and feed.move.learned and not update.ok:
         if update.failures < TELL_AFTER and update.state is not FeedState.GONE:
             return update
-        said = f"{feed.move.to} does not answer any more; back to {feed.url}"
+        said = f"{masked(feed.move.to)} does not answer any more; back to {masked(feed.url)}"
         notice = Notice(kind=NoticeKind.ADDRESS_DROPPED, detail=said)
         unasked = replace(update, validators=Validators(), body_hash=None)
         return replace(unasked, move=None, notices=(*update.notices, notice))
@@ -315,7 +324,7 @@ def _with_move(feed: Feed, update: FeedUpdate, result: FetchResult, now: datetim
     seen = replace(feed.move, seen=feed.move.seen + 1)
     if seen.seen < MOVES_TO_LEARN or now - seen.since < TIME_TO_LEARN:
         return replace(update, state=FeedState.MOVED, move=seen)
-    said = f"its new address is {seen.to}, seen {seen.seen} times since {seen.since:%Y-%m-%d %H:%M} UTC"
+    said = f"its new address is {masked(seen.to)}, seen {seen.seen} times since {seen.since:%Y-%m-%d %H:%M} UTC"
     notice = Notice(kind=NoticeKind.ADDRESS_LEARNED, detail=said)
     return replace(update, move=replace(seen, learned=True), notices=(*update.notices, notice))
 

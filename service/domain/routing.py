@@ -11,6 +11,7 @@ from service.domain.model import (
     DeliveryState,
     Development,
     Match,
+    Notices,
     Outcome,
     OutcomeStatus,
     Route,
@@ -63,6 +64,8 @@ def route(
             routes.append(Route(rule_id=match.rule_id, subscription_id=None, reason=RouteReason.NO_SUBSCRIPTION))
         for subscription in subscriptions:
             reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match)
+            if reason is None and subscription.notices is Notices.ONLY:
+                reason = RouteReason.NOT_WATCHED
             fresh = tuple(dict.fromkeys(c.id for c in subscription.channels if c.id not in told))
             if reason is None and background is not None and is_silenced(subscription.team, match, background):
                 reason = RouteReason.SILENCED

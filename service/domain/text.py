@@ -177,7 +177,24 @@ _TRACKING = re.compile(
     r"spm|share_token|cid|ito|amp|outputtype)",
     re.IGNORECASE,
 )
+_PLAIN_ADDRESS = re.compile(r"https?://([a-z0-9][a-z0-9-]*(?:\.[a-z0-9-]+)+(?:/[A-Za-z0-9._~%-]+)+)/?")
+"""An address whose parts are canonical but for its scheme, when no AMP is in it: most are, and reading takes time."""
+
+_AMP = re.compile(r"[/.]amp(?:[/.]|$)|ampproject")
+
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def masked(url: str) -> str:
+    """An address as it may be shown: without its password."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    if parts.password is None:
+        return url
+    user, _, host = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user.partition(':')[0]}:***@{host}").geturl()
 
 
 def canonical_url(url: str) -> str:
@@ -186,6 +203,8 @@ def canonical_url(url: str) -> str:
     What cannot be read as a web address comes back stripped of blanks and otherwise untouched.
     """
     url = url.strip()
+    if (plain := _PLAIN_ADDRESS.fullmatch(url)) is not None and _AMP.search(url) is None:
+        return f"https://{plain[1]}"
     try:
         parts = urlsplit(url)
         port = parts.port

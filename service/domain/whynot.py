@@ -11,7 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from service.domain.judge import Facts, judge
-from service.domain.model import DeliveryState, EntryState, Match, NearMiss, RouteReason, Step
+from service.domain.model import DeliveryState, EntryState, Match, NearMiss, PageNote, RouteReason, Step
 from service.domain.rule import Reach, Rule, Sources
 
 # --- the nearest rules --------------------------------------------------------------------------------------------
@@ -91,6 +91,7 @@ class Fate:
     received_at: datetime
     state: EntryState
     problem: str = ""
+    page: PageNote | None = None
     judged_at: datetime | None = None
     judged_by: str = ""
     story_id: int | None = None

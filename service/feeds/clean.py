@@ -28,16 +28,16 @@ _UNWANTED = re.compile(
     "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u202a-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
 )
 _SILENT = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
-_TAG = re.compile(r"<!--.*?-->|</?([a-zA-Z][a-zA-Z0-9:-]*)(?:[\s/][^<>]*)?>", re.DOTALL)
+_TAG = re.compile(r"<!--.*?-->|<!--[^>]*>?|</?([a-zA-Z][a-zA-Z0-9:-]*)(?:[\s/][^<>]*)?>", re.DOTALL)
 _INLINE_NAMES = (
-    "a abbr acronym b bdi bdo big cite code del dfn em font i ins kbd mark q ruby s samp small span strike strong sub "
-    "sup time tt u var wbr"
+    "a abbr acronym b bdi bdo big blink cite code del dfn em font i ins kbd mark nobr q ruby s samp small span strike "
+    "strong sub sup time tt u var wbr"
 )
 _BLOCK_NAMES = (
-    "address article aside audio base blockquote body br button caption center col dd div dl dt embed figcaption "
-    "figure footer form h1 h2 h3 h4 h5 h6 head header hr html iframe img input label li link main meta nav object ol "
-    "option p param picture pre rp rt script section select source style svg table tbody td template textarea tfoot th "
-    "thead title tr ul video"
+    "address applet area article aside audio base blockquote body br button caption center col dd div dl dt embed "
+    "figcaption figure footer form frame frameset h1 h2 h3 h4 h5 h6 head header hr html iframe img input label li "
+    "link main map marquee meta nav noframes noscript object ol option p param picture pre rp rt script section "
+    "select source style svg table tbody td template textarea tfoot th thead title tr ul video"
 )
 _INLINE = frozenset(_INLINE_NAMES.split())
 _BLOCK = frozenset(_BLOCK_NAMES.split())
@@ -119,6 +119,22 @@ def from_iso(value: str) -> datetime | None:
         return _sensible((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC))
     except (ValueError, OverflowError):
         return None
+
+
+_LOCAL_DAY = re.compile(r"(\d{4})\s*[-./年]\s*(\d{1,2})\s*[-./月]\s*(\d{1,2})")
+_NAMED_DAY = re.compile(r"(\d{1,2})\.? ([A-Z][a-z]{2})[a-z]*\.?,? (\d{4})|([A-Z][a-z]{2})[a-z]*\.? (\d{1,2}),? (\d{4})")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def day_in(said: str) -> datetime | None:
+    """The first day that a text names (2026年3月5日, 5 March 2026, March 5, 2026) as it stands there, or None."""
+    if (found := _LOCAL_DAY.search(said)) is not None:
+        year, month, day = (int(part) for part in found.groups())
+        return from_iso(f"{year:04}-{month:02}-{day:02}")
+    if (found := _NAMED_DAY.search(said)) is None:
+        return None
+    day_, name, year_ = found.group(1, 2, 3) if found[1] else found.group(5, 4, 6)
+    return from_iso(f"{year_}-{_MONTHS.index(name) + 1:02}-{int(day_):02}") if name in _MONTHS else None
 
 
 def _sensible(moment: datetime) -> datetime | None:

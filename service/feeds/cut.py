@@ -1,19 +1,26 @@
 """A feed document -> its items as text, where that is certain: so that only what is new is parsed.
 
 Certain means: one kind of item, each closed before the next begins, no comment or CDATA section across a border, and no
-identity that stands on two items. Anything else is None, and the document is parsed whole.
+identity that stands twice. Anything else is None, and the document is parsed whole. The document may be broken XML: it
+is cut before it is repaired, since most of it need not be.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 
+from service.feeds.repair import ILLEGAL
+
 _ITEM = re.compile(r"<(/?)((?:[\w.-]+:)?(?:item|entry))(?=[\s>/])", re.IGNORECASE)
-_IDENTITY = re.compile(r"<((?:[\w.-]+:)?(?:guid|id))\b[^>]*>(.*?)</\1\s*>", re.IGNORECASE | re.DOTALL)
+_IDENTITY_TAG = re.compile(r"<(?:[\w.-]+:)?(?:guid|id)\b", re.IGNORECASE)
+_IDENTITY = re.compile(
+    r"<(?:[\w.-]+:)?(?:guid|id)\b[^<>]*>\s*(?:<!\[CDATA\[([^\]<]*)\]\]>|([^<]*))</", re.IGNORECASE
+)  # never looks beyond the next tag, so that no document makes it slow
+_BROKEN_NAME = re.compile(rf"</?[\w.:-]*(?:{ILLEGAL}|<!--)")  # repair may join what such a name is broken into
+_ROOT = re.compile(r"<([A-Za-z_][\w.:-]*)")
 _BORDERS = (("<![CDATA[", "]]>"), ("<!--", "-->"))
 
 
@@ -53,10 +60,13 @@ def cut(document: str) -> Cut | None:
 
 
 def _is_certain(found: Cut) -> bool:
-    identities: Counter[str] = Counter()
-    for piece in (found.head, *found.items, found.tail):
-        if any(piece.count(opened) != piece.count(closed) for opened, closed in _BORDERS):
+    pieces = (found.head, *found.items, found.tail)
+    for opened, closed in _BORDERS:
+        if any(piece.count(opened) != piece.count(closed) for piece in pieces):
             return False
-    for item in found.items:
-        identities.update({said[2].strip() for said in _IDENTITY.finditer(item)})
-    return not identities or max(identities.values()) == 1
+    items = "".join(found.items)
+    root = _ROOT.search(found.head)
+    if root is None or f"</{root[1]}" in items or any(_BROKEN_NAME.search(piece) for piece in pieces):
+        return False  # the document ends among its items, or its tags are not what they seem
+    said = [(identity[1] or identity[2]).strip() for identity in _IDENTITY.finditer(items)]
+    return len(said) == len(set(said)) == len(_IDENTITY_TAG.findall(items))

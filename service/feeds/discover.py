@@ -12,6 +12,7 @@ from service.domain.model import Failed, Fetched, FetchResult, ParsedFeed, Servi
 from service.feeds import clean
 from service.feeds.fetch import Fetcher
 from service.feeds.found import Found, Way
+from service.feeds.jsonapi import propose_paths
 from service.feeds.listing import html_tree, propose
 from service.feeds.parse import parse_feed
 from service.sandbox import Sandbox
@@ -37,6 +38,8 @@ async def discover(url: str, fetcher: Fetcher, sandbox: Sandbox, *, now: datetim
         raise ServiceError(f"{url} cannot be fetched: {_why(page)}")
     if (itself := await _tried(page, Way.ITSELF, sandbox)) is not None:
         return (itself,)
+    if is_json(page.body):
+        return await _json_lists(page, sandbox)
     linked = await sandbox.run(feed_links, page.body, content_type=page.content_type, url=page.url)
     root = "{0.scheme}://{0.netloc}".format(urlsplit(page.url))
     rounds = ((Way.LINKED, linked), (Way.COMMON_PATH, [root + path for path in COMMON_PATHS]))
@@ -77,9 +80,24 @@ async def _lists(page: Fetched, sandbox: Sandbox) -> tuple[Found, ...]:
     except ServiceError:
         return ()
     return tuple(
-        Found(url=page.url, way=Way.LIST, title="", entries=p.items, titles=p.titles, selectors=p.selectors)
+        Found(url=page.url, way=Way.LIST, title="", entries=p.items, titles=p.titles, recipe=p.selectors)
         for p in proposals
     )
+
+
+async def _json_lists(page: Fetched, sandbox: Sandbox) -> tuple[Found, ...]:
+    try:
+        proposals = await sandbox.run(propose_paths, page.body, content_type=page.content_type, url=page.url)
+    except ServiceError:
+        return ()
+    return tuple(
+        Found(url=page.url, way=Way.JSON, title="", entries=p.items, titles=p.titles, recipe=p.paths) for p in proposals
+    )
+
+
+def is_json(body: bytes) -> bool:
+    """Whether a body begins as a JSON document of objects or lists does."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
 
 
 def feed_links(body: bytes, *, content_type: str, url: str) -> list[str]:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from functools import partial
 from http import HTTPStatus
-from typing import TypeGuard
+from typing import Protocol, TypeGuard
 from urllib.parse import quote, urldefrag, urljoin, urlsplit
 
 import aiohttp
@@ -43,6 +43,8 @@ from service.feeds.codings import ACCEPT_ENCODING, BadBody, decoder
 
 ACCEPT = "application/atom+xml, application/rss+xml, application/feed+json, text/xml;q=0.9, text/html;q=0.8, */*;q=0.5"
 LONGEST_WAIT = timedelta(hours=24)
+CLOSED_FOR = timedelta(minutes=5)
+"""How long a host is left alone that says 429 and not for how long."""
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _PERMANENT = frozenset({301, 308})
 _LONGEST_VALIDATOR = 1024
@@ -89,6 +91,12 @@ def session(*, user_agent: str, connections: int = 100) -> aiohttp.ClientSession
     )
 
 
+class Refusal(Protocol):
+    """Why an address may not be fetched, or None when it may."""
+
+    async def __call__(self, url: str, *, now: datetime) -> Failed | None: ...
+
+
 class Fetcher:
     """Fetches politely: one request at a time to a host and port, with a pause between."""
 
@@ -104,34 +112,44 @@ class Fetcher:
         validators: Validators = NOTHING_ASKED,
         now: datetime,
         patience: timedelta | None = None,
+        refusal: Refusal | None = None,
         credentials: Credentials | None = None,
     ) -> FetchResult:
-        """The result of one GET with redirects followed; `now` is for a Retry-After that names a date.
+        """The result of one GET with redirects followed; `now` is the time by which hosts' wishes are kept.
 
         `credentials` are sent to their own origin alone: a redirect takes them nowhere else, not to another port
         either.
 
         The deadline counts the time spent on the network. Waiting for the host's turn is bounded by `patience`
-        alone: Busy when that was not enough.
+        alone: Busy when that was not enough, or when the host has asked us to leave it alone. `refusal` is asked at
+        each step of the way whether that address may be fetched.
         """
         left = self._limits.deadline
         loop = asyncio.get_running_loop()
         give_up = None if patience is None else loop.time() + patience.total_seconds()
         moved = True
         for hop in range(self._limits.redirects + 1):
-            gate = self._gate(url)
+            gate = self._gate(url, now)
             if isinstance(gate, Failed):
                 return gate
+            if refusal is not None and (refused := await refusal(url, now=now)) is not None:
+                return refused
+            if (wait := gate.closed_for(now)) is not None:
+                return Busy(url=url, wait=wait)
             try:
                 async with asyncio.timeout_at(give_up):
                     await gate.take()
             except TimeoutError:
                 return Busy(url=url)
             try:
+                if (wait := gate.closed_for(now)) is not None:  # by the answer to whoever had the turn before us
+                    return Busy(url=url, wait=wait)
                 started = loop.time()
                 headers = _conditions(validators) | (credentials.headers_for(url) if credentials else {})
                 answer = await self._hop(url, headers, validators, now, deadline=left)
                 left -= loop.time() - started
+                if isinstance(answer, Limited):
+                    gate.close(now, answer)
             finally:
                 gate.leave(self._limits.host_gap)
             if not isinstance(answer, _Redirect):
@@ -141,15 +159,14 @@ class Fetcher:
             url = answer.to
         return _failed(url, FetchReason.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
 
-    def _gate(self, url: str) -> _Gate | Failed:
+    def _gate(self, url: str, now: datetime) -> _Gate | Failed:
         reason = egress.check_url(url, egress.ANYWHERE)  # which addresses are refused is decided at the connect
         if reason is not None:
             return _failed(url, FetchReason.BAD_URL, reason)
         parts = urlsplit(url)
         port = parts.port or (443 if parts.scheme == "https" else 80)
-        now = asyncio.get_running_loop().time()
         if len(self._gates) > _FORGET_HOSTS_ABOVE:
-            self._gates = {key: gate for key, gate in self._gates.items() if gate.turn.locked() or gate.free_at > now}
+            self._gates = {key: gate for key, gate in self._gates.items() if gate.is_in_use(now)}
         return self._gates.setdefault((parts.hostname or "", port), _Gate())
 
     async def _hop(
@@ -265,11 +282,31 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
 class _Gate:
     """The turn at one host and port, and when its next request may go out (the loop's time)."""
 
-    __slots__ = ("free_at", "turn")
+    __slots__ = ("closed_until", "free_at", "turn")
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.free_at = 0.0
+        self.closed_until: datetime | None = None
+
+    def close(self, now: datetime, said: Limited) -> None:
+        """The host asks for patience: nobody is sent there before it is over.
+
+        A 503 without a Retry-After says that this address has trouble, and nothing of the others.
+        """
+        if said.retry_after is None and said.status != 429:
+            return
+        wait = CLOSED_FOR if said.retry_after is None else said.retry_after
+        self.closed_until = max(now + wait, self.closed_until or now)
+
+    def closed_for(self, now: datetime) -> timedelta | None:
+        """How long the host still asks to be left alone; None when it does not."""
+        return self.closed_until - now if self.closed_until is not None and now < self.closed_until else None
+
+    def is_in_use(self, now: datetime) -> bool:
+        """Whether it knows anything that must not be forgotten."""
+        waits = self.free_at > asyncio.get_running_loop().time()
+        return self.turn.locked() or waits or self.closed_for(now) is not None
 
     async def take(self) -> None:
         """Wait for the turn and for the pause after the request before; cancelled, the turn is free again."""

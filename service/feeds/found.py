@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from service.domain.model import Selectors
+from service.domain.model import Recipe
 
 
 class Way(StrEnum):
@@ -16,15 +16,16 @@ class Way(StrEnum):
     COMMON_PATH = "common_path"
     SITEMAP = "sitemap"
     LIST = "list"
+    JSON = "json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """A source that was tried and brought entries; `selectors` for a list page, `titles` of the first entries."""
+    """A source that was tried and brought entries; `recipe` where it is no feed, `titles` of the first entries."""
 
     url: str
     way: Way
     title: str
     entries: int
     titles: tuple[str, ...]
-    selectors: Selectors | None = None
+    recipe: Recipe | None = None

@@ -29,6 +29,7 @@ def parse_json_feed(text: str, *, url: str, most_entries: int) -> ParsedFeed | F
         language=_text(document, "language")[:35] or None,
         entries=tuple(entry for item in items[:most_entries] if (entry := _entry(item, url)) != ParsedEntry()),
         warning=too_many if len(items) > most_entries else None,
+        older=clean.web_link(_text(document, "next_url"), url),
         hubs=tuple(_hubs(document, url)),
         topic=clean.web_link(_text(document, "feed_url"), url),
     )

@@ -25,9 +25,6 @@ LEAST_ITEMS = 4
 _HEADLINE = 20  # letters that make a headline; ideographs and syllables count three
 _CLASS = re.compile(r"[A-Za-z][\w-]*")
 _DATE_CLASS = re.compile(r"date|time|publi|fecha|datum", re.IGNORECASE)
-_LOCAL_DAY = re.compile(r"(\d{4})\s*[-./年]\s*(\d{1,2})\s*[-./月]\s*(\d{1,2})")
-_NAMED_DAY = re.compile(r"(\d{1,2})\.? ([A-Z][a-z]{2})[a-z]*\.?,? (\d{4})|([A-Z][a-z]{2})[a-z]*\.? (\d{1,2}),? (\d{4})")
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 def parse_list(body: bytes, *, content_type: str, url: str, selectors: Selectors) -> ParsedFeed | Failed:
@@ -108,14 +105,7 @@ def _moment(element: Any) -> datetime | None:
     written = element.get("datetime")
     if written and (when := clean.from_iso(written.strip())) is not None:
         return when
-    said = _said(element)
-    if (found := _LOCAL_DAY.search(said)) is not None:
-        year, month, day = (int(part) for part in found.groups())
-        return clean.from_iso(f"{year:04}-{month:02}-{day:02}")
-    if (found := _NAMED_DAY.search(said)) is None:
-        return None
-    day_, name, year_ = found.group(1, 2, 3) if found[1] else found.group(5, 4, 6)
-    return clean.from_iso(f"{year_}-{_MONTHS.index(name) + 1:02}-{int(day_):02}") if name in _MONTHS else None
+    return clean.day_in(_said(element))
 
 
 # --- what a page suggests -------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from xml.etree.ElementTree import Element, SubElement, indent, register_namespac
 from xml.parsers.expat import ExpatError, ParserCreate
 
 from service.domain.model import FullText, ServiceError, Tier
+from service.feeds.repair import decode
 
 MOST_BYTES = 20 * 1024 * 1024
 MOST_OUTLINES = 100_000
@@ -58,7 +59,8 @@ def read_opml(body: bytes) -> tuple[Listed, ...]:
     if len(body) > MOST_BYTES:
         raise BadList(f"the list is larger than {MOST_BYTES // 1024 // 1024} MiB")
     reading = _Reading()
-    parser = ParserCreate(namespace_separator=" ")
+    text, _ = decode(body, "")
+    parser = ParserCreate("utf-8", " ")  # of the encodings that a prolog may name, expat knows few
     parser.buffer_text = True
 
     def start(name: str, attributes: dict[str, str]) -> None:
@@ -75,7 +77,7 @@ def read_opml(body: bytes) -> tuple[Listed, ...]:
     parser.EndElementHandler = end
     parser.EntityDeclHandler = refuse
     try:
-        parser.Parse(body, True)
+        parser.Parse(text.encode(), True)
     except ExpatError as exc:
         raise BadList(f"the list is not well-formed XML: {exc}") from exc
     if reading.root != "opml":

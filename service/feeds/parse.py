@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from io import BytesIO
 from itertools import pairwise
@@ -46,7 +46,7 @@ def parse_feed(body: bytes, *, content_type: str = "", url: str = "") -> ParsedF
     Never raises for what a document holds. One bad entry costs that entry, not the others; `warning` says so.
     """
     document = _document(body, content_type, url)
-    return _read(document.text, url, document.warning) if isinstance(document, _Document) else document
+    return _whole(document, url) if isinstance(document, _Document) else document
 
 
 def parse_changed(body: bytes, *, content_type: str = "", url: str = "", known: frozenset[str]) -> Changed:
@@ -56,17 +56,16 @@ def parse_changed(body: bytes, *, content_type: str = "", url: str = "", known: 
         return Changed(feed=document)
     pieces = cut(document.text)
     if pieces is None or len(pieces.items) > MAX_ENTRIES:
-        return Changed(feed=_read(document.text, url, document.warning))
+        return Changed(feed=_whole(document, url))
     digests = pieces.digests()
     fresh = [item for item, digest in zip(pieces.items, digests, strict=True) if digest not in known]
-    text = pieces.head + "".join(fresh) + pieces.tail
-    feed = _read(text, url, document.warning)
+    feed = _whole(replace(document, text=pieces.head + "".join(fresh) + pieces.tail), url)
     return Changed(feed=feed, unchanged=len(digests) - len(fresh), digests=digests)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Document:
-    """The text of an XML feed, repaired, and what was repaired."""
+    """The text of an XML feed from its root element on, as it came."""
 
     text: str
     warning: str | None
@@ -88,8 +87,13 @@ def _document(body: bytes, content_type: str, url: str) -> _Document | ParsedFee
     root_at, instead = find_root(text)
     if instead is not None:
         return _failed(url, FetchReason.NOT_A_FEED, f"this is not a feed but {instead}")
+    return _Document(text=text[root_at:], warning=warning)
+
+
+def _whole(document: _Document, url: str) -> ParsedFeed | Failed:
+    """A document repaired and read."""
     try:
-        return _Document(text=repair(text, root_at), warning=warning)
+        return _read(repair(document.text), url, document.warning)
     except TooComplex as exc:
         return _failed(url, FetchReason.TOO_COMPLEX, str(exc))
 
@@ -175,9 +179,16 @@ def _feed(parsed: Any, url: str, found: list[Any], warning: str | None) -> Parse
         language=language[0] if language else None,
         entries=tuple(entries),
         warning=warning,
+        older=_older(head, url),
         hubs=tuple(href for rel, href in links if rel == "hub" and href),
         topic=next((href for rel, href in links if rel == "self" and href), None),
     )
+
+
+def _older(head: Any, url: str) -> str | None:
+    """Where what came before is: the archive of a feed (RFC 5005 section 4), or the next page of it (section 3)."""
+    links = {_text(link, "rel"): _text(link, "href") for link in reversed(_dicts(head, "links"))}
+    return clean.web_link(links.get("prev-archive") or links.get("next") or "", url)
 
 
 def _newest(entries: list[ParsedEntry]) -> list[ParsedEntry]:

@@ -53,6 +53,7 @@ _WIDER = {  # what is declared by habit, and the superset that is meant
     "iso8859-11": "cp874",
     "tis-620": "cp874",
 }
+_OTHER_NAMES = {"mac": "mac_roman", "csmacintosh": "mac_roman", "ms-cyrl": "cp1251"}  # registered; unknown to Python
 _ASCII_BYTES = ("iso2022", "hz", "utf-16", "utf-32")  # encodings whose bytes can pass for UTF-8 and are not
 
 
@@ -89,7 +90,7 @@ def _declared(body: bytes, content_type: str) -> list[str]:
 def _codec(name: str) -> str | None:
     """Python's name of a text encoding, or None for what is unknown, no text encoding, or UTF-7."""
     try:
-        known = codecs.lookup(name).name
+        known = codecs.lookup(_OTHER_NAMES.get(name.lower(), name)).name
         "".encode(known)
     except (LookupError, UnicodeError, ValueError, TypeError):
         return None
@@ -171,7 +172,10 @@ def _describe_html(head: str) -> str:
 
 # --- mending ------------------------------------------------------------------------------------------------------
 
-_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+ILLEGAL = "[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]"
+"""What no XML document may hold; it is left out, wherever it stands."""
+
+_ILLEGAL = re.compile(ILLEGAL)
 _OPENING = re.compile(r"<!\[CDATA\[|<!--")
 _NUMERIC = re.compile(r"&#(?:[xX]([0-9a-fA-F]+)|([0-9]+));?")
 _REFERENCE = re.compile(r"&(?:#(?:[xX]([0-9a-fA-F]+)|([0-9]+));?|([A-Za-z][A-Za-z0-9]*);)?")
@@ -181,12 +185,12 @@ _XML_ENTITIES = frozenset({"amp", "lt", "gt", "quot", "apos"})
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source"})
 
 
-def repair(text: str, root_at: int) -> str:
-    """The document from its root element on, as well-formed as repair by rule can make it; TooComplex if it is a trap.
+def repair(text: str) -> str:
+    """A document from its root element on, as well-formed as repair by rule can make it; TooComplex if it is a trap.
 
     Prolog, doctype (and so every entity declaration), comments and what follows the root element are left out.
     """
-    text = _ILLEGAL.sub("", _without_tail(text[root_at:]))
+    text = _ILLEGAL.sub("", _without_tail(text))
     pieces = list(_sections(text))
     check_complexity(piece for is_markup, piece in pieces if is_markup)
     mended = (_mend_markup(piece) if is_markup else _mend_cdata(piece) for is_markup, piece in pieces)

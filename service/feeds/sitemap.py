@@ -37,7 +37,7 @@ class _Entities(Exception):
 def parse_sitemap(text: str, *, url: str, most_entries: int) -> ParsedFeed | Failed:
     """The pages that a sitemap names, the newest first. Failed for an index of sitemaps, naming the first of them."""
     reading = _Reading()
-    parser = ParserCreate(namespace_separator=" ")
+    parser = ParserCreate("utf-8", " ")  # it is text by now, whatever its prolog says it was
 
     def start(name: str, _: dict[str, str]) -> None:
         local = name.rpartition(" ")[2].lower()

@@ -26,6 +26,8 @@ from service.domain.model import (
     EntryState,
     FullText,
     Match,
+    PageFate,
+    PageNote,
     Placement,
     PlacementReason,
     Reading,
@@ -92,8 +94,13 @@ class Judged:
     matches: tuple[Match, ...]
     story_key: StoryKey
     judged_by: str
-    page_read: bool = False  # whether its page was there and brought its text
     rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
+    page: PageNote | None = None  # None: its page was not wanted
+
+    @property
+    def page_read(self) -> bool:
+        """Whether its page was there and brought a text."""
+        return self.page is not None and self.page.fate in (PageFate.READ, PageFate.SHORTER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -423,6 +430,8 @@ class Placing:
         row.sketch = list(judged.story_key.sketch)
         row.state, row.problem, row.lease_until = EntryState.DONE, None, None
         row.judged_by, row.judged_at = judged.judged_by, now
+        row.page_fate = judged.page.fate if judged.page else None
+        row.page_detail = judged.page.detail[:500] if judged.page else ""
         keep_reading(self._session, row, judged.reading, judged.noted, lexicon=judged.lexicon)
         return row
 

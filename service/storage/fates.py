@@ -8,7 +8,7 @@ from typing import cast
 from sqlalchemy import select
 from sqlmodel import Session
 
-from service.domain.model import DeliveryState, EntryState, RouteReason
+from service.domain.model import DeliveryState, EntryState, PageFate, PageNote, RouteReason
 from service.domain.text import canonical_url
 from service.domain.whynot import Decision, Fate, Sent
 from service.storage.database import Database
@@ -62,6 +62,7 @@ def _fate(session: Session, row: EntryRow) -> Fate:
         received_at=row.received_at,
         state=EntryState(row.state),
         problem=row.problem or "",
+        page=PageNote(fate=PageFate(row.page_fate), detail=row.page_detail) if row.page_fate else None,
         judged_at=row.judged_at,
         judged_by=row.judged_by or "",
         story_id=row.story_id,

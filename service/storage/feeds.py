@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
-from sqlalchemy import CursorResult, delete, func, insert, or_, select, update
+from sqlalchemy import BindParameter, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlmodel import Session
 
@@ -25,26 +25,32 @@ from service.domain.model import (
     FetchReason,
     FullText,
     Gap,
+    GapFate,
     Move,
     NoticeKind,
+    NotModified,
     ParsedEntry,
+    ParsedFeed,
+    Paths,
+    Recipe,
     Rhythm,
     Selectors,
     Tier,
     Validators,
 )
-from service.domain.polling import News
+from service.domain.polling import News, Polled
 from service.domain.text import canonical_url
+from service.storage import notices
 from service.storage.credentials import FeedCredentials
 from service.storage.database import Database
 from service.storage.tables import (
     ENTRY,
     FEED,
+    FEED_DIGESTS,
     FEED_GAP,
     FEED_NOTICE,
     READING,
     EntryRow,
-    FeedDigestsRow,
     FeedGapRow,
     FeedNoticeRow,
     FeedRow,
@@ -56,6 +62,11 @@ RHYTHM_FROM = 20
 """A feed's rhythm is that of its newest entries."""
 
 REKEYED_LEAST, REKEYED_SHARE = 5, 0.8
+
+_PARAMETERS = 500
+"""So many values in one statement: SQLite bounds them."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,15 +83,16 @@ class NewFeed:
     managed: bool = False
     kind: str | None = None
     tags: tuple[str, ...] = ()
-    selectors: Selectors | None = None
+    recipe: Recipe | None = None
     headers: Headers = ()
     """What its server wants to be shown; sealed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollSaved:
-    """What a poll's commit did. `stale` means that the lease was lost and nothing was written."""
+    """What a poll's commit did, and what became of the feed. `stale`: the lease was lost and nothing was written."""
 
+    update: FeedUpdate | None = None
     new: int = 0
     changed: int = 0
     history: int = 0
@@ -107,44 +119,56 @@ class Feeds:
             .cte("due")
         )
         claim = (
-            update(FeedRow)
+            update(FEED.__table__)
             .where(FEED.id.in_(select(due.c.id)))
             .values(lease_until=now + lease, lease_token=FEED.lease_token + 1)
-            .returning(FeedRow)
-            .execution_options(synchronize_session=False)
+            .returning(*FEED.__table__.c)
         )
         with self._database.write() as session:
-            feeds = tuple(_feed(row) for row in session.execute(claim).scalars())
+            feeds = tuple(feed_of(row) for row in session.connection().execute(claim))
         if feeds:
             failpoint.reach("poll.claimed")
         return feeds
 
-    def digests(self, feed: Feed) -> frozenset[str]:
-        """The digests of the items that a feed's last document had and that are stored."""
-        if not feed.polled_once:
-            return frozenset()
+    def digests(self, feeds: Sequence[Feed]) -> dict[int, frozenset[str]]:
+        """By feed, the digests of the items that its last document had and that are stored."""
+        ids = [feed.id for feed in feeds if feed.polled_once]
+        found: dict[int, frozenset[str]] = {}
         with self._database.read() as session:
-            row = session.get(FeedDigestsRow, feed.id)
-            return frozenset(row.digests.split()) if row else frozenset()
+            for some in _chunks(ids):
+                rows = session.connection().execute(_DIGESTS_OF, {"feeds": some})
+                found |= {feed_id: frozenset(digests.split()) for feed_id, digests in rows}
+        return found
 
-    def compare(self, feed: Feed, entries: Sequence[ParsedEntry], *, unchanged: int, now: datetime) -> News:
-        """A document's entries held against what is stored of its feed; `unchanged` are those left out as known."""
-        with self._database.read() as session:
-            known = _recognised(session, feed.id, keys := entry_keys(entries), entries)
-            newest = select(ENTRY.published, ENTRY.received_at).where(ENTRY.feed_id == feed.id)
-            rows = session.execute(newest.order_by(ENTRY.id.desc()).limit(RHYTHM_FROM)).all()
-        fresh = dict(pair for pair in zip(keys, entries, strict=True) if pair[0] not in known)
-        # The first document brings a past that we did not see: without a date, an entry of it has no time.
-        seen_at = now if feed.polled_once else None
-        times = [when for parsed in fresh.values() if (when := parsed.published or seen_at) is not None]
-        times += [min(published or received, received) for published, received in rows]
-        newest_first = sorted((min(when, now) for when in times), reverse=True)
-        return News(
-            shared=len(known) + unchanged,
-            fresh=len(fresh),
-            size=len(entries) + unchanged,
-            times=tuple(newest_first[:RHYTHM_FROM]),
-        )
+    def save_polls(
+        self,
+        polls: Sequence[tuple[Feed, Polled]],
+        *,
+        decide: Callable[[Feed, Polled], FeedUpdate],
+        now: datetime,
+        look_back: timedelta,
+    ) -> tuple[PollSaved, ...]:
+        """Commit polls together, for each commit waits for the disk: feed states and next due times, new entries,
+        changed entries. Each is fenced by its lease token; no feed may be there twice.
+
+        `decide` gives what becomes of a feed, told what is news in its document. On a feed's first poll, entries older
+        than `look_back` or without a date are stored as history: a new feed does not flood its readers. Later,
+        whatever was not there before is news, whatever its date claims.
+        """
+        with self._database.write() as session:
+            leased = _still_leased(session, [feed for feed, _ in polls])
+            made = [
+                _decided(session, feed, polled, decide, now) if feed.id in leased else None for feed, polled in polls
+            ]
+            decided = [each for each in made if each is not None]
+            _settle(session, decided, now)
+            for each in decided:
+                _sort_out(session, each, now, now - look_back)
+            _insert(session, [(each, entry) for each in decided for entry in each.fresh])
+            _keep_digests(session, decided)
+            failpoint.reach("poll.before_commit")
+        failpoint.reach("poll.committed")
+        return tuple(_saved(each) for each in made)
 
     def save_poll(
         self,
@@ -152,32 +176,14 @@ class Feeds:
         update_: FeedUpdate,
         entries: Sequence[ParsedEntry],
         *,
-        digests: Sequence[str] | None = None,
+        digests: tuple[str, ...] | None = None,
         now: datetime,
         look_back: timedelta,
     ) -> PollSaved:
-        """Commit one poll: feed state and next due time, new entries, changed entries. Fenced by the lease token.
-
-        On a feed's first poll, entries older than `look_back` or without a date are stored as history: a new feed
-        does not flood its readers. Later, whatever was not there before is news, whatever its date claims.
-        """
-        with self._database.write() as session:
-            if not self._settle(session, feed, update_, now):
-                return PollSaved(stale=True)
-            counted = _store_entries(session, feed, entries, now=now, look_back=look_back)
-            if digests is not None:
-                # After a refusal the document is read whole again: an item left out is not stored by that.
-                _keep_digests(session, feed, () if counted["refused"] else digests)
-            failpoint.reach("poll.before_commit")
-        failpoint.reach("poll.committed")
-        return _saved(counted)
-
-    def save_quiet(self, polls: Sequence[tuple[Feed, FeedUpdate]], *, now: datetime) -> tuple[PollSaved, ...]:
-        """Commit polls that brought no document, together: most polls are such, and each commit waits for the disk."""
-        with self._database.write() as session:
-            saved = tuple(PollSaved(stale=not self._settle(session, feed, made, now)) for feed, made in polls)
-            failpoint.reach("poll.before_commit")
-        failpoint.reach("poll.committed")
+        """Commit one poll whose outcome is decided already; like `save_polls`."""
+        document = ParsedFeed(entries=tuple(entries))
+        polled = Polled(result=NotModified(url=feed.url), document=document, digests=digests)
+        (saved,) = self.save_polls([(feed, polled)], decide=lambda *_: update_, now=now, look_back=look_back)
         return saved
 
     def save_push(
@@ -192,43 +198,12 @@ class Feeds:
             held = select(FEED.id).where(FEED.id == feed.id, FEED.active).with_for_update()
             if session.execute(held).first() is None:
                 return PollSaved(stale=True)
-            counted = _store_entries(session, feed, entries, now=now, look_back=look_back)
-        return _saved(counted)
-
-    def _settle(self, session: Session, feed: Feed, update_: FeedUpdate, now: datetime) -> bool:
-        values: dict[str, Any] = {
-            "state": update_.state,
-            "validated_at": update_.validated_at,
-            "move": _plain_move(update_.move),
-            "usual_seconds": update_.rhythm.usual.total_seconds() if update_.rhythm else None,
-            "longest_seconds": update_.rhythm.longest.total_seconds() if update_.rhythm else None,
-            "last_news_at": update_.last_news_at,
-            "pace_seconds": update_.pace.total_seconds() if update_.pace else None,
-            "next_due_at": update_.next_due_at,
-            "failures": update_.failures,
-            "etag": update_.validators.etag,
-            "last_modified": update_.validators.last_modified,
-            "body_hash": update_.body_hash,
-            "reason": update_.reason,
-            "problem": update_.problem,
-            "last_polled_at": now,
-            "lease_until": None,
-        }
-        if update_.ok:
-            values |= {"last_ok_at": now, "polled_once": True}
-        if update_.state is not feed.state:
-            values["state_since"] = now
-        if update_.title and not feed.title:
-            values["title"] = update_.title[:300]
-        fenced = update(FeedRow).where(FEED.id == feed.id, FEED.lease_token == feed.lease_token)
-        if not _rowcount(session, fenced.values(**values)):
-            return False
-        for notice in update_.notices:
-            session.add(FeedNoticeRow(feed_id=feed.id, at=now, kind=notice.kind, detail=notice.detail[:1000]))
-        if (gap := update_.gap) is not None:
-            row = FeedGapRow(feed_id=feed.id, opened_at=now, since=gap.since, until=gap.until, missing=gap.missing)
-            session.add(row)
-        return True
+            pushed = Polled(result=NotModified(url=feed.url), document=ParsedFeed(entries=tuple(entries)))
+            keys = entry_keys(entries)
+            sent = _Decided(feed=feed, polled=pushed, keys=keys, known=_recognised(session, feed.id, keys, entries))
+            _sort_out(session, sent, now, now - look_back)
+            _insert(session, [(sent, entry) for entry in sent.fresh])
+        return _saved(sent)
 
     # --- what people do ---------------------------------------------------------------------------------------
 
@@ -249,7 +224,7 @@ class Feeds:
                 for name, value in fresh.items():
                     setattr(row, name, value)
                 session.flush()
-                return _feed(row)
+                return feed_of(row)
         except IntegrityError:  # somebody else added it in the same moment
             return None
 
@@ -280,7 +255,7 @@ class Feeds:
             for name, value in values.items():
                 setattr(row, name, value)
             session.flush()
-            return _feed(row)
+            return feed_of(row)
 
     def poll_now(self, feed_id: int, *, now: datetime) -> Feed | None:
         return self.update(feed_id, next_due_at=now)
@@ -300,7 +275,7 @@ class Feeds:
             if row is None or not row.active:
                 return None
             entries, gaps = (_counts(session, column, [feed_id]).get(feed_id, 0) for column in _COUNTED)
-            return _feed(row, entries=entries, gaps=gaps)
+            return feed_of(row, entries=entries, gaps=gaps)
 
     def page(self, *, after: int = 0, limit: int = 100) -> tuple[Feed, ...]:
         """Active feeds in id order."""
@@ -308,7 +283,7 @@ class Feeds:
         with self._database.read() as session:
             rows = session.execute(statement).scalars().all()
             entries, gaps = (_counts(session, column, [row.id for row in rows]) for column in _COUNTED)
-            return tuple(_feed(row, entries=entries.get(row.id, 0), gaps=gaps.get(row.id, 0)) for row in rows)
+            return tuple(feed_of(row, entries=entries.get(row.id, 0), gaps=gaps.get(row.id, 0)) for row in rows)
 
     def notices(self, feed_id: int | None = None, *, limit: int = 100) -> tuple[FeedNotice, ...]:
         """What owners were told, newest first; of one feed or of all."""
@@ -329,15 +304,7 @@ class Feeds:
         if feed_id is not None:
             statement = statement.where(FEED_GAP.feed_id == feed_id)
         with self._database.read() as session:
-            return tuple(
-                FeedGap(
-                    id=cast(int, row.id),
-                    feed_id=row.feed_id,
-                    opened_at=row.opened_at,
-                    gap=Gap(since=row.since, until=row.until, missing=row.missing),
-                )
-                for row in session.execute(statement).scalars()
-            )
+            return tuple(gap_of(row) for row in session.execute(statement).scalars())
 
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
@@ -372,65 +339,218 @@ def _content_hash(parsed: ParsedEntry) -> str:
     return hashlib.sha256("\0".join((parsed.title, parsed.summary, parsed.content)).encode()).hexdigest()
 
 
-def _known(session: Session, feed_id: int, keys: Sequence[str]) -> dict[str, EntryRow]:
+# --- saving polls ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True, kw_only=True)
+class _Decided:
+    """One poll on its way into the tables: what becomes of its feed, and what its entries are to us."""
+
+    feed: Feed
+    polled: Polled
+    update: FeedUpdate | None = None  # a push changes nothing of its feed
+    keys: Sequence[str] = ()
+    known: dict[str, _Stored] = field(default_factory=dict)
+    fresh: list[_Fresh] = field(default_factory=list)
+    counted: Counter[str] = field(default_factory=Counter)
+
+
+class _Stored(NamedTuple):
+    """What of a stored entry tells whether a document brings it again, as it was."""
+
+    id: int
+    key: str
+    content_hash: str
+    link_key: str | None
+    title: str
+
+
+_STORED = select(ENTRY.id, ENTRY.key, ENTRY.content_hash, ENTRY.link_key, ENTRY.title)
+_ANY_OF = select(ENTRY.id).where(ENTRY.feed_id == bindparam("feed")).limit(1)
+_NEWEST = (
+    select(ENTRY.published, ENTRY.received_at)
+    .where(ENTRY.feed_id == bindparam("feed"))
+    .order_by(ENTRY.id.desc())
+    .limit(RHYTHM_FROM)
+)
+_THESE: BindParameter[Any] = bindparam("feeds", expanding=True)
+_TOKENS_OF = select(FEED.id, FEED.lease_token).where(FEED.id.in_(_THESE)).order_by(FEED.id).with_for_update()
+_SETTLED = update(FEED.__table__).where(FEED.id == bindparam("of"))
+_DIGESTS_OF = select(FEED_DIGESTS.feed_id, FEED_DIGESTS.digests).where(FEED_DIGESTS.feed_id.in_(_THESE))
+_FORGET_DIGESTS = delete(FEED_DIGESTS.__table__).where(FEED_DIGESTS.feed_id.in_(_THESE))
+
+
+def _chunks(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (values[start : start + _PARAMETERS] for start in range(0, len(values), _PARAMETERS))
+
+
+def _still_leased(session: Session, feeds: Sequence[Feed]) -> set[int]:
+    """The feeds whose lease nobody has taken over; in one order, so that two that save together wait, not deadlock."""
+    tokens = {feed.id: feed.lease_token for feed in feeds}
+    stored: dict[int, int] = {}
+    for some in _chunks(sorted(tokens)):
+        stored |= dict(iter(session.connection().execute(_TOKENS_OF, {"feeds": some})))
+    return {feed_id for feed_id, token in tokens.items() if stored.get(feed_id) == token}
+
+
+def _decided(
+    session: Session, feed: Feed, polled: Polled, decide: Callable[[Feed, Polled], FeedUpdate], now: datetime
+) -> _Decided:
+    if polled.document is None:
+        return _Decided(feed=feed, polled=polled, update=decide(feed, polled))
+    entries = polled.document.entries
+    keys = entry_keys(entries)
+    known = _recognised(session, feed.id, keys, entries)
+    polled = replace(polled, news=_news(session, feed, polled, dict(zip(keys, entries, strict=True)), known, now))
+    return _Decided(feed=feed, polled=polled, keys=keys, known=known, update=decide(feed, polled))
+
+
+def _news(
+    session: Session,
+    feed: Feed,
+    polled: Polled,
+    entries: Mapping[str, ParsedEntry],
+    known: Mapping[str, _Stored],
+    now: datetime,
+) -> News:
+    """A document's entries held against what is stored of its feed."""
+    fresh = [parsed for key, parsed in entries.items() if key not in known]
+    # The first document brings a past that we did not see: without a date, an entry of it has no time.
+    seen_at = now if feed.polled_once else None
+    times = [when for parsed in fresh if (when := parsed.published or seen_at) is not None]
+    rows = session.connection().execute(_NEWEST, {"feed": feed.id})
+    times += [min(published or received, received) for published, received in rows]
+    newest_first = sorted((min(when, now) for when in times), reverse=True)
+    return News(
+        shared=len(known) + polled.unchanged,
+        fresh=len(fresh),
+        size=len(polled.document.entries if polled.document else ()) + polled.unchanged,
+        times=tuple(newest_first[:RHYTHM_FROM]),
+    )
+
+
+def known_rows(session: Session, feed_id: int, keys: Sequence[str]) -> dict[str, EntryRow]:
+    """What is stored of a feed under these keys."""
     rows: dict[str, EntryRow] = {}
-    for start in range(0, len(keys), 500):  # SQLite bounds the number of parameters
-        chunk = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.key.in_(keys[start : start + 500]))
-        rows |= {row.key: row for row in session.execute(chunk).scalars()}
+    for some in _chunks(keys):
+        chosen = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.key.in_(some))
+        rows |= {row.key: row for row in session.execute(chosen).scalars()}
     return rows
 
 
 def _recognised(
     session: Session, feed_id: int, keys: Sequence[str], entries: Sequence[ParsedEntry]
-) -> dict[str, EntryRow]:
+) -> dict[str, _Stored]:
     """The stored rows of these entries, by the entries' keys.
 
     Where nearly every key is new and nearly every address is not, the feed has changed its guids (a moved site does):
     its entries are recognised by address and title then. Otherwise a guid tells entries of one address apart.
     """
-    known = _known(session, feed_id, keys)
+    known = {row.key: row for row in _stored(session, feed_id, ENTRY.key, keys)}
     unknown = {key: e for key, e in zip(keys, entries, strict=True) if key not in known and e.link}
     if len(unknown) < REKEYED_LEAST or len(unknown) < len(set(keys)) * REKEYED_SHARE:
         return known
-    if not known and session.execute(select(ENTRY.id).where(ENTRY.feed_id == feed_id).limit(1)).first() is None:
+    if not known and session.connection().execute(_ANY_OF, {"feed": feed_id}).first() is None:
         return known  # a feed's first document, which is all new
     links = {key: link_key(entry.link) for key, entry in unknown.items()}
-    rows: dict[tuple[str | None, str], EntryRow] = {}
-    wanted = list(set(links.values()))
-    for start in range(0, len(wanted), 500):  # SQLite bounds the number of parameters
-        chunk = select(EntryRow).where(ENTRY.feed_id == feed_id, ENTRY.link_key.in_(wanted[start : start + 500]))
-        rows |= {(row.link_key, row.title): row for row in session.execute(chunk.order_by(ENTRY.id)).scalars()}
+    rows = {
+        (row.link_key, row.title): row
+        for row in _stored(session, feed_id, ENTRY.link_key, list(dict.fromkeys(links.values())))
+    }
     found = {key: row for key, e in unknown.items() if (row := rows.pop((links[key], e.title), None)) is not None}
     return known | found if len(found) >= len(unknown) * REKEYED_SHARE else known
 
 
-def _store_entries(
-    session: Session, feed: Feed, entries: Sequence[ParsedEntry], *, now: datetime, look_back: timedelta
-) -> Counter[str]:
-    counted: Counter[str] = Counter()
-    keys = entry_keys(entries)
-    known = _recognised(session, feed.id, keys, entries)
-    for key, row in known.items():
-        row.key = key  # a feed that changed all its guids brings no news by that
-    fresh: list[_Fresh] = []
-    for key, parsed in dict(zip(keys, entries, strict=True)).items():
-        stored, content_hash = known.get(key), _content_hash(parsed)
+def _stored(session: Session, feed_id: int, column: Any, values: Sequence[str | None]) -> Iterator[_Stored]:
+    for some in _chunks(values):
+        chosen = _STORED.where(ENTRY.feed_id == feed_id, column.in_(some)).order_by(ENTRY.id)
+        yield from (_Stored(*row) for row in session.connection().execute(chosen))
+
+
+def _settle(session: Session, decided: Iterable[_Decided], now: datetime) -> None:
+    """Write the feeds' new state: one statement for all whose state changes in the same columns."""
+    alike: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for each in decided:
+        if each.update is None:
+            continue
+        values = _state_of(each.feed, each.update, now)
+        alike.setdefault(tuple(values), []).append(values | {"of": each.feed.id})
+        notices.record(session, each.feed, each.update.notices, now)
+        if (gap := each.update.gap) is not None:
+            row = FeedGapRow(feed_id=each.feed.id, opened_at=now, since=gap.since, until=gap.until, missing=gap.missing)
+            row.next_attempt_at = now
+            session.add(row)
+    for rows in alike.values():
+        session.connection().execute(_SETTLED, rows)
+
+
+def _state_of(feed: Feed, update_: FeedUpdate, now: datetime) -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "state": update_.state,
+        "validated_at": update_.validated_at,
+        "move": _plain_move(update_.move),
+        "usual_seconds": update_.rhythm.usual.total_seconds() if update_.rhythm else None,
+        "longest_seconds": update_.rhythm.longest.total_seconds() if update_.rhythm else None,
+        "last_news_at": update_.last_news_at,
+        "pace_seconds": update_.pace.total_seconds() if update_.pace else None,
+        "next_due_at": update_.next_due_at,
+        "failures": update_.failures,
+        "etag": update_.validators.etag,
+        "last_modified": update_.validators.last_modified,
+        "body_hash": update_.body_hash,
+        "reason": update_.reason,
+        "problem": update_.problem,
+        "last_polled_at": now,
+        "lease_until": None,
+    }
+    if update_.ok:
+        values |= {"last_ok_at": now, "polled_once": True}
+    if update_.state is not feed.state:
+        values["state_since"] = now
+    if update_.title and not feed.title:
+        values["title"] = update_.title[:300]
+    return values
+
+
+def _sort_out(session: Session, each: _Decided, now: datetime, oldest: datetime) -> None:
+    """Tell the entries that are new from those that changed, and write the latter."""
+    entries = each.polled.document.entries if each.polled.document else ()
+    for key, parsed in dict(zip(each.keys, entries, strict=True)).items():
+        stored, content_hash = each.known.get(key), _content_hash(parsed)
         if stored is None:
-            history = not feed.polled_once and (parsed.published is None or parsed.published < now - look_back)
-            fresh.append((parsed, _fresh_row(feed, key, parsed, content_hash, now, history=history)))
-        elif stored.content_hash != content_hash:
-            counted[_rewrite(session, feed, stored, parsed, content_hash, now)] += 1
-    return counted + _insert(session, feed, fresh)
+            history = not each.feed.polled_once and (parsed.published is None or parsed.published < oldest)
+            each.fresh.append((parsed, fresh_row(each.feed, key, parsed, now, history=history)))
+            continue
+        if stored.key != key:  # a feed that changed all its guids brings no news by that
+            session.execute(update(EntryRow).where(ENTRY.id == stored.id).values(key=key))
+        if stored.content_hash != content_hash:
+            row = session.get_one(EntryRow, stored.id)
+            each.counted[_rewrite(session, each.feed, row, parsed, content_hash, now)] += 1
 
 
-def _saved(counted: Counter[str]) -> PollSaved:
+def _keep_digests(session: Session, decided: Iterable[_Decided]) -> None:
+    """After a refusal the document is read whole again: an item left out is not stored by that."""
+    rows = [
+        {"feed_id": each.feed.id, "digests": "" if each.counted["refused"] else " ".join(each.polled.digests)}
+        for each in decided
+        if each.polled.digests is not None
+    ]
+    for some in _chunks(rows):
+        session.connection().execute(_FORGET_DIGESTS, {"feeds": [row["feed_id"] for row in some]})
+        session.connection().execute(insert(FEED_DIGESTS.__table__), some)
+
+
+def _saved(each: _Decided | None) -> PollSaved:
+    if each is None:
+        return PollSaved(stale=True)
+    counted = each.counted
     return PollSaved(
-        new=counted["new"], changed=counted["changed"], history=counted["history"], refused=counted["refused"]
+        update=each.update,
+        new=counted["new"],
+        changed=counted["changed"],
+        history=counted["history"],
+        refused=counted["refused"],
     )
-
-
-def _keep_digests(session: Session, feed: Feed, digests: Sequence[str]) -> None:
-    session.merge(FeedDigestsRow(feed_id=feed.id, digests=" ".join(digests)))
 
 
 _Fresh = tuple[ParsedEntry, dict[str, Any]]
@@ -449,10 +569,9 @@ def _text_of(parsed: ParsedEntry, content_hash: str) -> dict[str, Any]:
     }
 
 
-def _fresh_row(
-    feed: Feed, key: str, parsed: ParsedEntry, content_hash: str, now: datetime, *, history: bool
-) -> dict[str, Any]:
-    return _text_of(parsed, content_hash) | {
+def fresh_row(feed: Feed, key: str, parsed: ParsedEntry, now: datetime, *, history: bool = False) -> dict[str, Any]:
+    """The row of an entry that is not stored yet: to be processed, or kept as history."""
+    return _text_of(parsed, _content_hash(parsed)) | {
         "feed_id": feed.id,
         "key": key,
         "guid": parsed.guid,
@@ -467,24 +586,33 @@ def _fresh_row(
     }
 
 
-def _insert(session: Session, feed: Feed, fresh: Sequence[_Fresh]) -> Counter[str]:
-    """Store new entries: all at once, and one by one if the database refuses some of them, so that a bad row does not
+def insert_fresh(session: Session, feed: Feed, fresh: Sequence[_Fresh]) -> Counter[str]:
+    """Store new entries of one feed that no poll brought; gives how many are new, history or refused."""
+    found = _Decided(feed=feed, polled=Polled(result=NotModified(url=feed.url)))
+    _insert(session, [(found, entry) for entry in fresh])
+    return found.counted
+
+
+def _insert(session: Session, fresh: Sequence[tuple[_Decided, _Fresh]]) -> None:
+    """Store new entries: all at once, and by halves if the database refuses some of them, so that a bad row does not
     cost its siblings."""
-    counted: Counter[str] = Counter()
     if not fresh:
-        return counted
+        return
     try:
         with session.begin_nested():
-            session.execute(insert(ENTRY.__table__), [row for _, row in fresh])
+            session.connection().execute(insert(ENTRY.__table__), [row for _, (_, row) in fresh])
     except DBAPIError as exc:
-        if len(fresh) == 1:
-            _note_refused(session, feed, fresh[0][0], exc)
-            return Counter(refused=1)
-        for each in fresh:
-            counted += _insert(session, feed, [each])
-        return counted
-    counted.update("history" if row["state"] == EntryState.HISTORY else "new" for _, row in fresh)
-    return counted
+        if len(fresh) > 1:
+            middle = len(fresh) // 2
+            _insert(session, fresh[:middle])
+            _insert(session, fresh[middle:])
+            return
+        each, (parsed, _) = fresh[0]
+        _note_refused(session, each.feed, parsed, exc)
+        each.counted["refused"] += 1
+        return
+    for each, (_, row) in fresh:
+        each.counted["history" if row["state"] == EntryState.HISTORY else "new"] += 1
 
 
 def _rewrite(session: Session, feed: Feed, row: EntryRow, parsed: ParsedEntry, content_hash: str, now: datetime) -> str:
@@ -533,13 +661,14 @@ def _plain_values(new: NewFeed) -> dict[str, Any]:
         "managed": new.managed,
         "kind": new.kind,
         "tags": list(new.tags),
-        "selectors": asdict(new.selectors) if new.selectors else None,
+        "selectors": asdict(new.recipe) if new.recipe else None,
     }
 
 
-def _feed(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
+def feed_of(row: Any, *, entries: int = 0, gaps: int = 0) -> Feed:
+    """A row of the feed table, mapped or plain, as the noun."""
     return Feed(
-        id=cast(int, row.id),
+        id=row.id,
         url=row.url,
         title=row.title,
         state=FeedState(row.state),
@@ -570,13 +699,33 @@ def _feed(row: FeedRow, *, entries: int = 0, gaps: int = 0) -> Feed:
         last_news_at=row.last_news_at,
         pace=timedelta(seconds=row.pace_seconds) if row.pace_seconds else None,
         gaps=gaps,
-        selectors=Selectors(**row.selectors) if row.selectors else None,
+        recipe=_recipe(row.selectors),
         pushed_until=row.pushed_until,
         sends=tuple(row.sends),
     )
 
 
-def _rhythm(row: FeedRow) -> Rhythm | None:
+def _recipe(kept: dict[str, Any] | None) -> Recipe | None:
+    if not kept:
+        return None
+    return Paths(**kept) if "items" in kept else Selectors(**kept)
+
+
+def gap_of(row: FeedGapRow) -> FeedGap:
+    """A row of the gap ledger as a value."""
+    return FeedGap(
+        id=cast(int, row.id),
+        feed_id=row.feed_id,
+        opened_at=row.opened_at,
+        gap=Gap(since=row.since, until=row.until, missing=row.missing),
+        fate=GapFate(row.fate),
+        recovered=row.recovered,
+        detail=row.detail,
+        attempts=row.attempts,
+    )
+
+
+def _rhythm(row: Any) -> Rhythm | None:
     if row.usual_seconds is None or row.longest_seconds is None:
         return None
     return Rhythm(usual=timedelta(seconds=row.usual_seconds), longest=timedelta(seconds=row.longest_seconds))
@@ -588,8 +737,3 @@ def _move(kept: dict[str, Any] | None) -> Move | None:
 
 def _plain_move(move: Move | None) -> dict[str, Any] | None:
     return asdict(move) | {"since": move.since.isoformat()} if move else None
-
-
-def _rowcount(session: Session, statement: Any) -> int:
-    result = cast("CursorResult[Any]", session.execute(statement.execution_options(synchronize_session=False)))
-    return result.rowcount

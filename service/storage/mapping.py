@@ -10,12 +10,13 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from service.domain.model import Alert, Development, Evidence, Secret, SigningKeys, Watch
+from service.domain.model import Alert, Development, Evidence, FeedReport, Secret, SigningKeys, Watch
 
 _DEVELOPMENTS = TypeAdapter(tuple[Development, ...])
 _EVIDENCE = TypeAdapter(tuple[Evidence, ...])
 _ALERT = TypeAdapter(Alert)
 _WATCH = TypeAdapter(Watch)
+_REPORTS = TypeAdapter(tuple[FeedReport, ...])
 
 
 def dump_developments(developments: Iterable[Development]) -> list[dict[str, Any]]:
@@ -48,6 +49,14 @@ def dump_watch(watch: Watch) -> dict[str, Any]:
 
 def load_watch(row: object) -> Watch:
     return _WATCH.validate_python(row)
+
+
+def dump_reports(reports: Iterable[FeedReport]) -> list[dict[str, Any]]:
+    return list(_REPORTS.dump_python(tuple(reports), mode="json"))
+
+
+def load_reports(rows: object) -> tuple[FeedReport, ...]:
+    return _REPORTS.validate_python(rows)
 
 
 def dump_keys(keys: Iterable[SigningKeys]) -> Secret:

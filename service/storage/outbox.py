@@ -26,7 +26,7 @@ from service.domain.model import (
     SigningKeys,
 )
 from service.storage.database import Database
-from service.storage.mapping import alert_message_id, dump_keys, load_alert, load_keys, message_id
+from service.storage.mapping import alert_message_id, dump_keys, load_alert, load_keys, load_reports, message_id
 from service.storage.tables import (
     ATTEMPT,
     CHANNEL,
@@ -237,7 +237,7 @@ class Outbox:
 
     def _delivery(self, session: Session, row: DeliveryRow) -> Delivery:
         channel = session.get_one(ChannelRow, row.channel_id)
-        alert = load_alert(row.content) if row.content else None
+        alert = load_alert(row.content) if row.content and row.kind != DeliveryKind.NOTICE else None
         return Delivery(
             id=cast(int, row.id),
             message_id=row.message_id,
@@ -250,6 +250,7 @@ class Outbox:
             tries=row.attempts - row.attempts_before,
             created_at=row.created_at,
             lease_token=row.lease_token,
+            reports=load_reports(row.content["reports"]) if row.content and row.kind == DeliveryKind.NOTICE else (),
             language=Language(row.language),
             thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind == DeliveryKind.UPDATE else None,
         )

@@ -15,8 +15,10 @@ from sqlmodel import Session
 from service.domain import push as decisions
 from service.domain.model import Push, PushRefusal, PushState, Secret
 from service.domain.push import Capability, Offer, Verdict
+from service.storage import notices
 from service.storage.database import Database
-from service.storage.tables import FEED, PUSH, FeedNoticeRow, FeedRow, PushRow
+from service.storage.feeds import feed_of
+from service.storage.tables import FEED, PUSH, FeedRow, PushRow
 from service.storage.vault import Vault
 
 _TOKEN_BYTES = 32
@@ -162,7 +164,7 @@ def _store(session: Session, row: PushRow, after: Push | None, now: datetime) ->
     until = after.lease_until if after is not None and after.is_live(now) else None
     session.execute(update(FeedRow).where(FEED.id == row.feed_id).values(pushed_until=until))
     if notice is not None:
-        session.add(FeedNoticeRow(feed_id=row.feed_id, at=now, kind=notice.kind, detail=notice.detail[:1000]))
+        notices.record(session, feed_of(session.get_one(FeedRow, row.feed_id)), [notice], now)
     if after is None:
         session.execute(delete(PushRow).where(PUSH.id == row.id))
         return

@@ -13,6 +13,7 @@ from service.storage.database import Database
 from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
+from service.storage.gaps import Gaps
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
 from service.storage.pages import Pages
@@ -39,6 +40,7 @@ class Store:
             keys = read_key_file(key_file, may_create=not any_sealed(self.database))
         self.vault = Vault(keys)
         self.feeds = Feeds(self.database, self.vault)
+        self.gaps = Gaps(self.database)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
         self.pages = Pages(self.database)

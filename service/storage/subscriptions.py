@@ -10,7 +10,7 @@ from typing import cast
 from sqlalchemy import delete, select
 from sqlmodel import Session
 
-from service.domain.model import Channel, ChannelKind, Language, Secret, SigningKeys, Subscription, Watch
+from service.domain.model import Channel, ChannelKind, Language, Notices, Secret, SigningKeys, Subscription, Watch
 from service.storage.database import Database
 from service.storage.mapping import dump_watch, load_watch
 from service.storage.outbox import open_channel, seal_keys
@@ -47,6 +47,7 @@ class NewSubscription:
     active: bool = True
     managed: bool = False
     mute_rumours: bool = False
+    notices: Notices = Notices.GAPS
     language: Language = Language.ENGLISH
 
 
@@ -180,6 +181,7 @@ class Subscriptions:
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
         row.mute_rumours = new.mute_rumours
+        row.notices = new.notices
         row.language = new.language
         session.flush()
         team = session.get_one(TeamRow, row.team_id).name
@@ -243,6 +245,7 @@ class Subscriptions:
             active=row.active,
             managed=row.managed,
             mute_rumours=row.mute_rumours,
+            notices=Notices(row.notices),
             language=Language(row.language),
         )
 

@@ -175,7 +175,10 @@ class FeedNoticeRow(Row, table=True):
 
 
 class FeedGapRow(Row, table=True):
-    """The gap ledger: times of a feed in which entries may have come and gone unseen."""
+    """The gap ledger: times of a feed in which entries may have come and gone unseen, and what was done about it.
+
+    While its fate is open, `next_attempt_at` is when it is tried to fill it, or until when somebody is at it.
+    """
 
     __tablename__ = "feed_gap"
     id: int | None = Field(default=None, primary_key=True)
@@ -184,6 +187,11 @@ class FeedGapRow(Row, table=True):
     since: datetime = _time()
     until: datetime = _time()
     missing: int | None = None
+    fate: str = "open"
+    recovered: int = 0
+    detail: str = _text()
+    attempts: int = 0
+    next_attempt_at: datetime | None = _time(null=True, index=True)
 
 
 class StoryRow(Row, table=True):
@@ -216,7 +224,7 @@ class StoryHandleRow(Row, table=True):
 class EntryRow(Row, table=True):
     """`key` is the identity within the feed; `link_key` the digest of the canonical address, the identity across feeds.
 
-    Once `state` is done, `summary` and `content` hold the text as it was read.
+    Once `state` is done, `summary` and `content` hold the text as it was read, and `page_fate` what came of its page.
     """
 
     __tablename__ = "entry"
@@ -253,6 +261,8 @@ class EntryRow(Row, table=True):
     trace: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
     story_id: int | None = _ref("story.id", null=True, index=False)
     placement: str | None = None
+    page_fate: str | None = None
+    page_detail: str = _text()
 
 
 class PageLookRow(Row, table=True):
@@ -360,6 +370,7 @@ class SubscriptionRow(Row, table=True):
     mute_rumours: bool = False
     language: str = Language.ENGLISH
     created_at: datetime = _time()
+    notices: str = "gaps"
 
 
 class SilenceRow(Row, table=True):
@@ -422,7 +433,8 @@ class RouteRow(Row, table=True):
 class DeliveryRow(Row, table=True):
     """The outbox. `content` is the alert as this receiver is told it: the same on every attempt.
 
-    An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once.
+    An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once. A notice
+    has neither: its `content` are reports about feeds.
     """
 
     __tablename__ = "delivery"

@@ -28,6 +28,7 @@ from service.domain.model import (
 )
 from service.domain.polling import (
     BELIEVED_FOR,
+    LAST_IN_LINE,
     MAX_BACKOFF,
     TELL_AFTER,
     News,
@@ -62,7 +63,10 @@ FEED = Feed(
         pytest.param(NotModified(url="u"), FeedState.HEALTHY, HOUR, id="not-modified"),
         pytest.param(Limited(url="u", status=429), FeedState.LIMITED, HOUR, id="limited"),
         pytest.param(
-            Limited(url="u", status=429, retry_after=5 * HOUR), FeedState.LIMITED, 5 * HOUR, id="limited-for-long"
+            Limited(url="u", status=429, retry_after=5 * HOUR),
+            FeedState.LIMITED,
+            5 * HOUR + LAST_IN_LINE,
+            id="limited-for-long",
         ),
         pytest.param(Gone(url="u"), FeedState.GONE, MAX_BACKOFF, id="gone"),
         pytest.param(

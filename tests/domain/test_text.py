@@ -230,3 +230,13 @@ def test_five_megabytes_take_bounded_time(piece):
     html_to_text(text)
     detect_language(text)
     assert time.process_time() - begun < 60
+
+
+@given(
+    st.from_regex(
+        r"https?://(amp\.|[a-z0-9.-]{1,9}\.)(gov|example)(/amp|\.amp|/[A-Za-z0-9._~%-]{0,8}){0,4}(\.html)?/?",
+        fullmatch=True,
+    )
+)
+def test_a_plain_address_is_read_as_the_others_are(url: str) -> None:
+    assert canonical_url(url) == canonical_url(f"{url}#")  # with a fragment it is not plain any more

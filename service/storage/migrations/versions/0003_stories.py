@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.orm import load_only
 from sqlmodel import Session
 
 from service.domain.model import Entry, StoryKey
@@ -81,8 +82,11 @@ def _shelve_recent_stories() -> None:
     for story in session.execute(
         sa.select(StoryRow).where(STORY.last_at >= newest - WINDOW - timedelta(days=1))
     ).scalars():
-        entries = session.execute(sa.select(EntryRow).where(ENTRY.story_id == story.id).order_by(ENTRY.id)).scalars()
-        for row in entries:
+        # Only the columns of this revision: the table's class already has those of later ones.
+        columns = ("title", "summary", "content", "link", "sketch", "lang", "published", "received_at", "trace")
+        known = load_only(*(getattr(ENTRY, name) for name in columns))
+        entries = sa.select(EntryRow).options(known).where(ENTRY.story_id == story.id).order_by(ENTRY.id)
+        for row in session.execute(entries).scalars():
             found = session.execute(sa.select(DevelopmentRow).where(DEVELOPMENT.entry_id == row.id)).scalars()
             fields = {"jurisdiction", "topic", "action", "direction", "stage"}
             entry = Entry(id=str(row.id), title=row.title, summary=row.summary, content=row.content)

@@ -782,14 +782,15 @@ class Traits:
     `head` are the terms of the headline, `whole` those of headline and lead, each with its kind before a colon:
     `n:` number of a law or case, `a:` amount, `m:` month, `d:` day, `w:` name,
     `b:` body. `words` are the headline's stems, to be
-    compared within one language; `places` the jurisdictions that the headline names; `denies` tells that it denies what
-    others report.
+    compared within one language; `lead` the stems and bare numbers of headline and lead; `places` the jurisdictions
+    that the headline names; `denies` tells that it denies what others report.
     """
 
     lang: str = ""
     head: frozenset[str] = frozenset()
     whole: frozenset[str] = frozenset()
     words: frozenset[str] = frozenset()
+    lead: frozenset[str] = frozenset()
     places: frozenset[str] = frozenset()
     denies: bool = False
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import islice
 
-from service.domain.model import Placement, Story, StoryKey
+from service.domain.model import Placement, Story, StoryKey, Traits
 from service.domain.stories import DOSSIER, WINDOW, field_of, place, step_of, steps_before
+from service.domain.traits import STEM, of_kind
 
 DEEP, SHALLOW = 24, 6
 """Stories looked at under one handle, the newest: many under an act, which may be all that two languages share; few
@@ -29,6 +30,7 @@ MET_ENOUGH = 3
 
 _WORDS = 8
 _COPIES = 5
+_NAMES, _FIGURES = 6, 3
 _FIRST, _LAST = 3, 5
 
 
@@ -73,8 +75,18 @@ def _handles(key: StoryKey) -> Iterator[Handle]:
     telling = (term for term in key.traits.head if term.startswith(("a:", "d:")) or len(term) <= 5)  # short names
     for term in sorted(term for term in telling if not term.startswith(("n:", "m:")))[:_COPIES]:
         yield _handle("term", term, 2)
-    for word in sorted(key.traits.words)[:_WORDS]:
+    words = sorted(key.traits.words)[:_WORDS]
+    for word in (*words, *_retelling(key.traits, words)):
         yield _handle("word", word, 1)
+
+
+def _retelling(traits: Traits, words: Collection[str]) -> Iterator[str]:
+    """Names and figures of the lead: what another headline is worded with, or what two leads share. Those of the
+    smallest hashes, so that two texts which name much choose alike."""
+    names = {name[:STEM] for name in of_kind(traits.whole, "w")} & traits.lead
+    figures = (term for term in traits.lead if term[0].isdecimal())
+    yield from sorted(names.difference(words), key=_code)[:_NAMES]
+    yield from sorted(figures, key=_code)[:_FIGURES]
 
 
 def _step_handle(jurisdiction: str, topic: str, step: int) -> Handle:
@@ -83,7 +95,11 @@ def _step_handle(jurisdiction: str, topic: str, step: int) -> Handle:
 
 def _handle(kind: str, value: str, weight: int, span: timedelta = WINDOW) -> Handle:
     depth = DEEP if kind in ("act", "link") else SHALLOW
-    return Handle(zlib.crc32(f"{kind}:{value}".encode("utf-8", "replace")), weight, span, depth)
+    return Handle(_code(f"{kind}:{value}"), weight, span, depth)
+
+
+def _code(text: str) -> int:
+    return zlib.crc32(text.encode("utf-8", "replace"))
 
 
 def most_met(met: Iterable[tuple[int, int]]) -> tuple[int, ...]:

@@ -45,8 +45,14 @@ SAME_FACTS = 0.5
 NEARLY_ALL = 0.95
 """The part of a headline's words that copies share even if they were read differently: forms differ in less."""
 
+RETOLD, TRANSLATED = 0.25, 0.15
+"""The same for headline and lead together, in one language and across two: two outlets tell one event in their own
+words and share a quarter of what they say of it, while two events of one kind share half as much."""
+
 RELATED = 0.3
 """The same, where the acts are at least akin: one outlet tells the law, another what is in it."""
+
+_FEW = 3  # words in common: what has fewer was not told of one event
 
 _CONTENT = (Action.LICENSING, Action.APPROVAL, Action.EASING, Action.RESTRICTION, Action.BAN, Action.TAX_CHANGE)
 _ALIKE = (
@@ -172,14 +178,21 @@ def _without_act(new: StoryKey, old: StoryKey, alike: float, apart: timedelta) -
     asked = SAME_FACTS if apart <= SAME_NEWS * 2 else 0.7
     if new.traits.denies and new.traits.places & old.traits.places:
         asked = RELATED  # it names what it denies, and says something else of it
-    if alike < SAME_TEXT and agreed < asked:
+    told = retold(new.traits, old.traits) if apart <= SAME_NEWS * 2 else 0.0
+    if alike < SAME_TEXT and agreed < asked and told < _asked_of_leads(new.traits, old.traits):
         return None
     elsewhere = _are_apart(new.traits.places, old.traits.places)
     against = PlacementReason.OTHER_PLACE if elsewhere else differs(new.traits, old.traits, party=True)
     if against:
         return _Verdict(False, 1 + alike, against)
     copied = alike >= SAME_TEXT
-    return _Verdict(True, 1 + max(alike, agreed), PlacementReason.SAME_TEXT if copied else PlacementReason.SAME_FACTS)
+    return _Verdict(
+        True, 1 + max(alike, agreed, told), PlacementReason.SAME_TEXT if copied else PlacementReason.SAME_FACTS
+    )
+
+
+def _asked_of_leads(a: Traits, b: Traits) -> float:
+    return RETOLD if a.lang == b.lang else TRANSLATED
 
 
 def _akin(new: StoryKey, old: StoryKey, alike: float, apart: timedelta) -> _Verdict | None:
@@ -261,6 +274,30 @@ def agreement(a: Traits, b: Traits) -> float:
     if a.lang != b.lang:
         return 0.6 * facts
     return max(wording, 0.6 * (wording + facts))
+
+
+def retold(a: Traits, b: Traits) -> float:
+    """How far headline and lead tell the same, in figures, names and words: 0 not at all, 1 wholly.
+
+    Days and months count for nothing, since all that is told on one day shares them; and texts that name things, but
+    none in common, share phrases and not an event.
+    """
+    if len(a.lead & b.lead) < _FEW:
+        return 0.0  # nearly all that is compared ends here
+    named_a, named_b = _named(a), _named(b)
+    if _are_apart(named_a, named_b):
+        return 0.0
+    told_a, told_b = a.lead | named_a, b.lead | named_b
+    return 2 * _weight(told_a & told_b) / (_weight(told_a) + _weight(told_b))
+
+
+def _named(traits: Traits) -> frozenset[str]:
+    return frozenset(term for term in traits.whole if term[0] in "wnab")
+
+
+def _weight(terms: frozenset[str]) -> int:
+    """A figure is seldom shared by chance, and weighs as much as three words; a name, being a word too, as two."""
+    return len(terms) + 2 * sum(term[0].isdecimal() for term in terms)
 
 
 def _name_the_same(a: Traits, b: Traits) -> bool:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from babel.dates import get_month_names
 
@@ -21,9 +21,11 @@ LEAD = 1_200
 """Characters of the summary and the content that are read for traits: what follows is background more often."""
 
 _DENIAL = Concept(ConceptKind.CUE, "denial")
-_STEM = 5  # "approves", "approved" and "approval" begin alike
+STEM = 5  # "approves", "approved" and "approval" begin alike
 _BODY = re.compile(r"(?!uae$|usa$|eea$)[a-z]{3,6}")  # "SEC", "CFTC"; longer names of bodies are told in many ways
+_TELLING = 600  # letters below the headline that tell the news once more, before they tell what led to it
 _MANY = 60  # terms of one text: more are a list
+_MANY_TOLD = 120  # words of headline and lead; where signs are written without blanks, this ends before the lead does
 
 
 def traits_of(entry: Entry, lang: str, places: Collection[str] = (), common: Collection[str] = ()) -> Traits:
@@ -45,6 +47,7 @@ def traits_of(entry: Entry, lang: str, places: Collection[str] = (), common: Col
         head=frozenset(sorted(head)[:_MANY]),
         whole=frozenset(sorted(whole)[:_MANY]),
         words=frozenset(_stems(title)),
+        lead=frozenset(islice(_telling(title, f"{entry.summary}\n{entry.content}"[:_TELLING]), _MANY_TOLD)),
         places=frozenset(places),
     )
 
@@ -88,6 +91,7 @@ def _facts(text: str) -> set[str]:
 _NO_BLANKS = "\u0e01-\u0e5b\u3041-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
 _RUN = re.compile(f"[{_NO_BLANKS}]+")
 _WORD = re.compile(f"[^\\W\\d_{_NO_BLANKS}][^\\W_{_NO_BLANKS}]*(?:['’.&-][^\\W_{_NO_BLANKS}]+)*")
+_BARE = re.compile(r"(?<![\w.,:])(?!(?:19|20)\d\d(?![\d.,:]))\d[\d.,:]*\d")
 _STOPS = re.compile(r"[.!?:;…\n|]\s*[\"'“«(]*$")
 
 
@@ -98,7 +102,15 @@ def _stems(text: str) -> Iterator[str]:
         yield from (a + b for a, b in pairwise(run))
     for word in _WORD.findall(folded):
         if len(word) > 3 or any(sign > "\u0400" for sign in word):
-            yield word[:_STEM]
+            yield word[:STEM]
+
+
+def _telling(title: str, lead: str) -> Iterator[str]:
+    """The stems of headline and lead and the numbers in them, whatever they count: all but digits, years and dates."""
+    days = {term[-2:].lstrip("0") for term in _dates(f"{title}\n{lead}") if term.startswith("d:")}
+    for text in (title, lead):
+        yield from (number for number in _BARE.findall(text) if number not in days)
+        yield from (stem for stem in _stems(text) if stem not in _month_stems())
 
 
 def _names(text: str) -> Iterator[str]:
@@ -240,3 +252,8 @@ def _months() -> dict[str, int]:
     for month, name in get_month_names("abbreviated", "format", "en").items():
         found.setdefault(name.casefold(), month)
     return found
+
+
+@lru_cache(maxsize=1)
+def _month_stems() -> frozenset[str]:
+    return frozenset(fold(month).text[:STEM] for month in _months())

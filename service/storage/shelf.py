@@ -17,7 +17,7 @@ from service.domain.model import Action, Development, Direction, PlacementReason
 from service.domain.shelf import handles_of, looks_under, most_met, with_member
 from service.storage.tables import STORY, STORY_HANDLE, StoryHandleRow, StoryRow
 
-_TRAITS = ("head", "whole", "words", "places")
+_TRAITS = ("head", "whole", "words", "lead", "places")
 
 
 def dump_key(key: StoryKey) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def load_key(row: dict[str, Any]) -> StoryKey:
         sketch=tuple(row["sketch"]),
         title=row["title"],
         traits=Traits(
-            lang=traits["lang"], denies=traits["denies"], **{name: frozenset(traits[name]) for name in _TRAITS}
+            lang=traits["lang"], denies=traits["denies"], **{name: frozenset(traits.get(name, ())) for name in _TRAITS}
         ),
     )
 

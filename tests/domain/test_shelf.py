@@ -174,3 +174,46 @@ def test_ten_thousand_entries_of_one_story_cost_no_more_each() -> None:
         members = with_member(members, a_key(f"Ban {number}") if number < 20 else members[-1])
     assert len(members) == 8
     assert [key.title for key in members[:3]] == ["Ban 0", "Ban 1", "Ban 2"]
+
+
+TOLD = "Tenants in Marlow left 340 homes on Friday when the Orrin reservoir overflowed, the Highland council said."
+
+
+@pytest.mark.parametrize(
+    ("title", "lead", "why"),
+    [
+        pytest.param(
+            "Hundreds flee as water tops the dam",
+            "The Orrin reservoir overflowed above Marlow on Friday and 340 homes were cleared, officials said.",
+            Why.SAME_FACTS,
+            id="in-other-words",
+        ),
+        pytest.param(
+            "Hundreds flee as water tops the dam",
+            "The Selby reservoir overflowed above Thornton on Friday and homes were cleared, Cumbria officials said.",
+            Why.FIRST_REPORT,
+            id="another-dam",
+        ),
+        pytest.param(
+            "Council of the Highland region elects a chair",
+            "On Friday, March 13, the Highland council chose Moira Baird, a teacher, over two others by a narrow vote.",
+            Why.FIRST_REPORT,
+            id="the-same-council",
+        ),
+    ],
+)
+def test_a_lead_tells_the_event_when_headlines_share_no_word(title, lead, why) -> None:
+    first = a_key("Marlow evacuated", lead=f"{TOLD} It was March 13.")
+    assert second(first, a_key(title, lead=lead)).reason is why
+
+
+def test_a_retold_act_joins_its_story_though_nothing_is_read_in_the_copy() -> None:
+    read = a_key("Kenya bans a reservoir", a_development("KE"), lead=TOLD)
+    placed = second(
+        read, a_key("Hundreds flee", lead="In Marlow 340 homes were left as the Orrin reservoir overflowed.")
+    )
+    assert placed.story_id == 1
+
+
+def test_a_long_lead_is_kept_short() -> None:
+    assert len(a_key("市政府宣布", lead="".join(map(chr, range(0x4E00, 0x5600)))).traits.lead) <= 120

@@ -17,7 +17,7 @@ from service.delivery.payload import PAYLOAD_LIMIT, PAYLOAD_SCHEMA
 from service.domain.model import ChannelKind, DeliveryKind, FeedReport, NoticeKind, Notices, RouteReason, Watch
 from service.domain.notices import hears
 from service.domain.routing import route
-from tests.builders import a_match
+from tests.builders import a_background, a_match
 from tests.domain.test_routing import a_subscription
 from tests.fakes_delivery import NOON, a_delivery
 from tests.loopback import item
@@ -47,7 +47,8 @@ def test_who_hears(wish: Notices, watch: Watch, kind: NoticeKind, jurisdiction: 
 
 
 def test_only_notices_means_no_alerts() -> None:
-    (told,) = route([a_match()], [replace(a_subscription(), notices=Notices.ONLY)], told=())
+    heard = replace(a_subscription(), notices=Notices.ONLY)
+    (told,) = route([a_match()], [heard], told=(), background=a_background())
     assert (told.reason, told.channel_ids) == (RouteReason.NOT_WATCHED, ())
 
 
@@ -112,13 +113,13 @@ async def test_the_owner_is_told_of_each_change_of_state_and_a_burst_is_one_mess
     await line.run()
     assert line.web.payloads() == [], "an owner of feeds hears no alerts"
     for path in paths:
-        line.web.pages[path] = web.Response(status=500)
+        line.web.pages[path] = lambda _: web.Response(status=500)
     for _ in range(4):
         await line.run(after=timedelta(days=1))
     await line.run(after=timedelta(minutes=2))
     (down,) = line.web.payloads()
     assert [(r["feed_id"], r["kind"]) for r in down["data"]["reports"]] == [(id_, "failing") for id_ in feeds]
-    line.web.pages["/a"] = web.Response(status=410)
+    line.web.pages["/a"] = lambda _: web.Response(status=410)
     await line.run(after=timedelta(days=2))
     line.web.feed("/a", item("g2", "Again"))
     await line.run(after=timedelta(days=2))

@@ -95,7 +95,7 @@ async def test_what_is_taken_back_is_retracted_and_nothing_else_is(line: Line) -
         ("Peru", "Ghana", "Kenya", "Chile", "Nepal", "Norway"), 0
     )
 
-    line.web.pages[withdrawn] = line.web.pages[vouched] = web.Response(status=410)
+    line.web.pages[withdrawn] = line.web.pages[vouched] = lambda _: web.Response(status=410)
     del line.web.pages[lost]
     line.web.page(notice, html(NOTICE, f"{NOTICE}. {TAKEN_BACK}"))
     await line.run(HOUR)

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from benchmarks.polling import HOSTS, addresses, host
+from benchmarks.polling import Answer, addresses, answer_all
 from service import logs
 from service.app import Service
 from service.config import Settings, load_rulebook
@@ -74,28 +74,12 @@ def etag(feed: int, number: int) -> str:
 def serve(port: int, ready: Synchronized[int]) -> None:
     requests: Counter[int] = Counter()
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while head := await reader.readuntil(b"\r\n\r\n"):
-                feed = int(head.split(b" ", 2)[1].rpartition(b"/")[2])
-                requests[feed] += 1
-                number = edition(feed, requests[feed])
-                tag = etag(feed, number).encode()
-                if tag in head:
-                    writer.write(b"HTTP/1.1 304 Not Modified\r\nETag: " + tag + b"\r\n\r\n")
-                    continue
-                body = document(feed, number)
-                fields = b"\r\nContent-Type: application/rss+xml\r\nETag: " + tag
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d" % len(body) + fields + b"\r\n\r\n" + body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            writer.close()
+    def now(feed: int) -> Answer:
+        requests[feed] += 1
+        number = edition(feed, requests[feed])
+        return etag(feed, number).encode(), lambda: document(feed, number)
 
-    async def listen() -> None:
-        servers = [await asyncio.start_server(answer, host(n), port, backlog=256) for n in range(HOSTS)]
-        ready.value = 1
-        await asyncio.gather(*(server.serve_forever() for server in servers))
-
-    asyncio.run(listen())
+    answer_all(port, ready, now)
 
 
 class Load:

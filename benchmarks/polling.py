@@ -17,6 +17,7 @@ import socket
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cache
 from multiprocessing.sharedctypes import Synchronized
@@ -56,15 +57,29 @@ def expected(feeds: int, edition: int) -> int:
     return sum(20 + (feed * 37) % 181 + edition for feed in range(feeds))
 
 
+Answer = tuple[bytes, Callable[[], bytes]]
+"""What a feed answers now: its entity tag, and its document when that is not what the asker has."""
+
+
 def serve(port: int, edition: Synchronized[int], ready: Synchronized[int]) -> None:
+    def now(feed: int) -> Answer:
+        body, etag = document(feed, edition.value)
+        return etag, lambda: body
+
+    answer_all(port, ready, now)
+
+
+def answer_all(port: int, ready: Synchronized[int], now: Callable[[int], Answer]) -> None:
+    """Serve feeds by their number at every host on `port`, by as little HTTP as pollers ask for; never returns."""
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
-                feed = int(head.split(b" ", 2)[1].rpartition(b"/")[2])
-                body, etag = document(feed, edition.value)
+                etag, text = now(int(head.split(b" ", 2)[1].rpartition(b"/")[2]))
                 if etag in head:
                     writer.write(b"HTTP/1.1 304 Not Modified\r\nETag: " + etag + b"\r\n\r\n")
                     continue
+                body = text()
                 fields = b"\r\nContent-Type: application/rss+xml\r\nETag: " + etag
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d" % len(body) + fields + b"\r\n\r\n" + body)
         except (asyncio.IncompleteReadError, ConnectionError):

@@ -397,7 +397,6 @@ class Pipeline:
         groups = {int(judged.entry.id): judged.matches}
         if (free := no_longer_held(rules, reports)) is not None:
             groups = dict(placing.unconfirmed(alert.id, free)) | groups
-        subscriptions = placing.subscriptions(self.store.subscriptions)
         muting = any(subscription.mute_rumours for subscription in subscriptions)
         rumours = {act for matches in groups.values() for match in matches for act in rumoured(match.developments)}
         background = Background(

@@ -51,11 +51,11 @@ def _told_later(article: Article, act: Act) -> tuple[tuple[Clause, ...], ...]:
         return ()
     first = article.lead[:1]
     named = [n for c in article.title for n in c.of(ConceptKind.JURISDICTION)]
-    speaks = any(_official(c) for c in first)
+    speaks = any(_speaks_for_a_state(c) for c in first)
     return (first,) if speaks and all(n.role is Role.NAME and n.start > act.word.start for n in named) else ()
 
 
-def _official(clause: Clause) -> bool:
+def _speaks_for_a_state(clause: Clause) -> bool:
     """Whether a body speaks here, by its name or as its country's: "the Irish regulator"."""
     notes = clause.of(ConceptKind.JURISDICTION)
     authority = {n.start for n in clause.cues(Cue.AUTHORITY)}

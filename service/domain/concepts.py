@@ -189,7 +189,8 @@ _STOP = re.compile(r"(?:(?<![\u0e00-\u0e7f])\.|[!?;])(?=\s|$)|[。！？；\n]")
 """What ends a sentence, and so a gap; after a Thai letter a full stop nearly always marks an abbreviation."""
 
 
-_AS_IT_STANDS = (_Part(""),)
+_NO_ENDINGS: tuple[str, ...] = ()
+_AS_IT_STANDS: tuple[_Part, ...] = (_Part(""),)
 """The parts of a phrase that is found as it stands: nothing asks for more than that."""
 
 
@@ -200,19 +201,14 @@ def _patterns(phrases: Iterable[_Phrase], senses: Sequence[tuple[Concept, Role]]
     places: dict[Phrase, int] = {}
     for phrase in phrases:
         sense = numbers[phrase.concept, phrase.role]
-        if phrase.is_plain:
-            one = Phrase(phrase.folded)
-            if one not in table:
-                places[one] = len(table)
-                table[one] = []
-            table[one].append(_Pattern(phrase, _AS_IT_STANDS, (), sense))
-            continue
-        parts, endings = _split(phrase)
-        sought = [Phrase(part.text, part.open_end or bool(endings)) for part in parts]
+        sought: tuple[Phrase, ...] = (Phrase(phrase.folded),)
+        parts, endings = _AS_IT_STANDS, _NO_ENDINGS
+        if not phrase.is_plain:
+            parts, endings = _split(phrase)
+            sought = tuple(Phrase(part.text, part.open_end or bool(endings)) for part in parts)
         for one in sought:
-            if one not in table:
-                places[one] = len(table)
-                table[one] = []
+            places.setdefault(one, len(places))
+            table.setdefault(one, [])
         later = tuple(places[one] for one in sought[1:])
         table[sought[0]].append(_Pattern(phrase, parts, endings, sense, later))
     return table

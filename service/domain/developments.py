@@ -35,22 +35,33 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     return Reading(lang=lang, developments=_developments(article, acts))
 
 
-_MAY_BE_LAW = frozenset({Action.LICENSING, Action.TAX_CHANGE, Action.RESTRICTION, Action.ENFORCEMENT})
+_MADE = (Stage.PROPOSED, Stage.PASSED, Stage.ENACTED)
 
 
 def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
     """A bill on licences, taxes, limits or penalties is legislation while it is made, unless it is told beside it."""
-    laws = [other for other in acts if other.action is Action.LEGISLATION and act.action is not Action.RESTRICTION]
-    if act.action not in _MAY_BE_LAW or (laws and not any(set(law.topics) & set(act.topics) for law in laws)):
-        return act
-    if act.action is Action.ENFORCEMENT:
-        return replace(act, action=Action.LEGISLATION) if _is_penalty_of_law(article) else act
-    stage, _, _ = stage_of(article, act)
-    told = article.title if act.action is Action.RESTRICTION else (*article.title, *article.lead[:1])
-    named = any(n.concept.name == Action.LEGISLATION for c in told for n in c.of(ConceptKind.ACTION))
-    by_vote = stage is Stage.PASSED and (named or act.action is not Action.RESTRICTION)
-    by_bill = stage in (Stage.PROPOSED, Stage.ENACTED) and named and act.action is not Action.TAX_CHANGE
-    return replace(act, action=Action.LEGISLATION) if by_vote or by_bill else act
+    return replace(act, action=Action.LEGISLATION) if _is_law(article, act, acts) else act
+
+
+def _is_law(article: Article, act: Act, acts: Sequence[Act]) -> bool:
+    if act.action is Action.RESTRICTION:
+        return _names_law(article.title) and stage_of(article, act)[0] in _MADE
+    laws = [other for other in acts if other.action is Action.LEGISLATION]
+    if laws and not any(set(law.topics) & set(act.topics) for law in laws):
+        return False
+    match act.action:
+        case Action.ENFORCEMENT:
+            return _is_penalty_of_law(article)
+        case Action.TAX_CHANGE:
+            return stage_of(article, act)[0] is Stage.PASSED
+        case Action.LICENSING:
+            stage = stage_of(article, act)[0]
+            return stage is Stage.PASSED or (stage in _MADE and _names_law((*article.title, *article.lead[:1])))
+    return False
+
+
+def _names_law(clauses: Iterable[Clause]) -> bool:
+    return any(n.concept.name == Action.LEGISLATION for c in clauses for n in c.of(ConceptKind.ACTION))
 
 
 def _is_penalty_of_law(article: Article) -> bool:

@@ -42,6 +42,18 @@ FIXED_DIRECTION = {
     Action.STATISTICS: Direction.NEUTRAL,
 }
 
+_FIXED_BY_TOPIC = {
+    # A state's own money permits and forbids nothing.
+    (Action.ADOPTION, Topic.CBDC): Direction.NEUTRAL,
+    (Action.SANDBOX, Topic.CBDC): Direction.NEUTRAL,
+    # What is put off on these is a duty or a levy, and not a day on which something would be allowed.
+    **{
+        (Action.DELAY, topic): Direction.EASING
+        for topic in (Topic.TAX, Topic.BANKING, Topic.PRIVACY, Topic.AI, Topic.AML, Topic.PAYMENTS)
+    },
+}
+"""Where the topic decides otherwise than FIXED_DIRECTION."""
+
 VERB_LAST = frozenset({"ko", "ja", "tr", "hi"})
 
 
@@ -121,13 +133,10 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
 
 
 def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Direction:
-    if act.action in (Action.ADOPTION, Action.SANDBOX) and topic is Topic.CBDC:
-        return Direction.NEUTRAL  # a state's own money permits and forbids nothing
-    if act.action is Action.DELAY and topic in _BURDENS:
-        return Direction.EASING
-    fixed = FIXED_DIRECTION.get(act.action)
+    fixed = _FIXED_BY_TOPIC.get((act.action, topic), FIXED_DIRECTION.get(act.action))
     if fixed is not None:
-        undone = stage is Stage.WITHDRAWN and act.action is not Action.EASING  # "scraps bitcoin as legal tender"
+        # "scraps bitcoin as legal tender"
+        undone = stage is Stage.WITHDRAWN and act.action not in (Action.EASING, Action.DELAY)
         return _REVERSE.get(fixed, fixed) if undone else fixed
     if act.action is Action.LEGISLATION and act.word.concept.name == Action.ENFORCEMENT:
         return Direction.TIGHTENING
@@ -144,9 +153,6 @@ def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Dire
         return Direction.TIGHTENING
     return Direction.NEUTRAL
 
-
-_BURDENS = frozenset({Topic.TAX, Topic.BANKING, Topic.PRIVACY, Topic.AI, Topic.AML, Topic.PAYMENTS})
-"""What is put off on these is a duty or a levy, and not a day on which something would be allowed."""
 
 _BINDS_FIRMS = frozenset({Topic.CUSTODY, Topic.EXCHANGE, Topic.AML, Topic.TOKEN_OFFERING})
 """What a law or a licence on these says lies in duties of those who do it, unless the text says otherwise."""

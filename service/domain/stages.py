@@ -141,7 +141,8 @@ def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Dire
     if act.action is Action.LEGISLATION and act.word.concept.name == Action.ENFORCEMENT:
         return Direction.TIGHTENING
     if act.action is Action.LEGISLATION and topic is Topic.CRYPTO_GENERAL:
-        return Direction.NEUTRAL
+        forbids = any(n.concept.name == Action.BAN for c in article.core for n in c.of(ConceptKind.ACTION))
+        return Direction.TIGHTENING if forbids and stage is not Stage.WITHDRAWN else Direction.NEUTRAL
     if act.action is Action.TAX_CHANGE or (act.action is Action.LEGISLATION and topic is Topic.TAX):
         eased = any(n.concept.name == Direction.EASING for c in article.core for n in c.of(ConceptKind.DIRECTION))
         return Direction.EASING if eased else Direction.TIGHTENING

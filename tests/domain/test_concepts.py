@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from service.documents import parse_yaml
-from service.domain.concepts import Lexicon, Role
+from service.domain.concepts import Cue, Lexicon, Role
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Stage, Topic
 from service.domain.text import LANGUAGES
 from tests.domain.lexicon import shipped
@@ -190,6 +190,14 @@ def test_every_country_has_a_name_in_every_language():
     for country in countries:
         spoken = {lang for lang, _ in shipped().phrases(country)}
         assert len(spoken & set(LANGUAGES)) >= len(LANGUAGES) - 1, country  # a name of one character is left out
+
+
+def test_no_shipped_phrase_holds_quotes_that_were_meant_for_yaml():
+    kinds = {ConceptKind.TOPIC: Topic, ConceptKind.ACTION: Action, ConceptKind.STAGE: Stage, ConceptKind.CUE: Cue}
+    concepts = [Concept(kind, name) for kind, names in kinds.items() for name in names]
+    phrases = [phrase for concept in concepts for _, phrase in shipped().phrases(concept)]
+    assert phrases
+    assert [phrase for phrase in phrases if '"' in phrase] == []
 
 
 def test_every_shipped_phrase_is_found_as_its_concept():

@@ -138,6 +138,15 @@ def test_background_in_the_lead_does_not_fire():
         ("Peru changes income tax on crypto", "Small holders are exempt.", "in-force", "easing"),
         ("Peru drops plan to ban crypto mining", "", "withdrawn", "easing"),
         ("Peru plans stablecoin ban", "It will ban them, according to two officials.", "rumoured", "tightening"),
+        ("Peru's congress passes crypto law", "It defines virtual assets.", "passed", "neutral"),
+        ("Peru's congress passes crypto law", "It bans insider trading in tokens.", "passed", "tightening"),
+        ("Сенат США схвалив законопроєкт про стейблкоїни", "", "passed", "neutral"),
+        (
+            "Une proposition de loi veut taxer le bitcoin en France",
+            "Les gains seraient imposés.",
+            "proposed",
+            "tightening",
+        ),
     ],
 )
 def test_stage_and_direction(title, summary, stage, direction):

@@ -39,8 +39,13 @@ _MADE = (Stage.PROPOSED, Stage.PASSED, Stage.ENACTED)
 
 
 def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
-    """A bill on licences, taxes, limits or penalties is legislation while it is made, unless it is told beside it."""
-    return replace(act, action=Action.LEGISLATION) if _is_law(article, act, acts) else act
+    """A bill on licences, limits or penalties is legislation while it is made, unless it is told beside it.
+
+    Once it is in force, the licences that it asks for are what it does.
+    """
+    if _is_law(article, act, acts):
+        return replace(act, action=Action.LEGISLATION)
+    return replace(act, action=Action.LICENSING) if _brings_licences(article, act) else act
 
 
 def _is_law(article: Article, act: Act, acts: Sequence[Act]) -> bool:
@@ -52,12 +57,18 @@ def _is_law(article: Article, act: Act, acts: Sequence[Act]) -> bool:
     match act.action:
         case Action.ENFORCEMENT:
             return _is_penalty_of_law(article)
-        case Action.TAX_CHANGE:
-            return stage_of(article, act)[0] is Stage.PASSED
         case Action.LICENSING:
             stage = stage_of(article, act)[0]
-            return stage is Stage.PASSED or (stage in _MADE and _names_law((*article.title, *article.lead[:1])))
+            return stage is Stage.PASSED or (stage is Stage.PROPOSED and _names_law((*article.title, *article.lead[:1])))
     return False
+
+
+def _brings_licences(article: Article, act: Act) -> bool:
+    """Whether a law that applies is told by the licences that it asks for: "MiCA in force: no tokens without one"."""
+    if act.action is not Action.LEGISLATION or stage_of(article, act)[0] is not Stage.IN_FORCE:
+        return False
+    told = live(article, (*article.title, *article.lead[:1]))
+    return any(n.concept.name == Action.LICENSING and n.role is Role.STRONG for c in told for n in c.notes)
 
 
 def _names_law(clauses: Iterable[Clause]) -> bool:

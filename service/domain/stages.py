@@ -46,6 +46,7 @@ _FIXED_BY_TOPIC = {
     # A state's own money permits and forbids nothing.
     (Action.ADOPTION, Topic.CBDC): Direction.NEUTRAL,
     (Action.SANDBOX, Topic.CBDC): Direction.NEUTRAL,
+    (Action.ADVISORY, Topic.CBDC): Direction.NEUTRAL,
     # What is put off on these is a duty or a levy, and not a day on which something would be allowed.
     **{
         (Action.DELAY, topic): Direction.EASING
@@ -147,7 +148,7 @@ def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Dire
         eased = any(n.concept.name == Direction.EASING for c in article.core for n in c.of(ConceptKind.DIRECTION))
         return Direction.EASING if eased else Direction.TIGHTENING
     for clauses in ((act.clause,), article.title, article.core):
-        weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes if not _is_licence(act, n))
+        weight = sum(_WAY.get(n.concept, 0) for c in clauses for n in c.notes if not _is_licence(act, c, n))
         if weight:
             return Direction.TIGHTENING if weight > 0 else Direction.EASING
     if act.action in (Action.LEGISLATION, Action.LICENSING) and topic in _BINDS_FIRMS and stage is not Stage.WITHDRAWN:
@@ -159,9 +160,13 @@ _BINDS_FIRMS = frozenset({Topic.CUSTODY, Topic.EXCHANGE, Topic.AML, Topic.TOKEN_
 """What a law or a licence on these says lies in duties of those who do it, unless the text says otherwise."""
 
 
-def _is_licence(act: Act, note: Annotation) -> bool:
+def _is_licence(act: Act, clause: Clause, note: Annotation) -> bool:
     """Whether this only says once more that a licence is what it is about, not that one is easier to have."""
-    return act.action is Action.LICENSING and note.start < act.word.end and act.word.start < note.end
+    return act.action is Action.LICENSING and any(
+        note.start < word.end and word.start < note.end
+        for word in clause.of(ConceptKind.ACTION)
+        if word.concept.name == Action.LICENSING
+    )
 
 
 _REVERSE = {Direction.TIGHTENING: Direction.EASING, Direction.EASING: Direction.TIGHTENING}

@@ -198,7 +198,7 @@ def test_sanctions_on_a_firm_are_not_laid_on_its_country():
         ("Peru's regulator opens licensing for crypto exchanges", ("PE", "exchange", "licensing")),
         ("European Parliament passes MiCA", ("EU", "crypto-general", "legislation")),
         ("Peru's regulator grants licence to crypto exchange", ("PE", "exchange", "approval")),
-        ("Congreso de Perú aprueba impuesto a las criptomonedas", ("PE", "tax", "legislation")),
+        ("Congreso de Perú aprueba impuesto a las criptomonedas", ("PE", "tax", "tax-change")),
     ],
 )
 def test_what_a_parliament_passes_is_a_law(title, want):

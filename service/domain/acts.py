@@ -21,7 +21,10 @@ WEIGHT = (
 )  # fmt: skip
 """Which of several acts in one clause names what is done: the telling ones first, the mere instrument (a law) late."""
 
-_MAY_BE_DRAFTS = frozenset({Action.BAN, Action.RESTRICTION, Action.LICENSING, Action.LEGISLATION, Action.GUIDANCE})
+_MAY_BE_DRAFTS = frozenset({
+    Action.BAN, Action.RESTRICTION, Action.LICENSING, Action.LEGISLATION, Action.GUIDANCE, Action.TAX_CHANGE,
+    Action.EASING, Action.SANDBOX,
+})  # fmt: skip
 
 _APART = re.compile(r"[;；]")
 
@@ -70,7 +73,33 @@ def acts_of(article: Article) -> list[Act]:
         if act is not None and (act.topics or named):
             chosen = [_about(act, named) if named else act]
             return [*chosen, *_besides(article, chosen, lead)]
-    return []
+    return list(_told_by_stage(article, title))
+
+
+_MEANT_BY = {
+    Topic.TAX: Action.TAX_CHANGE,
+    Topic.RESERVE: Action.ADOPTION,
+    Topic.CBDC: Action.ADOPTION,
+    Topic.FUND_ETF: Action.APPROVAL,
+}
+"""What a state that weighs something about a topic mostly has in mind; legislation for the others."""
+
+
+def _told_by_stage(article: Article, title: list[Clause]) -> Iterator[Act]:
+    """What a state weighs or gives up, where no word says what: "China mulls stablecoins", "shelves its e-peso"."""
+    for part in title:
+        words = [(part, n) for n in topics_in(article, part)]
+        staged = [
+            n for n in part.of(ConceptKind.STAGE)
+            if n.role is Role.STRONG and n.concept.name in (Stage.CONSIDERING, Stage.WITHDRAWN)
+        ]  # fmt: skip
+        if not (words and staged and part.of(ConceptKind.JURISDICTION)):
+            continue
+        act = _about(Act(action=Action.OTHER, clause=part, word=staged[0]), words)
+        if act.topics[0] in CRYPTO:
+            dropped = staged[0].concept.name == Stage.WITHDRAWN
+            yield act if dropped else replace(act, action=_MEANT_BY.get(act.topics[0], Action.LEGISLATION))
+            return
 
 
 def _said_of_something_else(act: Act, named: Sequence[tuple[Clause, Annotation]]) -> bool:

@@ -57,9 +57,13 @@ def _is_law(article: Article, act: Act, acts: Sequence[Act]) -> bool:
     match act.action:
         case Action.ENFORCEMENT:
             return _is_penalty_of_law(article)
+        case Action.EASING | Action.APPROVAL:
+            return stage_of(article, act)[0] is Stage.PASSED
         case Action.LICENSING:
             stage = stage_of(article, act)[0]
-            return stage is Stage.PASSED or (stage is Stage.PROPOSED and _names_law((*article.title, *article.lead[:1])))
+            return stage is Stage.PASSED or (
+                stage is Stage.PROPOSED and _names_law((*article.title, *article.lead[:1]))
+            )
     return False
 
 

@@ -199,10 +199,23 @@ def test_sanctions_on_a_firm_are_not_laid_on_its_country():
         ("European Parliament passes MiCA", ("EU", "crypto-general", "legislation")),
         ("Peru's regulator grants licence to crypto exchange", ("PE", "exchange", "approval")),
         ("Congreso de Perú aprueba impuesto a las criptomonedas", ("PE", "tax", "tax-change")),
+        ("Peru's congress passes bill legalising crypto trading", ("PE", "exchange", "legislation")),
     ],
 )
 def test_what_a_parliament_passes_is_a_law(title, want):
     assert acts(title, "") == {want}
+
+
+@pytest.mark.parametrize(
+    ("title", "want"),
+    [
+        ("Peru's government mulls yuan-backed stablecoins", {("PE", "stablecoin", "legislation")}),
+        ("Peru's central bank shelves retail CBDC study", {("PE", "cbdc", "other")}),
+        ("Peru mulls football stadium in Lima", set()),
+    ],
+)
+def test_what_a_state_weighs_or_drops_is_told_by_its_topic(title, want):
+    assert acts(title, "") == want
 
 
 def test_a_measure_on_a_narrow_topic_is_not_one_on_crypto_at_large():

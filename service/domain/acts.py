@@ -181,14 +181,24 @@ def _besides(article: Article, acts: list[Act], lead: list[Clause]) -> Iterator[
             yield replace(act, topics=new)
 
 
-def resting_on_privacy(article: Article, acts: list[Act]) -> Iterator[Act]:
-    """What is done about an AI because of the data that it takes: its authority and its law are those of privacy."""
-    about_ai = [act for act in acts if Topic.AI in act.topics]
-    if not about_ai or any(Topic.PRIVACY in act.topics for act in acts):
-        return
-    words = [(c, n) for c, n in _topic_words(article, article.core[:3]) if n.concept.name == Topic.PRIVACY]
-    if words:
-        yield replace(about_ai[0], topics=(Topic.PRIVACY,), topic_words=tuple(words))
+_LAW_BEHIND = {
+    Topic.PRIVACY: (frozenset({Topic.AI}), frozenset(Action)),
+    Topic.AML: (
+        frozenset({Topic.EXCHANGE, Topic.DEFI, Topic.PAYMENTS}),
+        frozenset({Action.ENFORCEMENT, Action.COURT_RULING}),
+    ),
+}
+"""Whose authority and law an act rests on that is told about something else: on which topics, by which acts."""
+
+
+def resting_on_law(article: Article, acts: list[Act]) -> Iterator[Act]:
+    """What is done to an AI because of the data that it takes, to an exchange because of whose money it washed."""
+    settled = {topic for act in acts for topic in act.topics}
+    for law, (topics, done) in _LAW_BEHIND.items():
+        about = [act for act in acts if act.action in done and topics & set(act.topics)]
+        words = [(c, n) for c, n in _topic_words(article, article.core[:3]) if n.concept.name == law]
+        if about and words and law not in settled:
+            yield replace(about[0], topics=(law,), topic_words=tuple(words))
 
 
 def merged(acts: Iterable[Act]) -> list[Act]:

@@ -169,12 +169,37 @@ def act_words(part: Clause) -> list[Annotation]:
 def topics_in(article: Article, part: Clause) -> tuple[Annotation, ...]:
     """The topics of a clause; weak words only in an article about crypto ("exchange", "mining": not beside more)."""
     notes = part.of(ConceptKind.TOPIC)
-    strong = any(n.role is Role.STRONG and Topic(n.concept.name) in CRYPTO for n in notes)
+    beside_others = any(n.role is Role.STRONG and Topic(n.concept.name) in CRYPTO for n in notes)
+    listed = _in_a_row(part, notes) if beside_others else set()
     return tuple(
         n for n in notes
         if n.role is Role.STRONG
-        or (article.about_crypto and not (strong and Topic(n.concept.name) in (Topic.EXCHANGE, Topic.MINING)))
+        or (article.about_crypto and not (beside_others and n.concept.name in _BY_THE_WAY and n not in listed))
     )  # fmt: skip
+
+
+_BY_THE_WAY = frozenset({Topic.EXCHANGE, Topic.MINING})
+"""Whose weak words mostly only say whom a measure on something else meets: "stablecoins on exchanges"."""
+
+_AND = re.compile(
+    r"\s*[,、/&・]\s*|\s*(?:[,、]\s*)?(?:及び|および|並びに|以及|及|和|与|與|と|や|와|과|및|และ)\s*"
+    r"|\S*\s(?:and|y|e|et|und|и|та|dan|ve|và|en|i|oraz|और)\s(?:\w+\s){0,2}"
+)
+"""What stands between two that are named in a row."""
+_ROW_GAP = 40
+"""Characters that it may be long."""
+
+
+def _in_a_row(part: Clause, topics: Iterable[Annotation]) -> set[Annotation]:
+    """The topics that stand in a row with another one, crypto at large apart: "DeFi and trading platforms"."""
+    specific = [n for n in topics if n.concept.name != Topic.CRYPTO_GENERAL]
+    return {
+        note
+        for first, last in itertools.pairwise(specific)
+        if first.concept != last.concept and first.end <= last.start <= first.end + _ROW_GAP
+        and _AND.fullmatch(part.text, first.end - part.start, last.start - part.start)
+        for note in (first, last)
+    }  # fmt: skip
 
 
 def live(article: Article, clauses: Iterable[Clause]) -> list[Clause]:

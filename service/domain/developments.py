@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from service.domain.actors import Actor, actor_of
-from service.domain.acts import Act, acts_of, merged, resting_on_privacy
+from service.domain.acts import Act, acts_of, merged, resting_on_law
 from service.domain.article import Article, Clause, article_of, is_no_report, live
 from service.domain.concepts import Annotation, Lexicon, Role
 from service.domain.model import Action, ConceptKind, Development, Entry, Evidence, Reading, Stage, Topic
@@ -31,7 +31,7 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     if is_no_report(article):
         return Reading(lang=lang)
     acts = acts_of(article)
-    acts = merged((*(_as_law(article, act, acts) for act in acts), *resting_on_privacy(article, acts)))
+    acts = merged((*(_as_law(article, act, acts) for act in acts), *resting_on_law(article, acts)))
     return Reading(lang=lang, developments=_developments(article, acts))
 
 

@@ -161,6 +161,16 @@ def test_one_measure_about_two_topics():
     }
 
 
+def test_weak_words_count_where_they_stand_in_a_row_with_a_topic():
+    assert {t for _, t, _ in acts("UK regulator to restrict DeFi and trading platforms")} == {"defi", "exchange"}
+    assert {t for _, t, _ in acts("UK regulator to restrict stablecoins traded on platforms")} == {"stablecoin"}
+
+
+def test_what_is_done_to_an_exchange_over_laundering_is_done_under_that_law_too():
+    told = acts("Peru's regulator fines crypto exchange", "It had no checks against money laundering.")
+    assert told == {("PE", "exchange", "enforcement"), ("PE", "aml", "enforcement")}
+
+
 def test_a_body_belongs_to_the_country_before_it():
     assert acts("Philippine SEC warns about crypto", "The commission spoke.") == {("PH", "crypto-general", "warning")}
 

@@ -116,6 +116,9 @@ def _act_in(article: Article, part: Clause) -> Act | None:
     if not words:
         return _vote(article, part)
     word = min(words, key=lambda n: (WEIGHT.index(Action(n.concept.name)), n.start))
+    if word.concept.name == Action.LICENSING:  # "explains how its licences move under MiCA": the licence is its matter
+        explained = (n for n in words if n.concept.name == Action.GUIDANCE and n.start < word.start)
+        word = next(explained, word)
     act = Act(action=Action(word.concept.name), clause=part, word=word)
     return _about(act, [(part, n) for n in topics_in(article, part)])
 

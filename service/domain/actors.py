@@ -96,4 +96,6 @@ def _owns(owner: Annotation, body: Annotation) -> bool:
         return owner.role in (Role.NAME, Role.PEOPLE) and 0 <= body.start - owner.end <= 3
     if owner.start < body.start:
         return owner.role in (Role.NAME, Role.PEOPLE) and body.start - owner.end <= 3
-    return owner.role is Role.CAPITAL and owner.start - body.end == 1
+    return (owner.role is Role.CAPITAL and owner.start - body.end == 1) or (
+        owner.role is Role.NAME and owner.start - body.end in (0, 1)
+    )

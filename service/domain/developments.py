@@ -39,7 +39,7 @@ _MADE = (Stage.PROPOSED, Stage.PASSED, Stage.ENACTED)
 
 
 def _as_law(article: Article, act: Act, acts: Sequence[Act]) -> Act:
-    """A bill on licences, limits or penalties is legislation while it is made, unless it is told beside it.
+    """A bill on licences, taxes, limits or penalties is legislation while it is made, unless it is told beside it.
 
     Once it is in force, the licences that it asks for are what it does.
     """
@@ -59,6 +59,8 @@ def _is_law(article: Article, act: Act, acts: Sequence[Act]) -> bool:
             return _is_penalty_of_law(article)
         case Action.EASING | Action.APPROVAL:
             return stage_of(article, act)[0] is Stage.PASSED
+        case Action.TAX_CHANGE:  # a law that the title names; a vote on a tax alone changes the tax
+            return _names_law(article.title) and stage_of(article, act)[0] is Stage.PASSED
         case Action.LICENSING:
             stage = stage_of(article, act)[0]
             return stage is Stage.PASSED or (

@@ -134,6 +134,21 @@ def _governing(article: Article, act: Act, found: list[tuple[Clause, Annotation]
 
 
 def direction_of(article: Article, act: Act, topic: Topic, stage: Stage) -> Direction:
+    """Which way the act goes for those it meets, by the labelling guide of the corpus.
+
+    Tightening is a new duty or prohibition, easing is what becomes permitted, cheaper or is dropped, neutral a frame
+    for what was lawful already or a step of procedure. So:
+
+    - bans, restrictions, enforcement, sanctions and warnings tighten; easings, approvals, sandboxes, adoption and
+      advice (a state makes room for something) ease, save for a state's own money, which is neutral; delays and
+      statistics are neutral, save for a delay of a duty or a levy, which eases. A measure that is withdrawn goes the
+      other way, save for an easing or a delay.
+    - a law on crypto at large is a frame, and tightens only where title or lead tell of a ban.
+    - a tax tightens unless title or lead tell of relief.
+    - legislation, licensing, consultation, guidance and rulings go the way that their words go: those of the clause,
+      else of the title, else of title and lead. Words for a licence, a vote or a nod count for nothing here.
+    - a law or a licence without such words tightens on topics where it lies in duties of firms; all else is neutral.
+    """
     fixed = _FIXED_BY_TOPIC.get((act.action, topic), FIXED_DIRECTION.get(act.action))
     if fixed is not None:
         # "scraps bitcoin as legal tender"

@@ -16,6 +16,9 @@ HOME = {
 }  # fmt: skip
 """Where a language is at home in one country: whose authorities an article means that names no country."""
 
+OWNER_LAST = frozenset({"pl", "ru", "th", "uk"})
+"""Languages in which the country follows its body with nothing between: "KNF Litwy", "ก.ล.ต.กัมพูชา"."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
@@ -64,7 +67,7 @@ def _speaks_for_a_state(clause: Clause) -> bool:
 
 def _subject(article: Article, act: Act, named: list[tuple[Clause, Annotation]]) -> Actor | None:
     """Of the jurisdictions named, the one nearest before the act, or else the first after it."""
-    named = _without_foreign_bodies(named)
+    named = _without_foreign_bodies(named, article.lang)
     outright = [(c, n) for c, n in named if n.role is not Role.OWN]
     implied = [(c, n) for c, n in named if n.role is Role.OWN]
     against = act.action in (Action.SANCTION, Action.ENFORCEMENT)
@@ -80,22 +83,26 @@ def _subject(article: Article, act: Act, named: list[tuple[Clause, Annotation]])
     return Actor(name=word.concept.name, clause=clause, word=word)
 
 
-def _without_foreign_bodies(named: list[tuple[Clause, Annotation]]) -> list[tuple[Clause, Annotation]]:
+def _without_foreign_bodies(named: list[tuple[Clause, Annotation]], lang: str) -> list[tuple[Clause, Annotation]]:
     """Without bodies whose owner stands beside them: "Nigeria's SEC", "SEC Abuja" is not the American one."""
     kept: list[tuple[Clause, Annotation]] = []
     for at, (clause, note) in enumerate(named):
         beside = [other for c, other in (*named[at - 1 : at], *named[at + 1 : at + 2]) if c is clause]
-        if note.role not in (Role.BODY, Role.OWN) or not any(_owns(other, note) for other in beside):
+        if note.role not in (Role.BODY, Role.OWN) or not any(_owns(other, note, lang) for other in beside):
             kept.append((clause, note))
     return kept
 
 
-def _owns(owner: Annotation, body: Annotation) -> bool:
-    """Whether the country named right before a body, or the capital right after it, is another one than the body's."""
+def _owns(owner: Annotation, body: Annotation, lang: str) -> bool:
+    """Whether a country named right before a body, or its capital right after, is another one than the body's.
+
+    In some languages (OWNER_LAST) the country stands right after.
+    """
     if owner.concept == body.concept:
         return owner.role in (Role.NAME, Role.PEOPLE) and 0 <= body.start - owner.end <= 3
     if owner.start < body.start:
         return owner.role in (Role.NAME, Role.PEOPLE) and body.start - owner.end <= 3
-    return (owner.role is Role.CAPITAL and owner.start - body.end == 1) or (
-        owner.role is Role.NAME and owner.start - body.end in (0, 1)
-    )
+    gap = owner.start - body.end
+    if owner.role is Role.NAME and lang in OWNER_LAST:
+        return 0 <= gap <= 1
+    return owner.role is Role.CAPITAL and gap == 1

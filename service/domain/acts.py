@@ -93,7 +93,7 @@ def _told_by_stage(article: Article, title: list[Clause]) -> Iterator[Act]:
             n for n in part.of(ConceptKind.STAGE)
             if n.role is Role.STRONG and n.concept.name in (Stage.CONSIDERING, Stage.WITHDRAWN)
         ]  # fmt: skip
-        if not (words and staged and part.of(ConceptKind.JURISDICTION)):
+        if not (words and staged and any(n.start < staged[0].start for n in part.of(ConceptKind.JURISDICTION))):
             continue
         act = _about(Act(action=Action.OTHER, clause=part, word=staged[0]), words)
         if act.topics[0] in CRYPTO:

@@ -175,6 +175,12 @@ def test_a_body_belongs_to_the_country_before_it():
     assert acts("Philippine SEC warns about crypto", "The commission spoke.") == {("PH", "crypto-general", "warning")}
 
 
+def test_a_body_belongs_to_the_country_after_it_where_that_is_how_it_is_said():
+    assert acts("KNF Litwy ostrzega przed kryptowalutami") == {("LT", "crypto-general", "warning")}
+    assert acts("ก.ล.ต.กัมพูชาเตือนคริปโต") == {("KH", "crypto-general", "warning")}
+    assert acts("商务部对欧盟白兰地征收反倾销税") == {("CN", "trade", "restriction")}
+
+
 def test_whose_central_bank_is_told_by_the_feed():
     title, summary = "Нацбанк предупредил о рисках криптовалют", "Регулятор выступил с заявлением."
     assert acts(title, summary, home="KG") == {("KG", "crypto-general", "warning")}

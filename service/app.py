@@ -149,6 +149,7 @@ class Service:
                 look_back=settings.feeds.look_back,
                 look_again=tuple(sorted(settings.feeds.look_again)),
                 turn=settings.turn,
+                gaps=settings.delivery.gaps,
             ),
             now=self.now,
             chance=self._chance,

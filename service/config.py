@@ -44,6 +44,7 @@ from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
 from service.domain.model import (
     Action,
+    ChannelKind,
     FullText,
     Invalid,
     Language,
@@ -287,6 +288,10 @@ class SmtpSettings(Section):
 class DeliverySettings(Section):
     timeout: Duration = Field(timedelta(seconds=20), description="Total time for one attempt.")
     concurrency: int = Field(10, ge=1, le=200, description="Channels sent to at the same time (one message each).")
+    gaps: Mapping[ChannelKind, Duration] = Field(
+        {ChannelKind.SLACK: timedelta(seconds=1), ChannelKind.TELEGRAM: timedelta(seconds=3)},
+        description="Least time between two messages to one channel, by kind: what these services allow a room.",
+    )
     allow_schemas: tuple[str, ...] = Field(
         DEFAULT_SCHEMAS, description="Apprise services that channels may name; webhooks and mailto: need no entry."
     )

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -27,6 +27,7 @@ from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
 from service.domain.model import (
     Alert,
+    ChannelKind,
     ClaimedEntry,
     Delivery,
     Entry,
@@ -95,13 +96,15 @@ AGAIN = timedelta(minutes=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """Times that the steps need: how long a claim holds, how old a new feed's entries may be to count as news, when
-    the page of a told report is looked at again (first things first), and how long a fetch may wait for its host's
-    turn (beyond the lease somebody else would take up its work)."""
+    the page of a told report is looked at again (first things first), how long a fetch may wait for its host's turn
+    (beyond the lease somebody else would take up its work), and the least time between two messages to one channel of
+    a kind."""
 
     lease: timedelta
     look_back: timedelta
     look_again: tuple[timedelta, ...]
     turn: timedelta
+    gaps: Mapping[ChannelKind, timedelta] = field(default_factory=dict)
 
 
 class Pipeline:
@@ -508,7 +511,8 @@ class Pipeline:
 
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> OutcomeStatus | None:
         now = self._now()
-        settlement = routing.after_attempt(delivery.tries, outcome, now, self._chance())
+        gap = self._pace.gaps.get(delivery.channel.kind, routing.NO_GAP)
+        settlement = routing.after_attempt(delivery.tries, outcome, now, self._chance(), gap)
         settled = await asyncio.to_thread(self.store.outbox.settle, delivery, settlement, now=now)
         log.info(
             "delivery settled",

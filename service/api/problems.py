@@ -37,6 +37,7 @@ class Kind(StrEnum):
     MANAGED = "managed"
     NO_CHANNELS = "no-channels"
     NOT_DEAD = "not-dead"
+    NOT_SETTLED = "not-settled"
     TOO_LARGE = "too-large"
     INVALID_REQUEST = "invalid-request"
     INVALID_CHANNEL = "invalid-channel"
@@ -71,6 +72,7 @@ _KINDS: Mapping[Kind, tuple[int, str]] = {
     Kind.MANAGED: (409, "The configuration file manages this"),
     Kind.NO_CHANNELS: (409, "The subscription has no channel"),
     Kind.NOT_DEAD: (409, "The delivery is not dead"),
+    Kind.NOT_SETTLED: (409, "The delivery is in line already"),
     Kind.TOO_LARGE: (413, "The body is too large"),
     Kind.INVALID_REQUEST: (422, "Some fields are not valid"),
     Kind.INVALID_CHANNEL: (422, "A channel is not valid"),

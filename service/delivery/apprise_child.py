@@ -133,10 +133,15 @@ def _answered(answer: Answer, parcel: Parcel, *, accepted: bool, secrets: frozen
         secrets=secrets,
     )
     if accepted or status_of(parcel.kind, answer.code) is not OutcomeStatus.SENT:
-        return outcome if not accepted else Outcome(status=OutcomeStatus.SENT, http_status=answer.code)
+        if not accepted:
+            return outcome
+        return Outcome(status=OutcomeStatus.SENT, http_status=answer.code, answer=outcome.answer)
     final = parcel.kind is ChannelKind.SLACK and said.get("ok") is False and said.get("error") not in _SLACK_PASSING
     return Outcome(
-        status=OutcomeStatus.REFUSED if final else OutcomeStatus.RETRY, detail=outcome.detail, http_status=answer.code
+        status=OutcomeStatus.REFUSED if final else OutcomeStatus.RETRY,
+        detail=outcome.detail,
+        http_status=answer.code,
+        answer=outcome.answer,
     )
 
 

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from service.delivery.letter import Letter, compose, digest_letter, test_letter
+from service.delivery.letter import Letter, as_repeat, compose, digest_letter, test_letter
 from service.delivery.markup import MAIL_LIMIT, PLAIN_LIMIT, fitted, mail_html, markdown, plain, slack, telegram
-from service.delivery.notices import notice_letter
-from service.delivery.payload import alert_payload, digest_payload, notice_payload, test_payload
+from service.delivery.notices import channel_notice_letter, notice_letter
+from service.delivery.payload import (
+    alert_payload,
+    channel_notice_payload,
+    digest_payload,
+    notice_payload,
+    test_payload,
+)
 from service.delivery.words import words_of
 from service.domain.model import ChannelKind, Delivery, DeliveryKind, Message
 
@@ -35,6 +41,9 @@ def render(delivery: Delivery, *, now: datetime) -> Message:
     elif delivery.kind is DeliveryKind.NOTICE:
         letter = notice_letter(delivery, words)
         payload = notice_payload(letter.title, delivery)
+    elif delivery.kind is DeliveryKind.CHANNEL_NOTICE:
+        letter = channel_notice_letter(delivery, words)
+        payload = channel_notice_payload(letter.title, delivery)
     elif delivery.alert is None:
         raise ValueError(f"delivery {delivery.id} has no alert")
     else:
@@ -43,7 +52,7 @@ def render(delivery: Delivery, *, now: datetime) -> Message:
         payload = b""
         if delivery.channel.kind is ChannelKind.WEBHOOK:  # building it takes as long as all the rest
             payload = alert_payload(delivery.alert, delivery, words)
-    return _message(letter, delivery, payload)
+    return _message(as_repeat(letter, words) if delivery.repeat else letter, delivery, payload)
 
 
 def _message(letter: Letter, delivery: Delivery, payload: bytes) -> Message:

@@ -9,6 +9,7 @@ from sqlalchemy import make_url, select
 
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
+from service.storage.channels import Channels
 from service.storage.database import Database
 from service.storage.decisions import Decisions
 from service.storage.due import Due
@@ -49,6 +50,7 @@ class Store:
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
+        self.channels = Channels(self.database)
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.due = Due(self.database, self.subscriptions)
         self.decisions = Decisions(self.database)

@@ -131,6 +131,9 @@ JAPANESE = Words(
     raised_late="アラート {alert}、発報 {time} UTC、遅延配信；{team} の購読 {subscription}",
     test_title="policywatch のテストメッセージ",
     test_body="{team} の購読 {subscription} のテストです。アラートはここに届きます。対応は不要です。",
+    sent_again="再送信：このメッセージはすでに届いている可能性があります。",
+    drill="訓練：{headline}",
+    drill_body="これは {team} の購読 {subscription} の訓練です。上記の内容は実際には起きておらず、対応は不要です。",
     phrases={
         "stage": "段階",
         "direction": "方向",

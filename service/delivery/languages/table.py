@@ -71,6 +71,9 @@ class Words:
     raised_late: str
     test_title: str
     test_body: str  # {subscription} {team}
+    sent_again: str
+    drill: str  # {headline}
+    drill_body: str  # {subscription} {team}
 
     # What changed: our own short sentences (domain/updates, domain/stories), word for word in English.
     phrases: Mapping[str, str]

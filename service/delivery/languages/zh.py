@@ -131,6 +131,9 @@ CHINESE = Words(
     raised_late="警报 {alert}，发出于 {time} UTC，延迟送达；{team} 的订阅 {subscription}",
     test_title="policywatch 测试消息",
     test_body="这是 {team} 的订阅 {subscription} 的测试：警报将送达此处。无需处理。",
+    sent_again="重新发送：您可能已收到过此消息。",
+    drill="演练：{headline}",
+    drill_body="这是对 {team} 的订阅 {subscription} 的演练：以上内容均未发生，无需采取任何行动。",
     phrases={
         "stage": "阶段",
         "direction": "方向",

@@ -13,7 +13,7 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import alerts, deliveries, events, feeds, pushes, rules, silences, status, subscriptions
+from service.api import alerts, deliveries, drills, events, feeds, pushes, rules, silences, status, subscriptions
 from service.api.deps import Deps
 from service.api.gate import PREFIX, Gate
 from service.api.problems import (
@@ -67,7 +67,7 @@ def build(deps: Deps) -> FastAPI:
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
-    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, events, status):
+    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, events, drills, status):
         v1.include_router(noun.router)
     return v1
 

@@ -629,7 +629,7 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedEntry:
-    """An entry leased to one process step, with what it needs to know of its feed."""
+    """An entry leased to one process step, with what it needs to know of its feed; with `drill` it is made up."""
 
     entry: Entry
     feed_id: int
@@ -639,6 +639,7 @@ class ClaimedEntry:
     received_at: datetime
     attempts: int
     lease_token: int
+    drill: bool = False
 
 
 # --- what is read -------------------------------------------------------------------------------------------------

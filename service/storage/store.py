@@ -12,6 +12,7 @@ from service.storage.alerts import Alerts
 from service.storage.channels import Channels
 from service.storage.database import Database
 from service.storage.decisions import Decisions
+from service.storage.drills import Drills
 from service.storage.due import Due
 from service.storage.entries import Entries
 from service.storage.fates import Fates
@@ -53,6 +54,7 @@ class Store:
         self.channels = Channels(self.database)
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.due = Due(self.database, self.subscriptions)
+        self.drills = Drills(self.database, self.subscriptions)
         self.decisions = Decisions(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from jsonschema import Draft202012Validator
 from sqlalchemy import func, select
 
 from service.app import Service, declared_subscription
-from service.config import Rulebook, Settings, load_rulebook
+from service.config import Rulebook, Settings, load, load_rulebook
 from service.delivery.message import render
 from service.delivery.payload import PAYLOAD_SCHEMA
 from service.domain import drills
@@ -28,10 +30,11 @@ from service.domain.model import (
 from service.storage.drills import UNREAD, Drill, ReceiptState
 from service.storage.tables import AlertRow, EntryRow, FeedRow, MatchRow, ReadingRow, RouteRow, StoryRow
 from tests.builders import a_development
-from tests.conftest import NOON, Clock
+from tests.conftest import NOON, TEST_KEY, Clock
 from tests.fakes_delivery import a_channel, a_delivery, forbidden
 from tests.line import Line, settings_of
 from tests.loopback import Web
+from tests.test_cli import policywatch
 
 WITHIN = timedelta(minutes=10)
 CLOSED = "http://127.0.0.1:9/hook"  # nobody listens at the port for discarded traffic
@@ -187,3 +190,39 @@ def test_nobody_takes_it_for_news_in_any_language(language: Language, mark: str,
         assert payload["data"]["headline"].startswith(mark.strip())
     else:
         assert "asia desk" in said.partition("\n")[2], "whose drill it is"
+
+
+# --- the command ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("running", [False, True], ids=["without-a-service", "by-the-running-service"])
+async def test_the_command_shows_who_got_it(tmp_path: Path, rulebook: Rulebook, running: bool) -> None:
+    async with Web() as web:
+        config = {
+            "storage": {"url": f"sqlite:///{tmp_path}/policywatch.db"},
+            "secrets": {"keys": [TEST_KEY.reveal()]},
+            "egress": {"allow": ["127.0.0.1/32"]},
+            "rules": {"packs": []},
+            "subscriptions": [
+                {"name": "desk", "channels": [f"{web.address}/desk"]},
+                {"name": "other", "channels": [f"{web.address}/other"]},
+            ],
+        }
+        (tmp_path / "config.yaml").write_text(json.dumps(config))
+        service = None
+        if running:
+            service = Service(load(tmp_path / "config.yaml"), rulebook=rulebook)
+            await service.start()
+            service.runner.start()
+        try:
+            done = await asyncio.to_thread(
+                policywatch, "drill", "--subscription", "desk", "--within", "60s", "--json", folder=tmp_path
+            )
+        finally:
+            if service is not None:
+                await service.stop()
+        assert done.returncode == 0, done.stderr
+        (receipt,) = json.loads(done.stdout)["receipts"]
+        assert (receipt["subscription"], receipt["state"]) == ("desk", "received")
+        assert receipt["seconds"] > 0
+        assert [payload["type"] for payload in web.payloads()] == ["drill"]

@@ -160,7 +160,7 @@ MAX_REST = timedelta(minutes=15)
 """What one `Retry-After` may keep from a channel's other messages, whatever it asks for: one of them may be urgent."""
 
 THROTTLING = frozenset({429, 502, 503, 504})
-THROTTLED_REST = timedelta(seconds=30)
+THROTTLED_REST = timedelta(seconds=5)
 
 
 def after_attempt(tries: int, outcome: Outcome, now: datetime, chance: float, gap: timedelta = NO_GAP) -> Settlement:

@@ -14,6 +14,7 @@ from sqlmodel import Session
 from service.domain import channels
 from service.domain.model import (
     HEALTHY,
+    ChangeKind,
     ChannelHealth,
     ChannelKind,
     ChannelNoticeKind,
@@ -24,7 +25,7 @@ from service.domain.model import (
     DisabledReason,
     Settlement,
 )
-from service.storage import notices
+from service.storage import audit, notices
 from service.storage.database import Database
 from service.storage.mapping import dump_channel_reports
 from service.storage.tables import (
@@ -124,6 +125,7 @@ class Channels:
                 .values(due_at=now, attempts_before=DELIVERY.attempts)
                 .returning(DELIVERY.id)
             )
+            _audited(session, row, HEALTHY, now)
             _keep(row, HEALTHY)
             row.rest_until = None
             return Enabled(waiting=len(left.all()), dropped=dropped)
@@ -140,6 +142,8 @@ def note_attempt(session: Session, delivery: Delivery, settlement: Settlement, n
     if row.disabled_at is not None:
         return  # what was in flight when it was disabled changes nothing
     verdict = channels.after_attempt(health_of(row), delivery.kind, settlement, now)
+    if verdict.health.disabled_at is not None:
+        _audited(session, row, verdict.health, now)
     _keep(row, verdict.health)
     session.flush()
     if verdict.tell is not None:
@@ -231,6 +235,11 @@ def health_of(row: ChannelRow) -> ChannelHealth:
 def _keep(row: ChannelRow, health: ChannelHealth) -> None:
     row.failing_since, row.last_failed_at, row.failing_told = health.failing_since, health.last_failed_at, health.told
     row.disabled_at, row.disabled_because = health.disabled_at, health.disabled_because
+
+
+def _audited(session: Session, row: ChannelRow, health: ChannelHealth, now: datetime) -> None:
+    kind = ChangeKind.CHANGED
+    audit.note(session, kind, "channel", row.id, team_id=row.team_id, now=now, before=health_of(row), after=health)
 
 
 def _state(row: ChannelRow, team: str, waiting: int | None, dead: int | None) -> ChannelState:

@@ -23,6 +23,7 @@ from service.domain.model import (
     DeliveryKind,
     DeliveryState,
     DisabledReason,
+    OutcomeStatus,
     Settlement,
 )
 from service.storage import audit, notices
@@ -133,6 +134,9 @@ class Channels:
 
 def note_attempt(session: Session, delivery: Delivery, settlement: Settlement, now: datetime) -> None:
     """Store what an attempt says of its channel, and tell over another one what has to be told."""
+    well = settlement.outcome.status is OutcomeStatus.SENT and delivery.channel.health == HEALTHY
+    if well and settlement.rest_until is None:
+        return  # as most are: nothing to write, and nobody else sends to the channel meanwhile
     # FOR NO KEY UPDATE: rows that refer to the channel are written meanwhile.
     row = session.get(ChannelRow, delivery.channel.id, with_for_update={"key_share": True})
     if row is None:

@@ -18,6 +18,7 @@ import pytest
 from service.app import Service, declared_subscription
 from service.config import Rulebook, Settings, load_rulebook
 from service.domain.model import DeliveryState, RouteReason, Tier, Verdict
+from service.storage.decisions import NewDecision
 from service.storage.due import Slot
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -208,7 +209,8 @@ async def test_an_alert_that_nobody_decided_goes_to_somebody_else_once(line: Lin
     assert said(line) == [("alert.raised", KENYA)]
     if decides:
         (alert,) = line.alerts()  # type: ignore[no-untyped-call]
-        line.store.decisions.add("t", alert.id, verdict=Verdict.DEFERRED, by="ana", reason="", now=line.clock())
+        new = NewDecision(verdict=Verdict.DEFERRED, by="ana")
+        line.store.decisions.add("t", alert.id, new, now=line.clock())
     await until(line, "02 16:59")
     assert len(said(line)) == 1
     await until(line, "02 17:00")
@@ -242,6 +244,7 @@ KILLED = """
 import sys
 from datetime import datetime
 from service.domain.model import Secret
+from service.storage.decisions import NewDecision
 from service.storage.due import Slot
 from service.storage.store import Store
 store = Store(sys.argv[1], keys=(Secret(sys.argv[2]),))

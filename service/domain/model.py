@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -1056,7 +1056,8 @@ class FeedReport:
 class Subscription:
     """Who wants which alerts, and where, and when; with `mute_rumours`, no rumour of what an official text has told.
 
-    `schedules` are those of channels that have one of their own, by channel id.
+    `schedules` are those of channels that have one of their own, by channel id; `unsubscribed` says since when a
+    channel hears no more because its reader asked for that.
     """
 
     id: int
@@ -1072,6 +1073,12 @@ class Subscription:
     language: Language = Language.ENGLISH
     timing: Timing = AT_ONCE
     schedules: Mapping[int, Schedule] = field(default_factory=dict)
+    unsubscribed: Mapping[int, datetime] = field(default_factory=dict)
+
+    @property
+    def hearing(self) -> tuple[Channel, ...]:
+        """The channels that may be told of something."""
+        return tuple(channel for channel in self.channels if channel.id not in self.unsubscribed)
 
     def schedule_of(self, channel_id: int) -> Schedule:
         return self.schedules.get(channel_id, self.timing.schedule)
@@ -1192,16 +1199,23 @@ class Verdict(StrEnum):
     APPLICABLE = "applicable"
     NOT_APPLICABLE = "not_applicable"
     DEFERRED = "deferred"
+    ASSIGNED = "assigned"  # somebody is to decide: not a decision yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A team's decision about an alert: who, why and when."""
+    """A team's decision about an alert: who, why and when; `until` of one deferred, `assignee` of one assigned.
+
+    `delivery_id` is the message whose link it was made with, if it was.
+    """
 
     verdict: Verdict
     by: str
     reason: str
     at: datetime
+    until: date | None = None
+    assignee: str = ""
+    delivery_id: int | None = None
 
 
 class EscalationEnd(StrEnum):
@@ -1209,6 +1223,7 @@ class EscalationEnd(StrEnum):
 
     ESCALATED = "escalated"
     DECIDED = "decided"
+    DEFERRED = "deferred"  # a person put it off: it is looked at again on that day
     INACTIVE = "inactive"  # the subscription was switched off meanwhile
     NO_CHANNEL = "no_channel"  # none of its channels has the schedule "escalation", or all have been told
 
@@ -1247,6 +1262,7 @@ class Delivery:
     alert: Alert | None
     team: str
     subscription: str
+    subscription_id: int | None = None  # None where it belongs to none: a test
     attempts: int
     tries: int = 1
     created_at: datetime
@@ -1286,9 +1302,9 @@ class Settlement:
 class Message:
     """A rendered message for one kind of channel.
 
-    `title` and `body` are plain text. `html` is only for mail, and so is `thread`, the id of the message that this one
-    follows; `payload` only for webhooks (JSON bytes). `fields` are members of the JSON that a chat service is sent, in
-    its own markup; `markdown` is for the services that show it.
+    `title` and `body` are plain text. `html` is only for mail, and so are `thread`, the id of the message that this one
+    follows, and `unsubscribe`, the link that ends such mails; `payload` only for webhooks (JSON bytes). `fields` are
+    members of the JSON that a chat service is sent, in its own markup; `markdown` is for the services that show it.
     """
 
     title: str
@@ -1296,5 +1312,6 @@ class Message:
     html: str | None = None
     payload: bytes | None = None
     thread: str | None = None
+    unsubscribe: str | None = None
     fields: Mapping[str, object] | None = None
     markdown: str | None = None

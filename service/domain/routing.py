@@ -119,7 +119,7 @@ def _rumours(subscription: Subscription, told: Collection[int], background: Back
 
 
 def _hearing(subscription: Subscription) -> Iterable[int]:
-    ids = dict.fromkeys(channel.id for channel in subscription.channels)
+    ids = dict.fromkeys(channel.id for channel in subscription.hearing)
     return (each for each in ids if subscription.schedule_of(each) is not Schedule.ESCALATION)
 
 

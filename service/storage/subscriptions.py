@@ -33,10 +33,12 @@ from service.storage.tables import (
     SUBSCRIPTION,
     SUBSCRIPTION_CHANNEL,
     TEAM,
+    UNSUBSCRIBED,
     ChannelRow,
     SubscriptionChannelRow,
     SubscriptionRow,
     TeamRow,
+    UnsubscribedRow,
 )
 from service.storage.vault import Vault
 
@@ -122,6 +124,7 @@ class Subscriptions:
             session.execute(
                 delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == subscription_id)
             )
+            session.execute(delete(UnsubscribedRow).where(UNSUBSCRIBED.subscription_id == subscription_id))
             session.delete(row)
             return True
 
@@ -187,6 +190,29 @@ class Subscriptions:
             row.secret_cipher = seal_keys((new, *kept), self._vault, context=f"channel:{row.fingerprint}")
             session.flush()
             return open_channel(row, self._vault)
+
+    def unsubscribe(self, subscription_id: int, channel_id: int, *, now: datetime) -> bool:
+        """Tell the channel no more of the subscription, whatever else changes in either; False when it is so already.
+
+        Deliveries in the outbox still go out; what waits for a digest of the channel does not.
+        """
+        with self._database.write() as session:
+            row = session.get(SubscriptionRow, subscription_id, with_for_update=True)
+            known = session.get(UnsubscribedRow, (subscription_id, channel_id))
+            if row is None or known is not None:
+                return False
+            session.add(UnsubscribedRow(subscription_id=subscription_id, channel_id=channel_id, at=now))
+            return True
+
+    def resubscribe(self, team: str, subscription_id: int, channel_id: int) -> bool:
+        """Undo `unsubscribe`; False when the team's subscription has no such channel."""
+        with self._database.write() as session:
+            row = self._own(session, team, subscription_id)
+            known = session.get(UnsubscribedRow, (subscription_id, channel_id))
+            if row is None or known is None:
+                return False
+            session.delete(known)
+            return True
 
     def one(self, session: Session, subscription_id: int) -> Subscription:
         """A subscription that exists, read in the caller's transaction."""
@@ -255,9 +281,11 @@ class Subscriptions:
         return cast(int, row.id), True
 
     def _subscription(self, session: Session, row: SubscriptionRow, team: str) -> Subscription:
+        ended = UNSUBSCRIBED.subscription_id == SUBSCRIPTION_CHANNEL.subscription_id
         linked = session.execute(
-            select(ChannelRow, SUBSCRIPTION_CHANNEL.schedule)
+            select(ChannelRow, SUBSCRIPTION_CHANNEL.schedule, UNSUBSCRIBED.at)
             .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.channel_id == CHANNEL.id)
+            .outerjoin(UnsubscribedRow, (UNSUBSCRIBED.channel_id == CHANNEL.id) & ended)
             .where(SUBSCRIPTION_CHANNEL.subscription_id == row.id)
             .order_by(CHANNEL.id)
         ).all()
@@ -266,7 +294,7 @@ class Subscriptions:
             team=team,
             name=row.name,
             watch=load_watch(row.watch),
-            channels=tuple(open_channel(channel, self._vault) for channel, _ in linked),
+            channels=tuple(open_channel(channel, self._vault) for channel, _, _ in linked),
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
@@ -274,7 +302,8 @@ class Subscriptions:
             notices=Notices(row.notices),
             language=Language(row.language),
             timing=load_timing(row.timing),
-            schedules={channel.id: Schedule(own) for channel, own in linked if own is not None},
+            schedules={channel.id: Schedule(own) for channel, own, _ in linked if own is not None},
+            unsubscribed={channel.id: at for channel, _, at in linked if at is not None},
         )
 
     def _own(self, session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:

@@ -63,9 +63,13 @@ class Links:
     keys: tuple[bytes, ...] = field(repr=False)
     decide_for: timedelta
 
+    def decides_until(self, delivery: Delivery) -> datetime:
+        """When the links of a delivery expire."""
+        return delivery.created_at + self.decide_for
+
     def decide(self, delivery: Delivery, alert_id: int) -> str:
         """Where the reader of a delivery decides about an alert in it."""
-        until = delivery.created_at + self.decide_for
+        until = self.decides_until(delivery)
         return self._made(Link(purpose=Purpose.DECIDE, delivery_id=delivery.id, alert_id=alert_id, until=until))
 
     def unsubscribe(self, delivery: Delivery) -> str:

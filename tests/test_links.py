@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import html
+import json
 import re
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -21,14 +23,29 @@ from structlog.testing import capture_logs
 
 from service.api.app import Deps, build
 from service.config import Settings
+from service.delivery.channels import SmtpSettings, mail_headers
+from service.delivery.markup import MAIL_LIMIT, PLAIN_LIMIT
 from service.delivery.message import render
+from service.delivery.payload import PAYLOAD_LIMIT
 from service.domain.links import Links, Purpose
-from service.domain.model import ChannelKind, Delivery, DeliveryKind, Language, Notice, NoticeKind, Scope, Secret
+from service.domain.model import (
+    ChannelKind,
+    Delivery,
+    DeliveryKind,
+    Language,
+    Message,
+    Notice,
+    NoticeKind,
+    Scope,
+    Secret,
+)
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel
 from tests.builders import LEASE, a_subscription, healthy
 from tests.conftest import NOON, TEST_KEY, Clock
+from tests.fakes_delivery import TelegramBot, a_delivery, an_alert, slack_faults
 from tests.test_api import raise_alerts
+from tests.test_message import CHANNELS, LONG, a_digest
 
 BASE = "https://watch.example.org"
 HOSTILE = '{} bans <script>alert(1)</script> "quoted" stablecoins @everyone'
@@ -418,3 +435,62 @@ async def test_a_channel_that_left_hears_of_no_feed_either(desk: Desk) -> None:
     desk.store.feeds.save_poll(feed, lost, (), now=NOON, look_back=DAYS)
     assert [one.kind for one in desk.store.feeds.notices()] == [NoticeKind.GAP]
     assert [one.kind for one in desk.store.outbox.page(team="desk")] == [DeliveryKind.ALERT]
+
+
+# --- what stands in messages --------------------------------------------------------------------------------------
+
+SIGNER = Links(base=BASE, keys=(b"k" * 32,), decide_for=14 * DAYS)
+
+
+def shown(message: Message) -> str:
+    """All that a message of any kind holds, with the escapes of JSON and HTML undone."""
+    parts = (message.body, message.html or "", message.markdown or "", json.dumps(message.fields or {}))
+    return html.unescape("\n".join(parts) + (message.payload or b"").decode())
+
+
+@pytest.mark.parametrize("kind", [DeliveryKind.ALERT, DeliveryKind.UPDATE, DeliveryKind.ESCALATION])
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_every_channel_shows_the_link_whole_however_long_the_alert(channel: ChannelKind, kind: DeliveryKind) -> None:
+    delivery = a_delivery(CHANNELS[channel], LONG, kind=kind)
+    message = render(delivery, now=NOON, links=SIGNER)
+    assert SIGNER.decide(delivery, LONG.id) in shown(message)
+    assert len(message.payload or b"") < PAYLOAD_LIMIT
+    if channel is ChannelKind.SLACK:
+        assert list(slack_faults(message.fields or {})) == []
+    if channel is ChannelKind.TELEGRAM:
+        reader = TelegramBot.read(message.fields or {})
+        assert (reader.faults, reader.open) == ([], [])
+        assert len(reader.text.encode("utf-16-le")) // 2 <= 4096
+    assert len(message.body) <= (MAIL_LIMIT if channel is ChannelKind.EMAIL else PLAIN_LIMIT)
+    assert message == render(delivery, now=NOON, links=SIGNER), "the same on every attempt"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_digest_has_a_link_for_every_item_or_none(channel: ChannelKind) -> None:
+    few, many = (
+        a_delivery(CHANNELS[channel], None, kind=DeliveryKind.DIGEST, digest=a_digest(items)) for items in (2, 200)
+    )
+    message = render(few, now=NOON, links=SIGNER)
+    assert all(SIGNER.decide(few, alert_id) in shown(message) for alert_id in (0, 1))
+    without = render(many, now=NOON)
+    crowded = render(many, now=NOON, links=SIGNER)
+    if channel is ChannelKind.SLACK:  # counts the text of a link, not its address: there may be room
+        assert list(slack_faults(crowded.fields or {})) == []
+        crowded, without = (replace(one, fields=None) for one in (crowded, without))
+    if channel is ChannelKind.TELEGRAM:
+        crowded, without = (replace(one, fields=None) for one in (crowded, without))
+    assert crowded == without
+
+
+@pytest.mark.parametrize(("base", "headers"), [(BASE, 2), ("http://watch.example.org", 1), (None, 0)])
+def test_a_mail_offers_one_click_where_it_is_https(base: str | None, headers: int) -> None:
+    links = replace(SIGNER, base=base) if base else None
+    delivery = a_delivery(CHANNELS[ChannelKind.EMAIL], an_alert(), subscription_id=3)
+    message = render(delivery, now=NOON, links=links)
+    found = dict(mail_headers(SmtpSettings(host="h", port=1, sender="a@b.example"), message, message_id="m"))
+    about = {name: value for name, value in found.items() if name.startswith("List-Unsubscribe")}
+    assert len(about) == headers
+    if links:
+        assert about["List-Unsubscribe"] == f"<{links.unsubscribe(delivery)}>"
+    test = a_delivery(CHANNELS[ChannelKind.EMAIL], None)
+    assert render(test, now=NOON, links=links).unsubscribe is None, "a test belongs to no subscription"

@@ -82,7 +82,7 @@ class Sender:
             if smtp is None:
                 return unanswered("mail is not set up: the operator sets delivery.smtp")
             address = channel.url.reveal().removeprefix("mailto:")
-            headers = tuple(_mail_headers(smtp, message, message_id=message_id))
+            headers = tuple(mail_headers(smtp, message, message_id=message_id))
             return await self._by_apprise(_mail_url(smtp, address), channel, message, headers=headers, now=now)
         reason = refusal(channel.url.reveal(), allow_schemas=self._settings.allow_schemas)
         if reason is not None:
@@ -140,7 +140,7 @@ class Sender:
         return outcome
 
 
-def _mail_headers(smtp: SmtpSettings, message: Message, *, message_id: str) -> Iterator[tuple[str, str]]:
+def mail_headers(smtp: SmtpSettings, message: Message, *, message_id: str) -> Iterator[tuple[str, str]]:
     """The headers of a mail that are ours to say; those of one story hang together by their first mail."""
     domain = _domain(smtp.sender)
     yield "Message-ID", f"<{message_id}@{domain}>"

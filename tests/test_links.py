@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 from sqlalchemy import text
 from structlog.testing import capture_logs
 
@@ -26,7 +27,7 @@ from service.config import Settings
 from service.delivery.channels import SmtpSettings, mail_headers
 from service.delivery.markup import MAIL_LIMIT, PLAIN_LIMIT
 from service.delivery.message import render
-from service.delivery.payload import PAYLOAD_LIMIT
+from service.delivery.payload import PAYLOAD_LIMIT, PAYLOAD_SCHEMA
 from service.domain.links import Links, Purpose
 from service.domain.model import (
     ChannelKind,
@@ -41,7 +42,7 @@ from service.domain.model import (
 )
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel
-from tests.builders import LEASE, a_subscription, healthy
+from tests.builders import LEASE, a_channel, a_subscription, healthy
 from tests.conftest import NOON, TEST_KEY, Clock
 from tests.fakes_delivery import TelegramBot, a_delivery, an_alert, slack_faults
 from tests.test_api import raise_alerts
@@ -402,6 +403,26 @@ async def test_one_click_ends_the_mails_of_that_subscription_and_the_api_undoes_
         assert (await desk.browser.delete(undo, headers=key)).status_code == 404
         raise_alerts(store, "GH")
         assert reasons(desk) == {"delivered": 2, "no_channel": 1}
+
+
+async def test_the_team_is_told_by_its_other_channels_who_hears_no_more(desk: Desk) -> None:
+    hook = a_channel("https://hook.example.org/a")
+    desk.store.subscriptions.create("rivals", a_subscription("theirs", channels=(mail("x@y.example"),)), now=NOON)
+    desk.store.subscriptions.create("desk", a_subscription("other", channels=(hook,), active=False), now=NOON)
+    desk.store.subscriptions.create("desk", a_subscription("more", channels=(hook,)), now=NOON)
+    for _ in range(2):
+        await desk.browser.post(desk.unsubscribe)
+    (told_,) = desk.store.outbox.claim_due(NOON, limit=9, lease=LEASE)
+    assert (told_.kind, told_.team, told_.channel.shown) == (DeliveryKind.UNSUBSCRIBED, "desk", hook.shown)
+    payload = json.loads(render(told_, now=NOON, links=desk.links).payload or b"")
+    Draft202012Validator(PAYLOAD_SCHEMA).validate(payload)
+    assert (payload["type"], payload["data"]["left"]) == ("channel.unsubscribed", "mailto:desk@example.org")
+    assert payload["data"]["headline"] == "A reader unsubscribed from Asia of desk"
+    by_mail = render(replace(told_, channel=CHANNELS[ChannelKind.EMAIL]), now=NOON, links=desk.links)
+    assert (
+        "mailto:desk＠example.org gets no more" in by_mail.body
+        or "mailto:desk@example.org gets no more" in by_mail.body
+    )
 
 
 def reasons(desk: Desk) -> dict[str, int]:

@@ -104,6 +104,13 @@ def test_letter(delivery: Delivery, words: Words) -> Letter:
     return letter_of(words.test_title, [Part(kind=PartKind.FOOT, lines=(body,))], words)
 
 
+def left_letter(delivery: Delivery, words: Words) -> Letter:
+    """That another channel of the subscription hears no more."""
+    names = {"subscription": phrase(delivery.subscription, 60), "team": phrase(delivery.team, 60)}
+    body = _line(words.page_unsubscribed.format(address=phrase(delivery.left, 200), **names))
+    return letter_of(words.left_title.format(**names), [Part(kind=PartKind.FOOT, lines=(body,))], words)
+
+
 def letter_of(title: str, parts: Iterable[Part], words: Words) -> Letter:
     """A letter in the language of `words`."""
     before, after = words.quote.split("{text}")

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from service.delivery.letter import Letter, compose, digest_letter, test_letter
+from service.delivery.letter import Letter, compose, digest_letter, left_letter, test_letter
 from service.delivery.markup import MAIL_LIMIT, PLAIN_LIMIT, fitted, mail_html, markdown, plain, slack, telegram
 from service.delivery.notices import notice_letter
-from service.delivery.payload import alert_payload, digest_payload, notice_payload, test_payload
+from service.delivery.payload import alert_payload, digest_payload, left_payload, notice_payload, test_payload
 from service.delivery.words import words_of
 from service.domain.links import Links
 from service.domain.model import ChannelKind, Delivery, DeliveryKind, Message
@@ -36,6 +36,9 @@ def render(delivery: Delivery, *, now: datetime, links: Links | None = None) -> 
         letter = digest_letter(delivery.digest, delivery, words, decide)
         webhook = delivery.channel.kind is ChannelKind.WEBHOOK
         payload = digest_payload(letter.title, delivery.digest, delivery, words, decide) if webhook else b""
+    elif delivery.kind is DeliveryKind.UNSUBSCRIBED:
+        letter = left_letter(delivery, words)
+        payload = left_payload(letter.title, delivery)
     elif delivery.kind is DeliveryKind.NOTICE:
         letter = notice_letter(delivery, words)
         payload = notice_payload(letter.title, delivery)

@@ -132,7 +132,17 @@ PAYLOAD_SCHEMA: dict[str, object] = {
     "type": "object",
     "required": ["type", "version", "timestamp", "data"],
     "properties": {
-        "type": {"enum": ["alert.raised", "alert.updated", "alert.escalated", "digest", "feed.notice", "test"]},
+        "type": {
+            "enum": [
+                "alert.raised",
+                "alert.updated",
+                "alert.escalated",
+                "digest",
+                "feed.notice",
+                "channel.unsubscribed",
+                "test",
+            ]
+        },
         "version": {"const": 1},
         "timestamp": {
             "type": "string",
@@ -141,7 +151,8 @@ PAYLOAD_SCHEMA: dict[str, object] = {
         },
         "data": {
             "type": "object",
-            "description": "a test carries headline, team and subscription only, a notice those and reports",
+            "description": "a test carries headline, team and subscription only, a notice those and reports, "
+            "channel.unsubscribed those and left",
             "required": ["headline", "team", "subscription"],
             "properties": {
                 "alert_id": {"type": "integer"},
@@ -175,6 +186,7 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                     "additionalProperties": {"type": "integer"},
                 },
                 "reports": {"type": "array", "items": _REPORT, "description": "of feed.notice, oldest first"},
+                "left": {**_TEXT, "description": "of channel.unsubscribed: whose reader asked for no more, masked"},
                 "reports_total": {"type": "integer", "description": "larger than the list when that was cut"},
                 "team": _TEXT,
                 "subscription": _TEXT,
@@ -276,6 +288,17 @@ def test_payload(headline: str, delivery: Delivery) -> bytes:
         "subscription": phrase(delivery.subscription, 100),
     }
     return _canonical("test", delivery.created_at, data)
+
+
+def left_payload(headline: str, delivery: Delivery) -> bytes:
+    """That another channel hears no more, as JSON."""
+    data = {
+        "headline": headline,
+        "left": phrase(delivery.left, 200),
+        "team": phrase(delivery.team, 100),
+        "subscription": phrase(delivery.subscription, 100),
+    }
+    return _canonical("channel.unsubscribed", delivery.created_at, data)
 
 
 def notice_payload(headline: str, delivery: Delivery) -> bytes:

@@ -1234,6 +1234,7 @@ class DeliveryKind(StrEnum):
     DIGEST = "digest"
     ESCALATION = "escalation"
     NOTICE = "notice"
+    UNSUBSCRIBED = "unsubscribed"  # another channel hears no more
     TEST = "test"
 
 
@@ -1252,7 +1253,8 @@ class Delivery:
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
-    this channel was told of the alert that an update belongs to.
+    this channel was told of the alert that an update belongs to. `left` is the masked address of the channel that hears
+    no more of the subscription, of a message that tells of such.
     """
 
     id: int
@@ -1271,6 +1273,7 @@ class Delivery:
     language: Language = Language.ENGLISH
     thread: str | None = None
     digest: Digest | None = None
+    left: str = ""
 
 
 class OutcomeStatus(StrEnum):

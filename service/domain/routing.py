@@ -123,6 +123,13 @@ def _hearing(subscription: Subscription) -> Iterable[int]:
     return (each for each in ids if subscription.schedule_of(each) is not Schedule.ESCALATION)
 
 
+def told_of_leaving(channel_id: int, subscription: Subscription, team: Iterable[Subscription]) -> tuple[int, ...]:
+    """The channels that are told that one hears no more of a subscription: its others, or else the team's others."""
+    own = [each for each in _hearing(subscription) if each != channel_id]
+    others = (each for one in team if one.active for each in _hearing(one) if each != channel_id)
+    return tuple(own or dict.fromkeys(others))
+
+
 def is_silenced(team: str, match: Match, background: Background) -> bool:
     """Whether the team has silenced such matches for now; a silence that has run out holds nothing back."""
     return any(

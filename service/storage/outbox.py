@@ -273,7 +273,7 @@ class Outbox:
     def _delivery(self, session: Session, row: DeliveryRow) -> Delivery:
         channel = session.get_one(ChannelRow, row.channel_id)
         whole = row.kind == DeliveryKind.DIGEST
-        no_alert = (DeliveryKind.DIGEST, DeliveryKind.NOTICE)
+        no_alert = (DeliveryKind.DIGEST, DeliveryKind.NOTICE, DeliveryKind.UNSUBSCRIBED)
         alert = load_alert(row.content) if row.content and row.kind not in no_alert else None
         about = (DeliveryKind.UPDATE, DeliveryKind.ESCALATION)
         return Delivery(
@@ -293,6 +293,7 @@ class Outbox:
             language=Language(row.language),
             thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind in about else None,
             digest=load_digest(row.content) if whole else None,
+            left=row.content["left"] if row.content and row.kind == DeliveryKind.UNSUBSCRIBED else "",
         )
 
 

@@ -14,6 +14,8 @@ from service.domain.model import (
     AT_ONCE,
     Channel,
     ChannelKind,
+    DeliveryKind,
+    DeliveryState,
     Language,
     Notices,
     RouteReason,
@@ -24,9 +26,10 @@ from service.domain.model import (
     Timing,
     Watch,
 )
+from service.domain.routing import told_of_leaving
 from service.storage import digests
 from service.storage.database import Database
-from service.storage.mapping import dump_timing, dump_watch, load_timing, load_watch
+from service.storage.mapping import dump_timing, dump_watch, load_timing, load_watch, message_id
 from service.storage.outbox import open_channel, seal_keys
 from service.storage.tables import (
     CHANNEL,
@@ -35,6 +38,7 @@ from service.storage.tables import (
     TEAM,
     UNSUBSCRIBED,
     ChannelRow,
+    DeliveryRow,
     SubscriptionChannelRow,
     SubscriptionRow,
     TeamRow,
@@ -192,7 +196,8 @@ class Subscriptions:
             return open_channel(row, self._vault)
 
     def unsubscribe(self, subscription_id: int, channel_id: int, *, now: datetime) -> bool:
-        """Tell the channel no more of the subscription, whatever else changes in either; False when it is so already.
+        """Tell the channel no more of the subscription, whatever else changes in either, and tell the team by other
+        channels that it is so; False when it is so already.
 
         Deliveries in the outbox still go out; what waits for a digest of the channel does not.
         """
@@ -202,6 +207,8 @@ class Subscriptions:
             if row is None or known is not None:
                 return False
             session.add(UnsubscribedRow(subscription_id=subscription_id, channel_id=channel_id, at=now))
+            session.flush()
+            self._tell_of_leaving(session, self.one(session, subscription_id), channel_id, now)
             return True
 
     def resubscribe(self, team: str, subscription_id: int, channel_id: int) -> bool:
@@ -213,6 +220,25 @@ class Subscriptions:
                 return False
             session.delete(known)
             return True
+
+    def _tell_of_leaving(self, session: Session, subscription: Subscription, channel_id: int, now: datetime) -> None:
+        team = [one for one in self.all(session) if one.team == subscription.team]
+        left = session.get_one(ChannelRow, channel_id)
+        for other in told_of_leaving(channel_id, subscription, team):
+            session.add(
+                DeliveryRow(
+                    message_id=message_id(f"left:{subscription.id}:{channel_id}:{now.isoformat()}:{other}"),
+                    kind=DeliveryKind.UNSUBSCRIBED,
+                    team_id=left.team_id,
+                    channel_id=other,
+                    subscription=subscription.name,
+                    language=subscription.language,
+                    content={"left": left.shown},
+                    state=DeliveryState.PENDING,
+                    due_at=now,
+                    created_at=now,
+                )
+            )
 
     def one(self, session: Session, subscription_id: int) -> Subscription:
         """A subscription that exists, read in the caller's transaction."""

@@ -189,6 +189,7 @@ ENGLISH = Words(
         "{address} gets no more messages of subscription {subscription} of {team}. What is on its way may still "
         "arrive. Whoever manages the subscription can undo this."
     ),
+    left_title="A reader unsubscribed from {subscription} of {team}",
     phrases={
         "stage": "stage",
         "direction": "direction",

@@ -197,6 +197,7 @@ SPANISH = Words(
         "{address} no recibirá más mensajes de la suscripción {subscription} de {team}. Lo que está en camino puede "
         "llegar todavía. Quien administra la suscripción puede deshacerlo."
     ),
+    left_title="Un lector se dio de baja de {subscription} de {team}",
     phrases={
         "stage": "fase",
         "direction": "sentido",

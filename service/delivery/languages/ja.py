@@ -192,6 +192,7 @@ JAPANESE = Words(
         "{address} には {team} の購読 {subscription} のメッセージが送られなくなります。"
         "送信中のものは届くことがあります。購読の管理者は元に戻せます。"
     ),
+    left_title="{team} の購読 {subscription} が解除されました",
     phrases={
         "stage": "段階",
         "direction": "方向",

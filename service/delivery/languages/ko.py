@@ -183,6 +183,7 @@ KOREAN = Words(
         "{address}(은)는 {team}의 구독 {subscription} 메시지를 더 받지 않습니다. 이미 보내는 중인 것은 도착할 수 "
         "있습니다. 구독 관리자가 되돌릴 수 있습니다."
     ),
+    left_title="수신자가 {team}의 구독 {subscription} 수신을 중단했습니다",
     phrases={
         "stage": "단계",
         "direction": "방향",

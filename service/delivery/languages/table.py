@@ -96,6 +96,7 @@ class Words:
     page_unsubscribe_ask: str  # {subscription} {team} {address}
     page_unsubscribe_button: str
     page_unsubscribed: str  # {subscription} {team} {address}
+    left_title: str  # {subscription} {team}
 
     # What changed: our own short sentences (domain/updates, domain/stories), word for word in English.
     phrases: Mapping[str, str]

@@ -178,6 +178,7 @@ CHINESE = Words(
         "{address} 将不再收到 {team} 的订阅 {subscription} 的消息。已在途中的消息仍可能送达。"
         "订阅的管理者可以撤销此操作。"
     ),
+    left_title="有读者退订了 {team} 的订阅 {subscription}",
     phrases={
         "stage": "阶段",
         "direction": "方向",

@@ -112,8 +112,8 @@ class ApiSettings(Section):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#@]+)?$",
-        description="Where hubs on the internet reach this service, such as https://policywatch.example.org; "
-        "empty: no WebSub.",
+        description="Where hubs on the internet, and readers of messages, reach this service, such as "
+        "https://policywatch.example.org; empty: no WebSub, and no links to decide by.",
     )
     rate: int = Field(1200, ge=0, description="Requests a minute that one API key may make; 0: no limit.")
 
@@ -298,6 +298,12 @@ class DeliverySettings(Section):
         DEFAULT_SCHEMAS, description="Apprise services that channels may name; webhooks and mailto: need no entry."
     )
     smtp: SmtpSettings = Field(SmtpSettings(), description="The mail server.")
+    decide_for: Duration = Field(
+        timedelta(days=14),
+        ge=timedelta(0),
+        le=timedelta(days=90),
+        description="How long the links in a message decide about its alert; 0s: no such links. See api.public_url.",
+    )
     base_urls: Mapping[str, str] = Field(
         {}, description="Sends a service's requests elsewhere: a self-hosted Telegram Bot API server, a gateway."
     )

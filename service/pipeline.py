@@ -26,6 +26,7 @@ from service.delivery.message import render
 from service.domain import gaps, pages, polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
+from service.domain.links import Links
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -130,8 +131,9 @@ class Pipeline:
         now: Callable[[], datetime],
         chance: Callable[[], float],
         take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
+        links: Links | None = None,
     ) -> None:
-        """`take_up` is told of each document that was stored: it may offer pushes."""
+        """`take_up` is told of each document that was stored: it may offer pushes. `links` stand in messages."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
@@ -144,6 +146,7 @@ class Pipeline:
         self._now = now
         self._chance = chance
         self._take_up = take_up
+        self._links = links
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
         self._parsing = Together(
             self._parse_feeds,
@@ -521,7 +524,7 @@ class Pipeline:
         if not begun:
             return None
         now = self._now()
-        message = render(delivery, now=now)
+        message = render(delivery, now=now, links=self._links)
         outcome = await self._sender.send(
             delivery.channel, message, message_id=delivery.message_id, attempt=delivery.attempts, now=now
         )

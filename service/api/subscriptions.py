@@ -171,6 +171,9 @@ class ChannelOut(BaseModel):
     kind: ChannelKind
     address: str = Field(description="Its address, masked.")
     schedule: Schedule | None = Field(description="Its own, if it has one; else it hears as the subscription says.")
+    unsubscribed_at: datetime | None = Field(
+        description="Since when it hears no more because its reader unsubscribed it; null where nobody did."
+    )
     secret: str | None = Field(
         description="The signing secret of a webhook, in the answer to the request that first named it; else null."
     )
@@ -202,10 +205,7 @@ class SubscriptionOut(BaseModel):
             id=subscription.id,
             name=subscription.name,
             watch=WatchBody.of(subscription.watch),
-            channels=[
-                _channel(channel, subscription.schedules.get(channel.id), told=channel.id in new)
-                for channel in subscription.channels
-            ],
+            channels=[_channel(channel, subscription, told=channel.id in new) for channel in subscription.channels],
             active=subscription.active,
             mute_rumours=subscription.mute_rumours,
             notices=subscription.notices,
@@ -260,13 +260,14 @@ _LEDGER: Mapping[str, Any] = {
 }
 
 
-def _channel(channel: Channel, schedule: Schedule | None, *, told: bool) -> ChannelOut:
+def _channel(channel: Channel, subscription: Subscription, *, told: bool) -> ChannelOut:
     current = channel.keys[0] if channel.keys else None
     return ChannelOut(
         id=channel.id,
         kind=channel.kind,
         address=channel.shown,
-        schedule=schedule,
+        schedule=subscription.schedules.get(channel.id),
+        unsubscribed_at=subscription.unsubscribed.get(channel.id),
         secret=current.secret.reveal() if told and current else None,
         public_key=public_key(current.private) if current and current.private else None,
     )
@@ -306,6 +307,7 @@ _EXAMPLE: Mapping[str, Any] = {
             "kind": "webhook",
             "address": "https://grc.example.org/hook",
             "schedule": None,
+            "unsubscribed_at": None,
             "secret": None,
             "public_key": "whpk_GcAMfiHwRGPmwyKVFS5S1pnBKtEbLtZv4hMFV8Yk3pA=",
         },
@@ -314,6 +316,7 @@ _EXAMPLE: Mapping[str, Any] = {
             "kind": "email",
             "address": "mailto:desk@example.org",
             "schedule": "daily",
+            "unsubscribed_at": None,
             "secret": None,
             "public_key": None,
         },
@@ -488,10 +491,10 @@ def delete_subscription(deps: Given, key: Writer, subscription_id: Id, if_match:
 def send_test(deps: Given, key: Writer, subscription_id: Id) -> TestsOut:
     """A message that says it is a test, to each channel, sent and tried again like any other delivery."""
     subscription = _own(deps, key, subscription_id)
-    if not subscription.channels:
+    if not subscription.hearing:
         raise Refusal(Kind.NO_CHANNELS, "add a channel first, then test it")
     queued = []
-    for channel in subscription.channels:
+    for channel in subscription.hearing:
         delivery_id = deps.store.outbox.add_test(
             team=key.team,
             channel_id=channel.id,
@@ -526,7 +529,20 @@ def rotate_keys(
     rotated = deps.store.subscriptions.rotate(channel_id, new, team=key.team, overlap=body.overlap, now=deps.now())
     if rotated is None:  # deleted a moment ago
         raise absent("webhook", channel_id)
-    return _channel(rotated, subscription.schedules.get(channel_id), told=True)
+    return _channel(rotated, subscription, told=True)
+
+
+@router.delete(
+    "/{subscription_id}/channels/{channel_id}/unsubscribed",
+    summary="Undo an unsubscription",
+    status_code=204,
+    responses=declared(Kind.NOT_FOUND),
+)
+def resubscribe(deps: Given, key: Writer, subscription_id: Id, channel_id: Id) -> None:
+    """The channel hears again of what comes from now on. Ask its reader first, who pressed a button to hear no more."""
+    _own(deps, key, subscription_id)
+    if not deps.store.subscriptions.resubscribe(key.team, subscription_id, channel_id, now=deps.now()):
+        raise absent("unsubscribed channel", channel_id)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

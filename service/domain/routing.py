@@ -179,8 +179,15 @@ def _rumours(subscription: Subscription, told: Collection[int], background: Back
 
 
 def _hearing(subscription: Subscription) -> Iterable[int]:
-    ids = dict.fromkeys(channel.id for channel in subscription.channels)
+    ids = dict.fromkeys(channel.id for channel in subscription.hearing)
     return (each for each in ids if subscription.schedule_of(each) is not Schedule.ESCALATION)
+
+
+def told_of_leaving(channel_id: int, subscription: Subscription, team: Iterable[Subscription]) -> tuple[int, ...]:
+    """The channels that are told that one hears no more of a subscription: its others, or else the team's others."""
+    own = [each for each in _hearing(subscription) if each != channel_id]
+    others = (each for one in team if one.active for each in _hearing(one) if each != channel_id)
+    return tuple(own or dict.fromkeys(others))
 
 
 def is_silenced(team: str, match: Match, background: Background) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -25,6 +26,7 @@ from service.delivery.message import render
 from service.domain import drills, gaps, pages, polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
+from service.domain.links import Links
 from service.domain.model import (
     Alert,
     ChannelKind,
@@ -48,10 +50,12 @@ from service.domain.model import (
     RouteReason,
     Selectors,
     ServiceError,
+    Silence,
     StoryKey,
     Subscription,
     Timing,
     Validators,
+    Watch,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
@@ -117,6 +121,13 @@ class DrillPlan:
     since: datetime
 
 
+W = TypeVar("W", Subscription, Silence)
+
+
+def _with(one: W, watch: Watch) -> W:
+    return one if watch is one.watch else replace(one, watch=watch)
+
+
 class Pipeline:
     """The steps with everything they need. `rulebook` gives the one in force: an entry sees one and the same of it."""
 
@@ -134,9 +145,10 @@ class Pipeline:
         chance: Callable[[], float],
         take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
         drilling: DrillPlan | None = None,
+        links: Links | None = None,
     ) -> None:
         """`take_up` is told of each document that was stored: it may offer pushes. Without `drilling`, drills are made
-        on demand only."""
+        on demand only. `links` stand in messages."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
@@ -150,6 +162,7 @@ class Pipeline:
         self._chance = chance
         self._take_up = take_up
         self._drilling = drilling
+        self._links = links
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
         self._parsing = Together(
             self._parse_feeds,
@@ -376,7 +389,7 @@ class Pipeline:
                 alert = earlier
             else:
                 return None
-            subscriptions = placing.subscriptions(self.store.subscriptions)
+            subscriptions = self._readers(placing)
             readers = placing.readers(alert.id, subscriptions, alert.severity, now) if changes else ()
             made = self._tell(placing, judged, alert, subscriptions, now)
             if made and (due_at := self._first_look(judged.claimed, now)) is not None:
@@ -434,16 +447,27 @@ class Pipeline:
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
             zones=ZoneInfo,
-            silences=placing.silences(now),
+            silences=self._silences(placing, now),
             spent=placing.spent(subscriptions, alert.id, now),
             official=placing.official_acts(tuple(rumours), now - stories.WINDOW) if muting else (),
         )
         made = 0
+        origins = placing.origins(groups)
         for entry_id, matches in groups.items():
-            known = replace(background, waiting=placing.waiting(alert.id))
+            known = replace(background, waiting=placing.waiting(alert.id), origin=origins.get(entry_id))
             routes = routing.route(matches, subscriptions, placing.told(alert.id), known)
             made += placing.record_routes(entry_id, alert, routes, subscriptions, now=now)
         return made
+
+    def _readers(self, placing: Placing) -> tuple[Subscription, ...]:
+        """Everybody who may have to be told, with the groups of their watches as they are now."""
+        groups = self._rulebook().groups
+        found = placing.subscriptions(self.store.subscriptions)
+        return tuple(_with(one, routing.spelt_out(one.watch, groups)) for one in found)
+
+    def _silences(self, placing: Placing, now: datetime) -> tuple[Silence, ...]:
+        groups = self._rulebook().groups
+        return tuple(_with(one, routing.spelt_out(one.watch, groups)) for one in placing.silences(now))
 
     # --- what comes due by itself ------------------------------------------------------------------------------
 
@@ -571,7 +595,7 @@ class Pipeline:
         if not begun:
             return None
         now = self._now()
-        message = render(delivery, now=now)
+        message = render(delivery, now=now, links=self._links)
         outcome = await self._sender.send(
             delivery.channel, message, message_id=delivery.message_id, attempt=delivery.attempts, now=now
         )

@@ -21,6 +21,7 @@ from service.api import (
     events,
     feeds,
     keys,
+    links,
     pushes,
     rules,
     silences,
@@ -77,6 +78,7 @@ def build(deps: Deps) -> FastAPI:
     app.include_router(_v1())
     app.include_router(status.health)
     app.include_router(pushes.router)
+    app.include_router(links.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
 

@@ -36,7 +36,7 @@ class EventOut(BaseModel):
     number: int = Field(description="Its place: 1, 2, 3, … for each webhook.")
     id: str = Field(description="The `webhook-id` of its requests.")
     state: DeliveryState = Field(description="Whether it was accepted (sent), given up (dead), or is still tried.")
-    payload: dict[str, Any] = Field(description="What the request's body says.")
+    payload: dict[str, Any] = Field(description="What the request's body says, without `decide`.")
 
 
 class Events(BaseModel):
@@ -68,7 +68,8 @@ _EXAMPLE: Mapping[str, Any] = {
 
 @router.get("", summary="List a webhook's events", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
 def list_events(deps: Given, key: Reader, query: Annotated[EventQuery, Query()]) -> Events:
-    """The same ids and payloads as its requests, each once, oldest first, whether or not they were accepted.
+    """The same ids and payloads as its requests (but for `decide`: a link that needs no key), oldest first, whether or
+    not they were accepted.
 
     An event is listed once it is due. Numbers have no holes, and nothing is ever added before a number that was
     answered, so asking for what comes after the last one misses nothing.

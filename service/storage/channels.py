@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, cast
 
 import structlog
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select, tuple_, update
 from sqlmodel import Session
 
 from service.domain import channels
@@ -35,6 +35,7 @@ from service.storage.tables import (
     SUBSCRIPTION,
     SUBSCRIPTION_CHANNEL,
     TEAM,
+    UNSUBSCRIBED,
     ChannelRow,
     DeliveryRow,
     SubscriptionChannelRow,
@@ -178,12 +179,13 @@ def tell(session: Session, row: ChannelRow, kind: ChannelNoticeKind, detail: str
 
 def _others(session: Session, row: ChannelRow) -> dict[int, SubscriptionRow]:
     """For each subscription with this channel its first other one that works, with the subscription."""
+    unsubscribed = select(UNSUBSCRIBED.subscription_id, UNSUBSCRIBED.channel_id)
     pairs = session.execute(
         select(SubscriptionRow, ChannelRow)
         .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.subscription_id == SUBSCRIPTION.id)
         .join(ChannelRow, CHANNEL.id == SUBSCRIPTION_CHANNEL.channel_id)
         .where(SUBSCRIPTION.team_id == row.team_id, SUBSCRIPTION.active)
-        .where(CHANNEL.disabled_at.is_(None))
+        .where(CHANNEL.disabled_at.is_(None), tuple_(SUBSCRIPTION.id, CHANNEL.id).not_in(unsubscribed))
         .order_by(SUBSCRIPTION.id, CHANNEL.failing_since.is_not(None), CHANNEL.id)
     ).all()
     leading = select(SUBSCRIPTION_CHANNEL.subscription_id).where(SUBSCRIPTION_CHANNEL.channel_id == row.id)

@@ -287,7 +287,7 @@ def _targets(subscriptions: Iterable[Subscription]) -> dict[int, tuple[Subscript
     """Each channel once, with the first subscription that leads there, whatever its schedule says."""
     found: dict[int, tuple[Subscription, str]] = {}
     for subscription in subscriptions:
-        for channel in subscription.channels:
+        for channel in subscription.hearing:
             found.setdefault(channel.id, (subscription, channel.shown))
     return found
 

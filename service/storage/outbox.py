@@ -109,6 +109,18 @@ class Range:
     state: DeliveryState = DeliveryState.DEAD
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """Whom a delivery was made for; `channel` is the masked address."""
+
+    team: str
+    subscription: str
+    subscription_id: int | None
+    channel_id: int
+    channel: str
+    language: Language
+
+
 class Outbox:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
@@ -342,6 +354,21 @@ class Outbox:
             channel = session.get_one(ChannelRow, row.channel_id)
             return _log(row, channel, _attempts(session, [row.id]).get(row.id, ()))
 
+    def recipient(self, delivery_id: int) -> Recipient | None:
+        """Whom a delivery was made for: what a link in it names."""
+        with self._database.read() as session:
+            row = session.get(DeliveryRow, delivery_id)
+            if row is None:
+                return None
+            return Recipient(
+                team=session.get_one(TeamRow, row.team_id).name,
+                subscription=row.subscription,
+                subscription_id=row.subscription_id,
+                channel_id=row.channel_id,
+                channel=session.get_one(ChannelRow, row.channel_id).shown,
+                language=Language(row.language),
+            )
+
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
         with self._database.write() as session:
@@ -357,7 +384,9 @@ class Outbox:
     def _delivery(self, session: Session, row: DeliveryRow) -> Delivery:
         channel = session.get_one(ChannelRow, row.channel_id)
         whole = row.kind == DeliveryKind.DIGEST
-        no_alert = (DeliveryKind.DIGEST, DeliveryKind.NOTICE, DeliveryKind.CHANNEL_NOTICE)
+        no_alert = (
+            DeliveryKind.DIGEST, DeliveryKind.NOTICE, DeliveryKind.CHANNEL_NOTICE, DeliveryKind.UNSUBSCRIBED,
+        )  # fmt: skip
         of_channels = row.kind == DeliveryKind.CHANNEL_NOTICE
         alert = load_alert(row.content) if row.content and row.kind not in no_alert else None
         about = (DeliveryKind.UPDATE, DeliveryKind.ESCALATION)
@@ -369,6 +398,7 @@ class Outbox:
             alert=alert,
             team=session.get_one(TeamRow, row.team_id).name,
             subscription=row.subscription,
+            subscription_id=row.subscription_id,
             attempts=row.attempts,
             tries=row.attempts - row.attempts_before,
             created_at=row.created_at,
@@ -378,6 +408,7 @@ class Outbox:
             language=Language(row.language),
             thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind in about else None,
             digest=load_digest(row.content) if whole else None,
+            left=row.content["left"] if row.content and row.kind == DeliveryKind.UNSUBSCRIBED else "",
         )
 
 

@@ -212,6 +212,8 @@ async def test_each_button_decides_and_the_api_shows_it(desk: Desk, form: dict[s
     nothing_more = {"reason": "", "until": None, "assignee": ""}
     by_link = {"by": "Ana", "verdict": form["verdict"], "delivery_id": desk.delivery.id, "at": "2026-03-02T12:00:00Z"}
     assert shown == by_link | nothing_more | kept
+    (change,) = desk.store.audit.page("desk", thing="decision")
+    assert (change.actor, change.after["verdict"]) == ("the link in delivery 1", form["verdict"])
 
 
 @pytest.mark.parametrize(
@@ -397,6 +399,8 @@ async def test_one_click_ends_the_mails_of_that_subscription_and_the_api_undoes_
                 clicked = await desk.browser.post(url, data={"List-Unsubscribe": "One-Click"})  # RFC 8058 section 3.2
                 assert (clicked.status_code, "gets no more messages" in clicked.text) == (200, True)
         (line,) = logs
+        (change, *_) = store.audit.page("desk", thing="subscription")
+        assert (change.actor, change.number, *change.after["unsubscribed"]) == ("the link in delivery 1", 1, "1")
         assert (line["log_level"], line["event"]) == ("warning", "unsubscribed by its reader")
         assert "<form" not in (await desk.browser.get(url)).text
         key = desk.key()
@@ -443,7 +447,7 @@ async def test_a_link_to_unsubscribe_outlives_the_one_to_decide_and_its_subscrip
     url = desk.unsubscribe
     desk.clock.advance(300 * DAYS)
     assert (await desk.browser.get(url)).status_code == 200
-    assert desk.store.subscriptions.remove("desk", 1)
+    assert desk.store.subscriptions.remove("desk", 1, now=desk.clock())
     clicked = await desk.browser.post(url)
     assert (clicked.status_code, "gets no more messages" in clicked.text) == (200, True)
     desk.clock.advance(65 * DAYS)

@@ -8,7 +8,8 @@ from datetime import date, datetime
 from sqlalchemy import select
 from sqlmodel import Session
 
-from service.domain.model import Decided, Verdict
+from service.domain.model import ChangeKind, Decided, Verdict
+from service.storage import audit
 from service.storage.database import Database
 from service.storage.tables import DECISION, TEAM, DecisionRow, DeliveryRow, TeamRow
 
@@ -33,7 +34,9 @@ class Decisions:
         with self._database.write() as session:
             row = _row(session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one(), alert_id, new, now)
             session.add(row)
-            return _decided(row)
+            made = _decided(row)
+            audit.note(session, ChangeKind.CREATED, "decision", alert_id, team_id=row.team_id, now=now, after=made)
+            return made
 
     def add_by_link(self, delivery_id: int, alert_id: int, new: NewDecision, *, now: datetime) -> Decided | None:
         """Record the decision of the delivery's team, made with its link; None when that link has decided already.
@@ -50,7 +53,9 @@ class Decisions:
             row.delivery_id = delivery_id
             session.add(row)
             session.flush()  # the unique index has the last word
-            return _decided(row)
+            made = _decided(row)
+            audit.note(session, ChangeKind.CREATED, "decision", alert_id, team_id=row.team_id, now=now, after=made)
+            return made
 
     def by_link(self, delivery_id: int, alert_id: int) -> Decided | None:
         """What was decided with this link, if it was used."""

@@ -28,7 +28,7 @@ from service.config import Rulebook, Settings, load_rulebook, rule_files_mark
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
 from service.domain.links import Links
-from service.domain.model import Invalid, Problem, ServiceError, Watch
+from service.domain.model import Invalid, Problem, ServiceError
 from service.feeds.fetch import Fetcher, Limits, session
 from service.feeds.hubs import ask_hub
 from service.feeds.recipes import recipe_faults
@@ -269,13 +269,7 @@ def declared_feed(settings: Settings, number: int) -> NewFeed:
 def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -> NewSubscription:
     """Subscription `number` of the configuration. Invalid names the channel, rule or jurisdiction that is wrong."""
     wanted = settings.subscriptions[number]
-    watch = Watch(
-        jurisdictions=wanted.watch.jurisdictions,
-        topics=wanted.watch.topics,
-        actions=wanted.watch.actions,
-        rules=wanted.watch.rules,
-        min_severity=wanted.watch.min_severity,
-    )
+    watch = wanted.watch.watch
     channels: list[NewChannel] = []
     problems = list(watch_problems(watch, rulebook, where=settings.where("subscriptions", number, "watch")))
     timing = wanted.when.timing

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -48,9 +49,11 @@ from service.domain.model import (
     RouteReason,
     Selectors,
     ServiceError,
+    Silence,
     StoryKey,
     Subscription,
     Validators,
+    Watch,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
@@ -103,6 +106,13 @@ class Pace:
     look_back: timedelta
     look_again: tuple[timedelta, ...]
     turn: timedelta
+
+
+W = TypeVar("W", Subscription, Silence)
+
+
+def _with(one: W, watch: Watch) -> W:
+    return one if watch is one.watch else replace(one, watch=watch)
 
 
 class Pipeline:
@@ -359,7 +369,7 @@ class Pipeline:
                 alert = earlier
             else:
                 return None
-            subscriptions = placing.subscriptions(self.store.subscriptions)
+            subscriptions = self._readers(placing)
             readers = placing.readers(alert.id, subscriptions, alert.severity, now) if changes else ()
             made = self._tell(placing, judged, alert, subscriptions, now)
             if made and (due_at := self._first_look(judged.claimed, now)) is not None:
@@ -409,16 +419,27 @@ class Pipeline:
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
             zones=ZoneInfo,
-            silences=placing.silences(now),
+            silences=self._silences(placing, now),
             spent=placing.spent(subscriptions, alert.id, now),
             official=placing.official_acts(tuple(rumours), now - stories.WINDOW) if muting else (),
         )
         made = 0
+        origins = placing.origins(groups)
         for entry_id, matches in groups.items():
-            known = replace(background, waiting=placing.waiting(alert.id))
+            known = replace(background, waiting=placing.waiting(alert.id), origin=origins.get(entry_id))
             routes = routing.route(matches, subscriptions, placing.told(alert.id), known)
             made += placing.record_routes(entry_id, alert, routes, subscriptions, now=now)
         return made
+
+    def _readers(self, placing: Placing) -> tuple[Subscription, ...]:
+        """Everybody who may have to be told, with the groups of their watches as they are now."""
+        groups = self._rulebook().groups
+        found = placing.subscriptions(self.store.subscriptions)
+        return tuple(_with(one, routing.spelt_out(one.watch, groups)) for one in found)
+
+    def _silences(self, placing: Placing, now: datetime) -> tuple[Silence, ...]:
+        groups = self._rulebook().groups
+        return tuple(_with(one, routing.spelt_out(one.watch, groups)) for one in placing.silences(now))
 
     # --- what comes due by itself ------------------------------------------------------------------------------
 

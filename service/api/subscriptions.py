@@ -25,6 +25,8 @@ from service.domain.model import (
     Action,
     Channel,
     ChannelKind,
+    Direction,
+    Exclusion,
     Invalid,
     Key,
     Language,
@@ -33,7 +35,9 @@ from service.domain.model import (
     RouteReason,
     Schedule,
     Severity,
+    Stage,
     Subscription,
+    Tier,
     Topic,
     Watch,
 )
@@ -51,6 +55,31 @@ IfMatch = Annotated[
 # --- what goes in and out -----------------------------------------------------------------------------------------
 
 
+class ExcludeBody(BaseModel):
+    """What a subscription does not want, whatever else it selects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jurisdictions: list[Code] = Field([], max_length=300, description="Codes such as KZ, HK, EU, INTL.")
+    groups: list[Name] = Field([], max_length=50, description="Groups of jurisdictions such as gcc.")
+    topics: list[Topic] = Field([], max_length=50, description="Topics such as mining.")
+    actions: list[Action] = Field([], max_length=50, description="Actions such as statement.")
+    rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
+
+    @property
+    def exclusion(self) -> Exclusion:
+        return Exclusion(**{name: tuple(dict.fromkeys(getattr(self, name))) for name in _EXCLUDED})
+
+    @classmethod
+    def of(cls, exclusion: Exclusion) -> ExcludeBody:
+        lists: dict[str, Any] = {name: list(getattr(exclusion, name)) for name in _EXCLUDED}
+        return cls.model_construct(**lists)
+
+
+_EXCLUDED = tuple(ExcludeBody.model_fields)
+_NOTHING = ExcludeBody()
+
+
 class WatchBody(BaseModel):
     """What a subscription selects; an empty list means any."""
 
@@ -61,27 +90,27 @@ class WatchBody(BaseModel):
     actions: list[Action] = Field([], max_length=50, description="Actions such as licensing.")
     rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
     min_severity: Severity = Field(Severity.INFO, description="Quietest severity that is sent.")
+    groups: list[Name] = Field([], max_length=50, description="Groups of jurisdictions such as gcc, Central Asia.")
+    stages: list[Stage] = Field([], max_length=20, description="Stages such as in-force.")
+    directions: list[Direction] = Field([], max_length=5, description="Directions such as tightening.")
+    tiers: list[Tier] = Field([], max_length=10, description="Tiers of the sources: official, wire, trade, blog.")
+    languages: list[Name] = Field([], max_length=50, description="Languages of the reports: en, zh-Hans, ko …")
+    tags: list[Name] = Field([], max_length=50, description="Tags of the feeds.")
+    exclude: ExcludeBody = Field(_NOTHING, description="What is left out of all that.")
 
     @property
     def watch(self) -> Watch:
-        return Watch(
-            jurisdictions=tuple(dict.fromkeys(self.jurisdictions)),
-            topics=tuple(dict.fromkeys(self.topics)),
-            actions=tuple(dict.fromkeys(self.actions)),
-            rules=tuple(dict.fromkeys(self.rules)),
-            min_severity=self.min_severity,
-        )
+        lists = {name: tuple(dict.fromkeys(getattr(self, name))) for name in _WATCHED}
+        return Watch(min_severity=self.min_severity, exclude=self.exclude.exclusion, **lists)
 
     @classmethod
     def of(cls, watch: Watch) -> WatchBody:
         # Without validation: the configuration file may hold what a request may not.
-        return cls.model_construct(
-            jurisdictions=list(watch.jurisdictions),
-            topics=list(watch.topics),
-            actions=list(watch.actions),
-            rules=list(watch.rules),
-            min_severity=watch.min_severity,
-        )
+        lists: dict[str, Any] = {name: list(getattr(watch, name)) for name in _WATCHED}
+        return cls.model_construct(min_severity=watch.min_severity, exclude=ExcludeBody.of(watch.exclude), **lists)
+
+
+_WATCHED = tuple(name for name in WatchBody.model_fields if name not in ("min_severity", "exclude"))
 
 
 class ChannelIn(BaseModel):

@@ -998,14 +998,45 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """What a watch does not want: developments of any of these, and matches of any of these rules."""
+
+    jurisdictions: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    topics: tuple[Topic, ...] = ()
+    actions: tuple[Action, ...] = ()
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a report came from, as far as watches ask: its feed's tier and tags, and the language it is in."""
+
+    tier: Tier
+    language: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns."""
+    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns.
+
+    `groups` are names of groups of jurisdictions, which stand for their members as they are at the time. `tiers`,
+    `languages` and `tags` are those of the report; `exclude` takes out of what all the others let in.
+    """
 
     jurisdictions: tuple[str, ...] = ()
     topics: tuple[Topic, ...] = ()
     actions: tuple[Action, ...] = ()
     rules: tuple[str, ...] = ()
     min_severity: Severity = Severity.INFO
+    groups: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    directions: tuple[Direction, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    languages: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    exclude: Exclusion = Exclusion()
 
 
 class Schedule(StrEnum):

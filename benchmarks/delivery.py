@@ -368,9 +368,7 @@ def main() -> None:
     missed = []
     with tempfile.TemporaryDirectory() as name, receiving(Path(name), size.destinations) as at:
         for part in [chosen.only] if chosen.only else PARTS:
-            missed += asyncio.run(
-                {"senders": judge_senders, "burst": judge_burst, "arrival": judge_arrival}[part](at, size)
-            )
+            missed += asyncio.run(PARTS[part](at, size))
     if missed and not chosen.quick:
         raise SystemExit(f"MISSED: {', '.join(missed)}")
 

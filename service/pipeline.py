@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -25,6 +26,7 @@ from service.delivery.message import render
 from service.domain import gaps, pages, polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
+from service.domain.links import Links
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -48,9 +50,11 @@ from service.domain.model import (
     Selectors,
     ServiceError,
     Settlement,
+    Silence,
     StoryKey,
     Subscription,
     Validators,
+    Watch,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
@@ -108,6 +112,13 @@ class Pace:
     turn: timedelta
 
 
+W = TypeVar("W", Subscription, Silence)
+
+
+def _with(one: W, watch: Watch) -> W:
+    return one if watch is one.watch else replace(one, watch=watch)
+
+
 class Pipeline:
     """The steps with everything they need. `rulebook` gives the one in force: an entry sees one and the same of it."""
 
@@ -124,8 +135,9 @@ class Pipeline:
         now: Callable[[], datetime],
         chance: Callable[[], float],
         take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
+        links: Links | None = None,
     ) -> None:
-        """`take_up` is told of each document that was stored: it may offer pushes."""
+        """`take_up` is told of each document that was stored: it may offer pushes. `links` stand in messages."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
@@ -138,6 +150,7 @@ class Pipeline:
         self._now = now
         self._chance = chance
         self._take_up = take_up
+        self._links = links
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
         self._beginning = Together(self._begin_attempts, most=SAVED_AT_ONCE)
         self._settling = Together(self._settle_all, most=SAVED_AT_ONCE)
@@ -362,7 +375,7 @@ class Pipeline:
                 alert = earlier
             else:
                 return None
-            subscriptions = placing.subscriptions(self.store.subscriptions)
+            subscriptions = self._readers(placing)
             readers = placing.readers(alert.id, subscriptions, alert.severity, now) if changes else ()
             made = self._tell(placing, judged, alert, subscriptions, now)
             if made and (due_at := self._first_look(judged.claimed, now)) is not None:
@@ -412,16 +425,27 @@ class Pipeline:
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
             zones=ZoneInfo,
-            silences=placing.silences(now),
+            silences=self._silences(placing, now),
             spent=placing.spent(subscriptions, alert.id, now),
             official=placing.official_acts(tuple(rumours), now - stories.WINDOW) if muting else (),
         )
         made = 0
+        origins = placing.origins(groups)
         for entry_id, matches in groups.items():
-            known = replace(background, waiting=placing.waiting(alert.id))
+            known = replace(background, waiting=placing.waiting(alert.id), origin=origins.get(entry_id))
             routes = routing.route(matches, subscriptions, placing.told(alert.id), known)
             made += placing.record_routes(entry_id, alert, routes, subscriptions, now=now)
         return made
+
+    def _readers(self, placing: Placing) -> tuple[Subscription, ...]:
+        """Everybody who may have to be told, with the groups of their watches as they are now."""
+        groups = self._rulebook().groups
+        found = placing.subscriptions(self.store.subscriptions)
+        return tuple(_with(one, routing.spelt_out(one.watch, groups)) for one in found)
+
+    def _silences(self, placing: Placing, now: datetime) -> tuple[Silence, ...]:
+        groups = self._rulebook().groups
+        return tuple(_with(one, routing.spelt_out(one.watch, groups)) for one in placing.silences(now))
 
     # --- what comes due by itself ------------------------------------------------------------------------------
 
@@ -505,7 +529,7 @@ class Pipeline:
         if not await self._beginning(delivery):
             return None
         now = self._now()
-        message = render(delivery, now=now)
+        message = render(delivery, now=now, links=self._links)
         outcome = await self._sender.send(
             delivery.channel, message, message_id=delivery.message_id, attempt=delivery.attempts, now=now
         )

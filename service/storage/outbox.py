@@ -82,6 +82,18 @@ class DeliveryLog:
     log: tuple[AttemptLog, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """Whom a delivery was made for; `channel` is the masked address."""
+
+    team: str
+    subscription: str
+    subscription_id: int | None
+    channel_id: int
+    channel: str
+    language: Language
+
+
 class Outbox:
     def __init__(self, database: Database, vault: Vault) -> None:
         self._database = database
@@ -224,6 +236,21 @@ class Outbox:
             channel = session.get_one(ChannelRow, row.channel_id)
             return _log(row, channel, _attempts(session, [row.id]).get(row.id, ()))
 
+    def recipient(self, delivery_id: int) -> Recipient | None:
+        """Whom a delivery was made for: what a link in it names."""
+        with self._database.read() as session:
+            row = session.get(DeliveryRow, delivery_id)
+            if row is None:
+                return None
+            return Recipient(
+                team=session.get_one(TeamRow, row.team_id).name,
+                subscription=row.subscription,
+                subscription_id=row.subscription_id,
+                channel_id=row.channel_id,
+                channel=session.get_one(ChannelRow, row.channel_id).shown,
+                language=Language(row.language),
+            )
+
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
         with self._database.write() as session:
@@ -239,7 +266,7 @@ class Outbox:
     def _delivery(self, session: Session, row: DeliveryRow) -> Delivery:
         channel = session.get_one(ChannelRow, row.channel_id)
         whole = row.kind == DeliveryKind.DIGEST
-        no_alert = (DeliveryKind.DIGEST, DeliveryKind.NOTICE)
+        no_alert = (DeliveryKind.DIGEST, DeliveryKind.NOTICE, DeliveryKind.UNSUBSCRIBED)
         alert = load_alert(row.content) if row.content and row.kind not in no_alert else None
         about = (DeliveryKind.UPDATE, DeliveryKind.ESCALATION)
         return Delivery(
@@ -250,6 +277,7 @@ class Outbox:
             alert=alert,
             team=session.get_one(TeamRow, row.team_id).name,
             subscription=row.subscription,
+            subscription_id=row.subscription_id,
             attempts=row.attempts,
             tries=row.attempts - row.attempts_before,
             created_at=row.created_at,
@@ -258,6 +286,7 @@ class Outbox:
             language=Language(row.language),
             thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind in about else None,
             digest=load_digest(row.content) if whole else None,
+            left=row.content["left"] if row.content and row.kind == DeliveryKind.UNSUBSCRIBED else "",
         )
 
 

@@ -54,8 +54,7 @@ class Decisions:
             session.add(row)
             session.flush()  # the unique index has the last word
             made = _decided(row)
-            with audit.acting(f"the link in delivery {delivery_id}"):
-                audit.note(session, ChangeKind.CREATED, "decision", alert_id, team_id=row.team_id, now=now, after=made)
+            audit.note(session, ChangeKind.CREATED, "decision", alert_id, team_id=row.team_id, now=now, after=made)
             return made
 
     def by_link(self, delivery_id: int, alert_id: int) -> Decided | None:

@@ -196,6 +196,14 @@ def own_samples() -> list[bytes]:
     return [path.read_bytes() for path in sorted(OWN.glob("*.*")) if path.suffix in (".xml", ".json", ".rss", ".atom")]
 
 
+def keep(body: bytes, folder: Path) -> Path:
+    """Where a mutant that escaped is now: written at once, since a long run may be ended before it is over."""
+    folder.mkdir(exist_ok=True)
+    path = folder / f"{hashlib.sha256(body).hexdigest()[:12]}.feed"
+    path.write_bytes(body)
+    return path
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.feeds", description=__doc__)
     parser.add_argument("--mutants", type=int, default=1_000_000)
@@ -212,10 +220,8 @@ def main() -> int:
     with ProcessPoolExecutor(wanted.processes) as pool:  # a child that dies ends the run, with its seed
         for number, part in enumerate(pool.map(chunk, repeat(samples), range(wanted.seed, 10**9), sizes)):
             report.add(part)
-            print(
-                f"{report.mutants:,} mutants, seed {wanted.seed + number} done: {len(report.escapes)} escapes",
-                flush=True,
-            )
+            told = f"{report.mutants:,} mutants, seed {wanted.seed + number} done: {len(report.escapes)} escapes"
+            print(told, *(f"  {what}: {keep(body, wanted.keep)}" for what, body in part.escapes), sep="\n", flush=True)
     share = report.kept / max(report.siblings, 1)
     print(f"{report.mutants:,} mutants of {len(samples)} feeds: {report.read:,} read, the others refused with a reason")
     print(
@@ -223,9 +229,6 @@ def main() -> int:
     )
     for what, times in Counter(what for what, _ in report.escapes).most_common(20):
         print(f"{times:6} {what}", file=sys.stderr)
-    for _, body in report.escapes[:100]:
-        wanted.keep.mkdir(exist_ok=True)
-        (wanted.keep / f"{hashlib.sha256(body).hexdigest()[:12]}.feed").write_bytes(body)
     return 1 if report.escapes or share < SURVIVE else 0
 
 

@@ -127,7 +127,7 @@ class Pipeline:
         self._fetcher = fetcher
         self._robots = robots
         self._pages = Pages(fetcher, sandbox, robots)
-        self._archive = Archive(fetcher, sandbox)
+        self._archive = Archive(fetcher, sandbox, robots)
         self._sandbox = sandbox
         self._sender = sender
         self._pace = pace

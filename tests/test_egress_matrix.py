@@ -172,7 +172,7 @@ async def the_world(boxes: dict[bool, Sandbox], patch: pytest.MonkeyPatch, *, gu
                 "fetcher": fetcher,
                 "robots": robots,
                 "pages": Pages(fetcher, boxes[guarded], robots),
-                "archive": Archive(fetcher, boxes[guarded]),
+                "archive": Archive(fetcher, boxes[guarded], robots),
                 "box": boxes[guarded],
                 "sender": Sender(client, boxes[guarded], settings),
             }

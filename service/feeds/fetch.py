@@ -151,13 +151,19 @@ class Fetcher:
                 if isinstance(answer, Limited):
                     gate.close(now, answer)
             finally:
-                gate.leave(self._limits.host_gap)
+                gate.leave(max(gate.gap, self._limits.host_gap))
             if not isinstance(answer, _Redirect):
                 # A new address is one that every step of the way calls permanent.
                 return replace(answer, moved=True) if hop and moved and _is_good(answer) else answer
             moved = moved and answer.permanent
             url = answer.to
         return _failed(url, FetchReason.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
+
+    def leave_gap(self, url: str, seconds: float, *, now: datetime) -> None:
+        """From now on leave at least so many seconds between two requests to the host of `url`; 0 for the usual gap."""
+        gate = self._gate(url, now)
+        if isinstance(gate, _Gate):
+            gate.gap = seconds
 
     def _gate(self, url: str, now: datetime) -> _Gate | Failed:
         reason = egress.check_url(url, egress.ANYWHERE)  # which addresses are refused is decided at the connect
@@ -282,11 +288,12 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
 class _Gate:
     """The turn at one host and port, and when its next request may go out (the loop's time)."""
 
-    __slots__ = ("closed_until", "free_at", "turn")
+    __slots__ = ("closed_until", "free_at", "gap", "turn")
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.free_at = 0.0
+        self.gap = 0.0  # seconds that the host itself asks for
         self.closed_until: datetime | None = None
 
     def close(self, now: datetime, said: Limited) -> None:

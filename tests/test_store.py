@@ -258,6 +258,17 @@ class TestFeeds:
         }
 
 
+def test_what_a_host_asked_for_is_known_to_all_and_the_later_time_holds(store: Store) -> None:
+    soon, late = NOON + timedelta(minutes=5), NOON + timedelta(hours=2)
+    assert store.hosts.share({"a.example:443": soon, "[::1]:80": late}, now=NOON) == {
+        "a.example:443": soon,
+        "[::1]:80": late,
+    }
+    assert store.hosts.share({"a.example:443": late}, now=NOON) == {"a.example:443": late, "[::1]:80": late}
+    assert store.hosts.share({"a.example:443": soon}, now=NOON)["a.example:443"] == late
+    assert store.hosts.share({}, now=late) == {}
+
+
 class TestPlacing:
     def test_one_event_in_many_threads_is_one_story_one_alert_one_delivery(self, store: Store) -> None:
         received(store, NOON, *(a_parsed(str(n)) for n in range(12)))

@@ -10,7 +10,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -164,6 +164,21 @@ class Fetcher:
         gate = self._gate(url, now)
         if isinstance(gate, _Gate):
             gate.gap = seconds
+
+    def closed(self, now: datetime) -> dict[str, datetime]:
+        """Until when each host that asked for patience is left alone, by `host:port`."""
+        return {
+            f"{host}:{port}": gate.closed_until
+            for (host, port), gate in self._gates.items()
+            if gate.closed_until is not None and gate.closed_until > now
+        }
+
+    def keep_closed(self, closed: Mapping[str, datetime]) -> None:
+        """Leave these hosts alone too, as another process or an earlier life of this one was asked to."""
+        for name, until in closed.items():
+            host, _, port = name.rpartition(":")
+            gate = self._gates.setdefault((host, int(port)), _Gate())
+            gate.closed_until = max(until, gate.closed_until or until)
 
     def _gate(self, url: str, now: datetime) -> _Gate | Failed:
         reason = egress.check_url(url, egress.ANYWHERE)  # which addresses are refused is decided at the connect

@@ -5,7 +5,7 @@ What must be unique is a constraint here, not a check in the code. A change to t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
@@ -419,6 +419,17 @@ class SubscriptionChannelRow(Row, table=True):
     schedule: str | None = None  # None: the subscription's
 
 
+class UnsubscribedRow(Row, table=True):
+    """A channel that hears no more of a subscription since its reader said so; it outlives a change of either."""
+
+    __tablename__ = "unsubscribed"
+    subscription_id: int = Field(sa_column=Column(ForeignKey("subscription.id", ondelete="CASCADE"), primary_key=True))
+    channel_id: int = Field(
+        sa_column=Column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True, index=True)
+    )
+    at: datetime = _time()
+
+
 class RouteRow(Row, table=True):
     """The ledger: what became of each match for each subscription; it outlives the subscription.
 
@@ -485,9 +496,11 @@ class EscalationRow(Row, table=True):
 
 
 class DecisionRow(Row, table=True):
-    """What teams decided about alerts; the newest stands."""
+    """What teams decided about alerts; the newest stands. `delivery_id` is the message whose link it was made with:
+    a link decides once."""
 
     __tablename__ = "decision"
+    __table_args__ = (Index("ix_decision_delivery_id_alert_id", "delivery_id", "alert_id", unique=True),)
     id: int | None = Field(default=None, primary_key=True)
     team_id: int = _ref("team.id")
     alert_id: int = _ref("alert.id")
@@ -495,6 +508,9 @@ class DecisionRow(Row, table=True):
     by: str
     reason: str = _text()
     at: datetime = _time()
+    until: date | None = None
+    assignee: str = ""
+    delivery_id: int | None = None
 
 
 class DeliveryRow(Row, table=True):
@@ -548,6 +564,40 @@ class AttemptRow(Row, table=True):
     detail: str = _text()
 
 
+class AuditRow(Row, table=True):
+    """Who changed what. Rows are added and never changed; they outlive what they tell of."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_thing_number", "thing", "number"),)
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int | None = _ref("team.id", null=True)
+    at: datetime = _time(index=True)
+    actor: str
+    kind: str
+    thing: str
+    number: int | None = None
+    before: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    after: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+
+
+class RequestRow(Row, table=True):
+    """A request that its sender may repeat (Idempotency-Key). `answer` is sealed: it may hold a new secret.
+
+    `effect` is set in the transaction that the request changed something in.
+    """
+
+    __tablename__ = "request"
+    __table_args__ = (UniqueConstraint("key_id", "token"),)
+    id: int | None = Field(default=None, primary_key=True)
+    key_id: int = _ref("api_key.id", index=False)
+    token: str
+    fingerprint: str
+    begun_at: datetime = _time(index=True)
+    effect: bool = False
+    status: int | None = None
+    answer: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+
+
 # Statements name columns through these: SQLModel types a class attribute as the value it holds, not as the column.
 TEAM: Any = TeamRow
 KEY: Any = KeyRow
@@ -571,9 +621,12 @@ SUBSCRIPTION: Any = SubscriptionRow
 SILENCE: Any = SilenceRow
 CHANNEL: Any = ChannelRow
 SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
+UNSUBSCRIBED: Any = UnsubscribedRow
 ROUTE: Any = RouteRow
 DIGEST_ITEM: Any = DigestItemRow
 ESCALATION: Any = EscalationRow
 DECISION: Any = DecisionRow
 DELIVERY: Any = DeliveryRow
 ATTEMPT: Any = AttemptRow
+AUDIT: Any = AuditRow
+REQUEST: Any = RequestRow

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -35,15 +36,19 @@ from pydantic import (
 from pydantic.networks import AnyHttpUrl
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.documents import read_document, read_yaml
-from service.domain.concepts import Lexicon, jurisdictions
+from service import kept
+from service.documents import parse_document, read_raw, read_yaml
+from service.domain.concepts import Lexicon, jurisdictions, listed, read_phrases
 from service.domain.credentials import Headers, faults_in, written
 from service.domain.document import Node
-from service.domain.examples import run_tests
+from service.domain.examples import Verdict, run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
 from service.domain.model import (
     Action,
+    ChannelKind,
+    Direction,
+    Exclusion,
     FullText,
     Invalid,
     Language,
@@ -57,9 +62,11 @@ from service.domain.model import (
     Selectors,
     Severity,
     SourceKind,
+    Stage,
     Tier,
     Timing,
     Topic,
+    Watch,
     Weekday,
 )
 from service.domain.rule import Rule, read_duration, show_duration
@@ -106,9 +113,10 @@ class ApiSettings(Section):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#@]+)?$",
-        description="Where hubs on the internet reach this service, such as https://policywatch.example.org; "
-        "empty: no WebSub.",
+        description="Where hubs on the internet, and readers of messages, reach this service, such as "
+        "https://policywatch.example.org; empty: no WebSub, and no links to decide by.",
     )
+    rate: int = Field(1200, ge=0, description="Requests a minute that one API key may make; 0: no limit.")
 
 
 class StorageSettings(Section):
@@ -287,10 +295,20 @@ class SmtpSettings(Section):
 class DeliverySettings(Section):
     timeout: Duration = Field(timedelta(seconds=20), description="Total time for one attempt.")
     concurrency: int = Field(10, ge=1, le=200, description="Channels sent to at the same time (one message each).")
+    gaps: Mapping[ChannelKind, Duration] = Field(
+        {ChannelKind.SLACK: timedelta(seconds=1), ChannelKind.TELEGRAM: timedelta(seconds=3)},
+        description="Least time between two messages to one channel, by kind: what these services allow a room.",
+    )
     allow_schemas: tuple[str, ...] = Field(
         DEFAULT_SCHEMAS, description="Apprise services that channels may name; webhooks and mailto: need no entry."
     )
     smtp: SmtpSettings = Field(SmtpSettings(), description="The mail server.")
+    decide_for: Duration = Field(
+        timedelta(days=14),
+        ge=timedelta(0),
+        le=timedelta(days=90),
+        description="How long the links in a message decide about its alert; 0s: no such links. See api.public_url.",
+    )
     base_urls: Mapping[str, str] = Field(
         {}, description="Sends a service's requests elsewhere: a self-hosted Telegram Bot API server, a gateway."
     )
@@ -388,6 +406,28 @@ class WhenSettings(Section):
         return cls.model_construct(**{name: getattr(timing, name) for name in cls.model_fields})
 
 
+class DrillSettings(Section):
+    schedule: Literal["off", "daily", "weekly"] = Field(
+        "off",
+        description="How often a made-up entry goes through the whole line, to every channel: off, daily, weekly.",
+    )
+    at: ClockTime = Field(time(9), description="At what time, by the zone's clock.")
+    on: Weekday = Field(Weekday.MONDAY, description="Day of a weekly drill: mon, tue, wed, thu, fri, sat or sun.")
+    zone: Annotated[str, AfterValidator(_zone)] = Field(
+        "UTC", max_length=60, description="Time zone (IANA), such as Asia/Hong_Kong."
+    )
+    within: Duration = Field(
+        timedelta(minutes=10), description="A channel that did not get it by then is told of over another channel."
+    )
+
+    @property
+    def timing(self) -> Timing | None:
+        """When, or None if only on demand."""
+        if self.schedule == "off":
+            return None
+        return Timing(schedule=Schedule(self.schedule), at=self.at, on=self.on, zone=self.zone)
+
+
 class ChannelSettings(Section):
     to: SecretText = Field(description="Its address.")
     schedule: Schedule | None = Field(None, description="When it hears; as the subscription's others by default.")
@@ -398,14 +438,35 @@ class ChannelSettings(Section):
         return {"to": value} if isinstance(value, str | Secret) else value
 
 
+Codes = tuple[Annotated[str, Field(pattern="^([A-Z]{2}|INTL)$")], ...]
+
+
+class ExcludeSettings(Section):
+    jurisdictions: Codes = Field((), description="Codes such as KZ, HK, EU.")
+    groups: tuple[str, ...] = Field((), description="Groups of jurisdictions such as gcc.")
+    topics: tuple[Topic, ...] = Field((), description="Topics such as mining.")
+    actions: tuple[Action, ...] = Field((), description="Actions such as statement.")
+    rules: tuple[str, ...] = Field((), description="Rule ids or patterns such as cn-*.")
+
+
 class WatchSettings(Section):
-    jurisdictions: tuple[Annotated[str, Field(pattern="^([A-Z]{2}|INTL)$")], ...] = Field(
-        (), description="Codes such as KZ, HK, EU; empty for all."
-    )
+    jurisdictions: Codes = Field((), description="Codes such as KZ, HK, EU; empty for all.")
     topics: tuple[Topic, ...] = Field((), description="Topics such as stablecoin; empty for all.")
     actions: tuple[Action, ...] = Field((), description="Actions such as licensing; empty for all.")
     rules: tuple[str, ...] = Field((), description="Rule ids or patterns such as cn-*; empty for all.")
     min_severity: Severity = Field(Severity.INFO, description="Quietest severity that is sent.")
+    groups: tuple[str, ...] = Field((), description="Groups of jurisdictions such as gcc or Central Asia.")
+    stages: tuple[Stage, ...] = Field((), description="Stages such as in-force; empty for all.")
+    directions: tuple[Direction, ...] = Field((), description="tightening, easing or neutral; empty for all.")
+    tiers: tuple[Tier, ...] = Field((), description="Tiers of the sources: official, wire, trade, blog; empty for all.")
+    languages: tuple[str, ...] = Field((), description="Languages of the reports: en, zh-Hans, ko …; empty for all.")
+    tags: tuple[str, ...] = Field((), description="Tags of the feeds; empty for all.")
+    exclude: ExcludeSettings = Field(ExcludeSettings(), description="What is left out of all that.")
+
+    @property
+    def watch(self) -> Watch:
+        chosen = {name: getattr(self, name) for name in type(self).model_fields if name != "exclude"}
+        return Watch(**chosen, exclude=Exclusion(**dict(self.exclude)))
 
 
 class SubscriptionSettings(Section):
@@ -442,6 +503,7 @@ class Settings(BaseSettings):
     feeds: FeedsSettings = Field(FeedsSettings(), description="What comes in.")
     rules: RulesSettings = Field(RulesSettings(), description="What is worth an alert.")
     delivery: DeliverySettings = Field(DeliverySettings(), description="What goes out.")
+    drill: DrillSettings = Field(DrillSettings(), description="Tries of the whole line: policywatch drill.")
     subscriptions: tuple[SubscriptionSettings, ...] = Field(
         (), description="Who wants which alerts, and where; others are added by API."
     )
@@ -592,10 +654,18 @@ def shipped_rules() -> Path:
 
 
 def load_lexicon() -> Lexicon:
-    """The shipped lexicon. Invalid with file and line of every fault."""
+    """The shipped lexicon. Invalid with file and line of every fault.
+
+    Its phrases are kept between starts: reading them takes longer than all else that is done for a command.
+    """
     paths = sorted((shipped_rules() / "lexicon").rglob("*.yaml"))
     with without_collection():
-        return Lexicon.build([read_yaml(path, shown=_shown(path)) for path in paths])
+        key = kept.mark(*(path.read_bytes() for path in paths))
+        with suppress(TypeError, ValueError, KeyError):
+            return Lexicon(listed(kept.recall("lexicon", key)))
+        phrases = read_phrases(read_yaml(path, shown=_shown(path)) for path in paths)
+        kept.keep("lexicon", key, phrases)
+        return Lexicon(phrases)
 
 
 def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:
@@ -612,12 +682,16 @@ def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """Rules as they were read, before their tests were run, with the problems of those that could not be read."""
+    """Rules as they were read, before their tests were run, with the problems of those that could not be read.
+
+    `files` has the contents of the file that each rule is in, by the rule's id.
+    """
 
     lexicon: Lexicon
     groups: Groups
     rules: tuple[Rule, ...]
     problems: tuple[Problem, ...]
+    files: Mapping[str, bytes]
 
 
 def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, only: str = "*") -> ReadRules:
@@ -626,9 +700,12 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
     groups, wrong_groups = load_groups(settings)
     problems: list[Problem] = [*wrong_groups]
     rules: dict[str, Rule] = {}
+    files: dict[str, bytes] = {}
     for path in _rule_files(settings, problems):
         try:
-            found, wrong = parse_rules(read_document(path, shown=_shown(path), limit=MAX_RULE_BYTES), lexicon, groups)
+            raw = read_raw(path, shown=_shown(path), limit=MAX_RULE_BYTES)
+            document = parse_document(raw, shown=_shown(path), limit=MAX_RULE_BYTES)
+            found, wrong = parse_rules(document, lexicon, groups)
         except Invalid as exc:
             problems.extend(exc.problems)
             continue
@@ -639,15 +716,16 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
                 problems.append(Problem(where=rule.where, what=f"rule id {rule.id!r} is taken", hint=hint))
             else:
                 rules[rule.id] = rule
+                files[rule.id] = raw
     wanted = _switched_on(tuple(rules.values()), settings.off, problems)
     chosen = tuple(rule for rule in wanted if fnmatchcase(rule.id, only))
-    return ReadRules(lexicon, groups, chosen, tuple(problems))
+    return ReadRules(lexicon, groups, chosen, tuple(problems), files)
 
 
 def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Rulebook:
     """Every rule that is switched on and sound and passes its tests, with the problems of those that are not."""
     book = read_rulebook(settings, lexicon)
-    failed = tuple(verdict for verdict in run_tests(book.rules, book.lexicon) if verdict.fault)
+    failed = tuple(_failed_tests(book))
     untrusted = {verdict.rule_id for verdict in failed}
     sound = [rule for rule in book.rules if rule.id not in untrusted]
     return Rulebook(
@@ -656,6 +734,20 @@ def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Ru
         groups=book.groups,
         problems=(*book.problems, *(verdict.problem for verdict in failed)),
     )
+
+
+def _failed_tests(book: ReadRules) -> Iterator[Verdict]:
+    """The tests that fail. Those of a file that passed as a whole are not run again until anything about it changes."""
+    groups = repr(book.groups.all).encode()
+    for raw, found in groupby(book.rules, key=lambda rule: book.files[rule.id]):
+        rules = tuple(found)
+        key = kept.mark(book.lexicon.version.encode(), groups, raw, *(rule.id.encode() for rule in rules))
+        if kept.recall("passed", key):
+            continue
+        failed = [verdict for verdict in run_tests(rules, book.lexicon) if verdict.fault]
+        if not failed:
+            kept.keep("passed", key, True)
+        yield from failed
 
 
 def _switched_on(rules: tuple[Rule, ...], off: Sequence[str], problems: list[Problem]) -> tuple[Rule, ...]:

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from service.domain.model import Secret
 from service.storage.store import Store
+from tests.given import NOON, TEST_KEY, Clock
 from tests.postgres import Postgres
 
-NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-TEST_KEY = Secret("cG9saWN5d2F0Y2ggdGVzdHMgdXNlIHRoaXMga2V5ISE=")
+__all__ = ["NOON", "TEST_KEY", "Clock"]
+
+_ours = ExitStack()
 
 
-class Clock:
-    """A clock that stands still until it is set."""
+def pytest_configure() -> None:
+    """What is kept between starts is kept for this run alone: one folder for its workers and all that they start."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["XDG_CACHE_HOME"] = _ours.enter_context(tempfile.TemporaryDirectory(prefix="policywatch-cache-"))
 
-    def __init__(self, now: datetime = NOON) -> None:
-        self.now = now
 
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, step: timedelta) -> datetime:
-        self.now += step
-        return self.now
+def pytest_unconfigure() -> None:
+    _ours.close()
 
 
 @pytest.fixture

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from service.api.auth import Reader, Writer
 from service.api.channels import checked_channel
 from service.api.deps import Deps, Given
+from service.api.etags import named
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Code, Id, Name, Overlap
+from service.api.texts import Code, Id, Moment, Name, Overlap
 from service.api.watches import timing_problems, watch_problems
 from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
@@ -23,6 +25,9 @@ from service.domain.model import (
     Action,
     Channel,
     ChannelKind,
+    Direction,
+    DisabledReason,
+    Exclusion,
     Invalid,
     Key,
     Language,
@@ -31,18 +36,49 @@ from service.domain.model import (
     RouteReason,
     Schedule,
     Severity,
+    Stage,
     Subscription,
+    Tier,
     Topic,
     Watch,
 )
-from service.storage.subscriptions import NameTaken, NewChannel, NewSubscription, SavedSubscription
+from service.storage.subscriptions import NameTaken, NewChannel, NewSubscription, SavedSubscription, Stale, tag
 
 router = APIRouter(prefix="/subscriptions", tags=["subscriptions"])
 
 NOUN = "subscriptions"
 MAX_CHANNELS = 20
 
+IfMatch = Annotated[
+    str | None, Header(max_length=1000, description="The ETag that was read: refuse if it has changed.")
+]
+
 # --- what goes in and out -----------------------------------------------------------------------------------------
+
+
+class ExcludeBody(BaseModel):
+    """What a subscription does not want, whatever else it selects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jurisdictions: list[Code] = Field([], max_length=300, description="Codes such as KZ, HK, EU, INTL.")
+    groups: list[Name] = Field([], max_length=50, description="Groups of jurisdictions such as gcc.")
+    topics: list[Topic] = Field([], max_length=50, description="Topics such as mining.")
+    actions: list[Action] = Field([], max_length=50, description="Actions such as statement.")
+    rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
+
+    @property
+    def exclusion(self) -> Exclusion:
+        return Exclusion(**{name: tuple(dict.fromkeys(getattr(self, name))) for name in _EXCLUDED})
+
+    @classmethod
+    def of(cls, exclusion: Exclusion) -> ExcludeBody:
+        lists: dict[str, Any] = {name: list(getattr(exclusion, name)) for name in _EXCLUDED}
+        return cls.model_construct(**lists)
+
+
+_EXCLUDED = tuple(ExcludeBody.model_fields)
+_NOTHING = ExcludeBody()
 
 
 class WatchBody(BaseModel):
@@ -55,27 +91,27 @@ class WatchBody(BaseModel):
     actions: list[Action] = Field([], max_length=50, description="Actions such as licensing.")
     rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
     min_severity: Severity = Field(Severity.INFO, description="Quietest severity that is sent.")
+    groups: list[Name] = Field([], max_length=50, description="Groups of jurisdictions such as gcc, Central Asia.")
+    stages: list[Stage] = Field([], max_length=20, description="Stages such as in-force.")
+    directions: list[Direction] = Field([], max_length=5, description="Directions such as tightening.")
+    tiers: list[Tier] = Field([], max_length=10, description="Tiers of the sources: official, wire, trade, blog.")
+    languages: list[Name] = Field([], max_length=50, description="Languages of the reports: en, zh-Hans, ko …")
+    tags: list[Name] = Field([], max_length=50, description="Tags of the feeds.")
+    exclude: ExcludeBody = Field(_NOTHING, description="What is left out of all that.")
 
     @property
     def watch(self) -> Watch:
-        return Watch(
-            jurisdictions=tuple(dict.fromkeys(self.jurisdictions)),
-            topics=tuple(dict.fromkeys(self.topics)),
-            actions=tuple(dict.fromkeys(self.actions)),
-            rules=tuple(dict.fromkeys(self.rules)),
-            min_severity=self.min_severity,
-        )
+        lists = {name: tuple(dict.fromkeys(getattr(self, name))) for name in _WATCHED}
+        return Watch(min_severity=self.min_severity, exclude=self.exclude.exclusion, **lists)
 
     @classmethod
     def of(cls, watch: Watch) -> WatchBody:
         # Without validation: the configuration file may hold what a request may not.
-        return cls.model_construct(
-            jurisdictions=list(watch.jurisdictions),
-            topics=list(watch.topics),
-            actions=list(watch.actions),
-            rules=list(watch.rules),
-            min_severity=watch.min_severity,
-        )
+        lists: dict[str, Any] = {name: list(getattr(watch, name)) for name in _WATCHED}
+        return cls.model_construct(min_severity=watch.min_severity, exclude=ExcludeBody.of(watch.exclude), **lists)
+
+
+_WATCHED = tuple(name for name in WatchBody.model_fields if name not in ("min_severity", "exclude"))
 
 
 class ChannelIn(BaseModel):
@@ -136,12 +172,20 @@ class ChannelOut(BaseModel):
     kind: ChannelKind
     address: str = Field(description="Its address, masked.")
     schedule: Schedule | None = Field(description="Its own, if it has one; else it hears as the subscription says.")
+    unsubscribed_at: datetime | None = Field(
+        description="Since when it hears no more because its reader unsubscribed it; null where nobody did."
+    )
     secret: str | None = Field(
         description="The signing secret of a webhook, in the answer to the request that first named it; else null."
     )
     public_key: str | None = Field(
         description="What checks the v1a signatures of a webhook (Ed25519); null for other kinds, and for a webhook "
         "made before there were such until its keys are rotated."
+    )
+    failing_since: datetime | None = Field(description="Its first failure since it last accepted a message.")
+    disabled_at: datetime | None = Field(description="Since when nothing is sent to it; what comes is kept.")
+    disabled_because: DisabledReason | None = Field(
+        description="gone: it answered 410; failing: nothing but failures for five days."
     )
 
 
@@ -167,10 +211,7 @@ class SubscriptionOut(BaseModel):
             id=subscription.id,
             name=subscription.name,
             watch=WatchBody.of(subscription.watch),
-            channels=[
-                _channel(channel, subscription.schedules.get(channel.id), told=channel.id in new)
-                for channel in subscription.channels
-            ],
+            channels=[_channel(channel, subscription, told=channel.id in new) for channel in subscription.channels],
             active=subscription.active,
             mute_rumours=subscription.mute_rumours,
             notices=subscription.notices,
@@ -192,6 +233,27 @@ class Rotation(BaseModel):
 
 
 _IN_A_DAY = Rotation.model_validate({})
+
+
+class Enabling(BaseModel):
+    """How a disabled channel is to be taken up again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Moment | None = Field(
+        None,
+        description="What is older and still waits is dropped: it is dead, and can be replayed. Null: all is sent.",
+    )
+
+
+_ALL = Enabling.model_validate({})
+
+
+class EnabledOut(BaseModel):
+    """What enabling a channel did."""
+
+    waiting: int = Field(description="Messages that are sent now.")
+    dropped: int = Field(description="Messages older than `since`: dead, listed, and replayable.")
 
 
 class TestDelivery(BaseModel):
@@ -225,15 +287,19 @@ _LEDGER: Mapping[str, Any] = {
 }
 
 
-def _channel(channel: Channel, schedule: Schedule | None, *, told: bool) -> ChannelOut:
+def _channel(channel: Channel, subscription: Subscription, *, told: bool) -> ChannelOut:
     current = channel.keys[0] if channel.keys else None
     return ChannelOut(
         id=channel.id,
         kind=channel.kind,
         address=channel.shown,
-        schedule=schedule,
+        schedule=subscription.schedules.get(channel.id),
+        unsubscribed_at=subscription.unsubscribed.get(channel.id),
         secret=current.secret.reveal() if told and current else None,
         public_key=public_key(current.private) if current and current.private else None,
+        failing_since=channel.health.failing_since,
+        disabled_at=channel.health.disabled_at,
+        disabled_because=channel.health.disabled_because,
     )
 
 
@@ -271,16 +337,24 @@ _EXAMPLE: Mapping[str, Any] = {
             "kind": "webhook",
             "address": "https://grc.example.org/hook",
             "schedule": None,
+            "unsubscribed_at": None,
             "secret": None,
             "public_key": "whpk_GcAMfiHwRGPmwyKVFS5S1pnBKtEbLtZv4hMFV8Yk3pA=",
+            "failing_since": None,
+            "disabled_at": None,
+            "disabled_because": None,
         },
         {
             "id": 4,
             "kind": "email",
             "address": "mailto:desk@example.org",
             "schedule": "daily",
+            "unsubscribed_at": None,
             "secret": None,
             "public_key": None,
+            "failing_since": None,
+            "disabled_at": None,
+            "disabled_because": None,
         },
     ],
     "managed": False,
@@ -342,13 +416,16 @@ def create_subscription(
     except NameTaken as exc:
         raise _taken(new.name) from exc
     response.headers["location"] = f"/v1/subscriptions/{saved.subscription.id}"
+    response.headers["etag"] = f'"{tag(saved.subscription)}"'
     return SubscriptionOut.of(saved.subscription, new=saved.created_channels)
 
 
 @router.get("/{subscription_id}", summary="Read a subscription", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
-def read_subscription(deps: Given, key: Reader, subscription_id: Id) -> SubscriptionOut:
+def read_subscription(deps: Given, key: Reader, subscription_id: Id, response: Response) -> SubscriptionOut:
     """A subscription, its channels masked."""
-    return SubscriptionOut.of(_own(deps, key, subscription_id))
+    found = _own(deps, key, subscription_id)
+    response.headers["etag"] = f'"{tag(found)}"'
+    return SubscriptionOut.of(found)
 
 
 @router.get(
@@ -369,23 +446,25 @@ def read_ledger(deps: Given, key: Reader, subscription_id: Id) -> LedgerSumOut:
 @router.put(
     "/{subscription_id}",
     summary="Replace a subscription",
-    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, *_FAULTS),
+    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, Kind.CHANGED, *_FAULTS),
 )
 def replace_subscription(
     deps: Given,
     key: Writer,
     subscription_id: Id,
     body: Annotated[SubscriptionIn, Body(openapi_examples={"whole": {"summary": "As a whole", "value": _IN}})],
+    response: Response,
+    if_match: IfMatch = None,
 ) -> SubscriptionOut:
     """What the body leaves out goes back to its default."""
     old = _changeable(deps, key, subscription_id)
-    return _save(deps, key, old, _checked(body, deps, old=old))
+    return _save(deps, key, old, _checked(body, deps, old=old), response, if_match)
 
 
 @router.patch(
     "/{subscription_id}",
     summary="Change a subscription",
-    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, *_FAULTS),
+    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, Kind.CHANGED, *_FAULTS),
 )
 def update_subscription(
     deps: Given,
@@ -400,6 +479,8 @@ def update_subscription(
             }
         ),
     ],
+    response: Response,
+    if_match: IfMatch = None,
 ) -> SubscriptionOut:
     """Only the fields that are sent change."""
     old = _changeable(deps, key, subscription_id)
@@ -421,19 +502,20 @@ def update_subscription(
         language=old.language if body.language is None else body.language,
         timing=timing,
     )
-    return _save(deps, key, old, new)
+    return _save(deps, key, old, new, response, if_match)
 
 
 @router.delete(
     "/{subscription_id}",
     summary="Unsubscribe",
     status_code=204,
-    responses=declared(Kind.NOT_FOUND, Kind.MANAGED),
+    responses=declared(Kind.NOT_FOUND, Kind.MANAGED, Kind.CHANGED),
 )
-def delete_subscription(deps: Given, key: Writer, subscription_id: Id) -> None:
+def delete_subscription(deps: Given, key: Writer, subscription_id: Id, if_match: IfMatch = None) -> None:
     """Deliveries that are on their way still go out."""
-    _changeable(deps, key, subscription_id)
-    deps.store.subscriptions.remove(key.team, subscription_id)
+    old = _changeable(deps, key, subscription_id)
+    with _unchanged():
+        deps.store.subscriptions.remove(key.team, old.id, now=deps.now(), expected=named(if_match))
 
 
 @router.post(
@@ -445,10 +527,10 @@ def delete_subscription(deps: Given, key: Writer, subscription_id: Id) -> None:
 def send_test(deps: Given, key: Writer, subscription_id: Id) -> TestsOut:
     """A message that says it is a test, to each channel, sent and tried again like any other delivery."""
     subscription = _own(deps, key, subscription_id)
-    if not subscription.channels:
+    if not subscription.hearing:
         raise Refusal(Kind.NO_CHANNELS, "add a channel first, then test it")
     queued = []
-    for channel in subscription.channels:
+    for channel in subscription.hearing:
         delivery_id = deps.store.outbox.add_test(
             team=key.team,
             channel_id=channel.id,
@@ -483,7 +565,43 @@ def rotate_keys(
     rotated = deps.store.subscriptions.rotate(channel_id, new, team=key.team, overlap=body.overlap, now=deps.now())
     if rotated is None:  # deleted a moment ago
         raise absent("webhook", channel_id)
-    return _channel(rotated, subscription.schedules.get(channel_id), told=True)
+    return _channel(rotated, subscription, told=True)
+
+
+@router.delete(
+    "/{subscription_id}/channels/{channel_id}/unsubscribed",
+    summary="Undo an unsubscription",
+    status_code=204,
+    responses=declared(Kind.NOT_FOUND),
+)
+def resubscribe(deps: Given, key: Writer, subscription_id: Id, channel_id: Id) -> None:
+    """The channel hears again of what comes from now on. Ask its reader first, who pressed a button to hear no more."""
+    _own(deps, key, subscription_id)
+    if not deps.store.subscriptions.resubscribe(key.team, subscription_id, channel_id, now=deps.now()):
+        raise absent("unsubscribed channel", channel_id)
+
+
+@router.post(
+    "/{subscription_id}/channels/{channel_id}/enable",
+    summary="Send to a disabled channel again",
+    responses=shows(200, {"waiting": 12, "dropped": 0}, Kind.NOT_FOUND),
+)
+def enable_channel(
+    deps: Given,
+    key: Writer,
+    subscription_id: Id,
+    channel_id: Id,
+    body: Annotated[
+        Enabling,
+        Body(openapi_examples={"lately": {"summary": "Of today only", "value": {"since": "2026-03-02T00:00:00Z"}}}),
+    ] = _ALL,
+) -> EnabledOut:
+    """What came for it meanwhile is sent, oldest first. One that is not disabled stays as it is."""
+    subscription = _own(deps, key, subscription_id)
+    if channel_id not in {channel.id for channel in subscription.channels}:
+        raise absent("channel", channel_id)
+    done = deps.store.channels.enable(channel_id, team=key.team, since=body.since, now=deps.now())
+    return EnabledOut(waiting=done.waiting if done else 0, dropped=done.dropped if done else 0)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------
@@ -505,15 +623,27 @@ def _changeable(deps: Deps, key: Key, subscription_id: int) -> Subscription:
     return subscription
 
 
-def _save(deps: Deps, key: Key, old: Subscription, new: NewSubscription) -> SubscriptionOut:
+def _save(
+    deps: Deps, key: Key, old: Subscription, new: NewSubscription, response: Response, if_match: str | None
+) -> SubscriptionOut:
     saved: SavedSubscription | None
     try:
-        saved = deps.store.subscriptions.replace(key.team, old.id, new, now=deps.now())
+        with _unchanged():
+            saved = deps.store.subscriptions.replace(key.team, old.id, new, now=deps.now(), expected=named(if_match))
     except NameTaken as exc:
         raise _taken(new.name) from exc
     if saved is None:  # deleted a moment ago
         raise absent("subscription", old.id)
+    response.headers["etag"] = f'"{tag(saved.subscription)}"'
     return SubscriptionOut.of(saved.subscription, new=saved.created_channels)
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    try:
+        yield
+    except Stale as exc:
+        raise Refusal(Kind.CHANGED, "somebody changed this subscription; read it again, then decide") from exc
 
 
 def _taken(name: str) -> Refusal:

@@ -9,18 +9,23 @@ from sqlalchemy import make_url, select
 
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
+from service.storage.audit import Audit
+from service.storage.channels import Channels
 from service.storage.database import Database
 from service.storage.decisions import Decisions
+from service.storage.drills import Drills
 from service.storage.due import Due
 from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
 from service.storage.gaps import Gaps
+from service.storage.hosts import Hosts
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
 from service.storage.pages import Pages
 from service.storage.pushes import Pushes
 from service.storage.readings import Readings
+from service.storage.requests import Requests
 from service.storage.silences import Silences
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import CHANNEL, FEED, PUSH
@@ -43,18 +48,23 @@ class Store:
         self.vault = Vault(keys)
         self.feeds = Feeds(self.database, self.vault)
         self.gaps = Gaps(self.database)
+        self.hosts = Hosts(self.database)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
         self.pages = Pages(self.database)
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
+        self.channels = Channels(self.database)
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.due = Due(self.database, self.subscriptions)
+        self.drills = Drills(self.database, self.subscriptions)
         self.decisions = Decisions(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
         self.keys = Keys(self.database)
+        self.audit = Audit(self.database)
+        self.requests = Requests(self.database, self.vault)
         self.feeds.credentials.seal_addresses()
 
     def release_leases(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+import hashlib
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
@@ -12,8 +13,11 @@ from sqlmodel import Session
 
 from service.domain.model import (
     AT_ONCE,
+    ChangeKind,
     Channel,
     ChannelKind,
+    DeliveryKind,
+    DeliveryState,
     Language,
     Notices,
     RouteReason,
@@ -24,19 +28,23 @@ from service.domain.model import (
     Timing,
     Watch,
 )
-from service.storage import digests
+from service.domain.routing import told_of_leaving
+from service.storage import audit, digests
 from service.storage.database import Database
-from service.storage.mapping import dump_timing, dump_watch, load_timing, load_watch
+from service.storage.mapping import dump_timing, dump_watch, load_timing, load_watch, message_id
 from service.storage.outbox import open_channel, seal_keys
 from service.storage.tables import (
     CHANNEL,
     SUBSCRIPTION,
     SUBSCRIPTION_CHANNEL,
     TEAM,
+    UNSUBSCRIBED,
     ChannelRow,
+    DeliveryRow,
     SubscriptionChannelRow,
     SubscriptionRow,
     TeamRow,
+    UnsubscribedRow,
 )
 from service.storage.vault import Vault
 
@@ -75,11 +83,25 @@ class SavedSubscription:
     created_channels: frozenset[int]
 
 
+NOUN = "subscription"
 MAX_FORMER = 2  # each adds two signatures to every request
+
+
+Tags = Collection[str] | None
+"""Any of these will do; None: whatever it is."""
 
 
 class NameTaken(Exception):
     """The team has a subscription of this name."""
+
+
+class Stale(Exception):
+    """What was to be changed has been changed since it was read."""
+
+
+def tag(subscription: Subscription) -> str:
+    """Tells how a subscription stands from how it stood before any change that its readers can see."""
+    return hashlib.sha256(repr(subscription).encode()).hexdigest()[:16]
 
 
 class Subscriptions:
@@ -99,29 +121,46 @@ class Subscriptions:
             return self._save(session, row, new, now)
 
     def replace(
-        self, team: str, subscription_id: int, new: NewSubscription, *, now: datetime
+        self,
+        team: str,
+        subscription_id: int,
+        new: NewSubscription,
+        *,
+        now: datetime,
+        expected: Tags = None,
     ) -> SavedSubscription | None:
-        """Overwrite a subscription; None when the team has none of this id."""
+        """Overwrite a subscription; None when the team has none of this id.
+
+        Stale when it is not, or not any more, one whose `tag` is among `expected`.
+        """
         with self._database.write() as session:
             row = self._own(session, team, subscription_id)
             if row is None:
                 return None
             _locked(session, row.team_id)
+            self._check(session, row, team, expected)
             taken = self._named(session, row.team_id, new.name)
             if taken is not None and taken.id != row.id:
                 raise NameTaken(new.name)
             return self._save(session, row, new, now)
 
-    def remove(self, team: str, subscription_id: int) -> bool:
-        """Delete a subscription. Deliveries already in the outbox still go out; what waits for a digest does not."""
+    def remove(self, team: str, subscription_id: int, *, now: datetime, expected: Tags = None) -> bool:
+        """Delete a subscription; Stale as with `replace`.
+
+        Deliveries already in the outbox still go out; what waits for a digest does not.
+        """
         with self._database.write() as session:
             row = self._own(session, team, subscription_id)
             if row is None:
                 return False
+            _locked(session, row.team_id)
+            old = self._check(session, row, team, expected)
+            audit.note(session, ChangeKind.REMOVED, NOUN, row.id, team_id=row.team_id, now=now, before=old)
             digests.drop(session, subscription_id, RouteReason.INACTIVE)
             session.execute(
                 delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == subscription_id)
             )
+            session.execute(delete(UnsubscribedRow).where(UNSUBSCRIBED.subscription_id == subscription_id))
             session.delete(row)
             return True
 
@@ -139,8 +178,14 @@ class Subscriptions:
                 kept.add(row.id)
             managed = session.execute(select(SubscriptionRow).where(SUBSCRIPTION.managed)).scalars().all()
             for row in managed:
-                if row.id not in kept:
-                    row.active = row.managed = False  # taken out of the configuration: kept, but silent
+                if row.id not in kept:  # taken out of the configuration: kept, but silent
+                    team = session.get_one(TeamRow, row.team_id).name
+                    old = self._subscription(session, row, team)
+                    row.active = row.managed = False
+                    new_ = self._subscription(session, row, team)
+                    audit.note(
+                        session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=old, after=new_
+                    )
 
     def get(self, team: str, subscription_id: int) -> Subscription | None:
         with self._database.read() as session:
@@ -186,7 +231,65 @@ class Subscriptions:
             kept = tuple(keys for keys in former if keys.until and keys.until > now)[:MAX_FORMER]
             row.secret_cipher = seal_keys((new, *kept), self._vault, context=f"channel:{row.fingerprint}")
             session.flush()
+            rotated = {"address": row.shown, "new_keys": True, "old_keys_sign_until": ends}
+            audit.note(session, ChangeKind.CHANGED, "channel", row.id, team_id=row.team_id, now=now, after=rotated)
             return open_channel(row, self._vault)
+
+    def unsubscribe(self, subscription_id: int, channel_id: int, *, now: datetime) -> bool:
+        """Tell the channel no more of the subscription, whatever else changes in either, and tell the team by other
+        channels that it is so; False when it is so already.
+
+        Deliveries in the outbox still go out; what waits for a digest of the channel does not.
+        """
+        with self._database.write() as session:
+            row = session.get(SubscriptionRow, subscription_id, with_for_update=True)
+            known = session.get(UnsubscribedRow, (subscription_id, channel_id))
+            if row is None or known is not None:
+                return False
+            before = self.one(session, subscription_id)
+            session.add(UnsubscribedRow(subscription_id=subscription_id, channel_id=channel_id, at=now))
+            session.flush()
+            after = self.one(session, subscription_id)
+            audit.note(
+                session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=before, after=after
+            )
+            self._tell_of_leaving(session, after, channel_id, now)
+            return True
+
+    def resubscribe(self, team: str, subscription_id: int, channel_id: int, *, now: datetime) -> bool:
+        """Undo `unsubscribe`; False when the team's subscription has no such channel."""
+        with self._database.write() as session:
+            row = self._own(session, team, subscription_id)
+            known = session.get(UnsubscribedRow, (subscription_id, channel_id))
+            if row is None or known is None:
+                return False
+            before = self.one(session, subscription_id)
+            session.delete(known)
+            session.flush()
+            after = self.one(session, subscription_id)
+            audit.note(
+                session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=before, after=after
+            )
+            return True
+
+    def _tell_of_leaving(self, session: Session, subscription: Subscription, channel_id: int, now: datetime) -> None:
+        team = [one for one in self.all(session) if one.team == subscription.team]
+        left = session.get_one(ChannelRow, channel_id)
+        for other in told_of_leaving(channel_id, subscription, team):
+            session.add(
+                DeliveryRow(
+                    message_id=message_id(f"left:{subscription.id}:{channel_id}:{now.isoformat()}:{other}"),
+                    kind=DeliveryKind.UNSUBSCRIBED,
+                    team_id=left.team_id,
+                    channel_id=other,
+                    subscription=subscription.name,
+                    language=subscription.language,
+                    content={"left": left.shown},
+                    state=DeliveryState.PENDING,
+                    due_at=now,
+                    created_at=now,
+                )
+            )
 
     def one(self, session: Session, subscription_id: int) -> Subscription:
         """A subscription that exists, read in the caller's transaction."""
@@ -201,12 +304,14 @@ class Subscriptions:
         return tuple(self._subscription(session, row, team.name) for row, team in rows)
 
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
+        known = row.id is not None
+        team = session.get_one(TeamRow, row.team_id).name
+        old = self._subscription(session, row, team) if known else None
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
         row.mute_rumours = new.mute_rumours
         row.notices = new.notices
         row.language, row.timing = new.language, dump_timing(new.timing)
         session.flush()
-        team = session.get_one(TeamRow, row.team_id).name
         used = set(session.execute(select(SUBSCRIPTION_CHANNEL.channel_id)).scalars())
         session.execute(delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == row.id))
         created = set()
@@ -224,6 +329,8 @@ class Subscriptions:
                 )
         session.flush()
         saved = self._subscription(session, row, team)
+        kind = ChangeKind.CHANGED if known else ChangeKind.CREATED
+        audit.note(session, kind, NOUN, row.id, team_id=row.team_id, now=now, before=old, after=saved)
         digests.reschedule(session, saved, now)
         return SavedSubscription(subscription=saved, created_channels=frozenset(created))
 
@@ -255,9 +362,11 @@ class Subscriptions:
         return cast(int, row.id), True
 
     def _subscription(self, session: Session, row: SubscriptionRow, team: str) -> Subscription:
+        ended = UNSUBSCRIBED.subscription_id == SUBSCRIPTION_CHANNEL.subscription_id
         linked = session.execute(
-            select(ChannelRow, SUBSCRIPTION_CHANNEL.schedule)
+            select(ChannelRow, SUBSCRIPTION_CHANNEL.schedule, UNSUBSCRIBED.at)
             .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.channel_id == CHANNEL.id)
+            .outerjoin(UnsubscribedRow, (UNSUBSCRIBED.channel_id == CHANNEL.id) & ended)
             .where(SUBSCRIPTION_CHANNEL.subscription_id == row.id)
             .order_by(CHANNEL.id)
         ).all()
@@ -266,7 +375,7 @@ class Subscriptions:
             team=team,
             name=row.name,
             watch=load_watch(row.watch),
-            channels=tuple(open_channel(channel, self._vault) for channel, _ in linked),
+            channels=tuple(open_channel(channel, self._vault) for channel, _, _ in linked),
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
@@ -274,8 +383,15 @@ class Subscriptions:
             notices=Notices(row.notices),
             language=Language(row.language),
             timing=load_timing(row.timing),
-            schedules={channel.id: Schedule(own) for channel, own in linked if own is not None},
+            schedules={channel.id: Schedule(own) for channel, own, _ in linked if own is not None},
+            unsubscribed={channel.id: at for channel, _, at in linked if at is not None},
         )
+
+    def _check(self, session: Session, row: SubscriptionRow, team: str, expected: Tags) -> Subscription:
+        found = self._subscription(session, row, team)
+        if expected is not None and tag(found) not in expected:
+            raise Stale(row.id)
+        return found
 
     def _own(self, session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:
         row = session.get(SubscriptionRow, subscription_id)

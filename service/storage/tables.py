@@ -5,7 +5,7 @@ What must be unique is a constraint here, not a check in the code. A change to t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
@@ -135,6 +135,14 @@ class FeedDigestsRow(Row, table=True):
     __tablename__ = "feed_digests"
     feed_id: int = Field(sa_column=Column(ForeignKey("feed.id", ondelete="CASCADE"), primary_key=True))
     digests: str = _text()
+
+
+class HostClosedRow(Row, table=True):
+    """A host and port that asked to be left alone, and until when."""
+
+    __tablename__ = "host_closed"
+    host: str = Field(primary_key=True)
+    until: datetime = _time()
 
 
 class PushRow(Row, table=True):
@@ -388,7 +396,12 @@ class SilenceRow(Row, table=True):
 
 
 class ChannelRow(Row, table=True):
-    """The address and the signing secret are ciphertext; `fingerprint` tells equal addresses of one team apart."""
+    """The address and the signing secret are ciphertext; `fingerprint` tells equal addresses of one team apart.
+
+    `failing_since` to `disabled_because` are its `ChannelHealth`; nothing is sent to it before `rest_until`.
+    `last_event` is the number of the newest of its deliveries that has come due: it is raised in the transaction that
+    numbers one, so that the order of the numbers is the order of the commits, without holes.
+    """
 
     __tablename__ = "channel"
     __table_args__ = (UniqueConstraint("team_id", "fingerprint"),)
@@ -400,6 +413,13 @@ class ChannelRow(Row, table=True):
     url_cipher: str
     secret_cipher: str | None = None
     created_at: datetime = _time()
+    failing_since: datetime | None = _time(null=True)
+    last_failed_at: datetime | None = _time(null=True)
+    failing_told: bool = False
+    disabled_at: datetime | None = _time(null=True)
+    disabled_because: str | None = None
+    rest_until: datetime | None = _time(null=True)
+    last_event: int = 0
 
 
 class SubscriptionChannelRow(Row, table=True):
@@ -409,6 +429,17 @@ class SubscriptionChannelRow(Row, table=True):
         sa_column=Column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True, index=True)
     )
     schedule: str | None = None  # None: the subscription's
+
+
+class UnsubscribedRow(Row, table=True):
+    """A channel that hears no more of a subscription since its reader said so; it outlives a change of either."""
+
+    __tablename__ = "unsubscribed"
+    subscription_id: int = Field(sa_column=Column(ForeignKey("subscription.id", ondelete="CASCADE"), primary_key=True))
+    channel_id: int = Field(
+        sa_column=Column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True, index=True)
+    )
+    at: datetime = _time()
 
 
 class RouteRow(Row, table=True):
@@ -477,9 +508,11 @@ class EscalationRow(Row, table=True):
 
 
 class DecisionRow(Row, table=True):
-    """What teams decided about alerts; the newest stands."""
+    """What teams decided about alerts; the newest stands. `delivery_id` is the message whose link it was made with:
+    a link decides once."""
 
     __tablename__ = "decision"
+    __table_args__ = (Index("ix_decision_delivery_id_alert_id", "delivery_id", "alert_id", unique=True),)
     id: int | None = Field(default=None, primary_key=True)
     team_id: int = _ref("team.id")
     alert_id: int = _ref("alert.id")
@@ -487,13 +520,17 @@ class DecisionRow(Row, table=True):
     by: str
     reason: str = _text()
     at: datetime = _time()
+    until: date | None = None
+    assignee: str = ""
+    delivery_id: int | None = None
 
 
 class DeliveryRow(Row, table=True):
     """The outbox. `content` is the alert as this receiver is told it: the same on every attempt.
 
     An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once. A notice
-    has neither: its `content` are reports about feeds.
+    has neither: its `content` are reports about feeds or channels. `event` is its place among all that the channel was
+    to be sent, given once it is due: from then on its content stays as it is.
     """
 
     __tablename__ = "delivery"
@@ -502,6 +539,7 @@ class DeliveryRow(Row, table=True):
         Index("ix_delivery_update_id_channel_id", "update_id", "channel_id", unique=True),
         Index("ix_delivery_state_due_at", "state", "due_at"),
         Index("ix_delivery_channel_id_state_due_at", "channel_id", "state", "due_at"),
+        Index("ix_delivery_channel_id_event", "channel_id", "event", unique=True),
     )
     id: int | None = Field(default=None, primary_key=True)
     message_id: str = Field(unique=True)
@@ -523,6 +561,8 @@ class DeliveryRow(Row, table=True):
     detail: str = _text()
     lease_until: datetime | None = _time(null=True)
     lease_token: int = 0
+    event: int | None = None
+    drill_id: int | None = Field(default=None, index=True)
 
 
 class AttemptRow(Row, table=True):
@@ -538,6 +578,62 @@ class AttemptRow(Row, table=True):
     outcome: str | None = None
     http_status: int | None = None
     detail: str = _text()
+    answer: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+
+
+class DrillRow(Row, table=True):
+    """A drill: a made-up entry in a feed of its own (gone once it is read), and the deliveries that carry its id.
+
+    `team_id` and `subscription_id` narrow it, null for all; `slot` is the time of the schedule that it was made for.
+    """
+
+    __tablename__ = "drill"
+    __table_args__ = (Index("ix_drill_ended_at_due_at", "ended_at", "due_at"),)
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int | None = None
+    subscription_id: int | None = None
+    feed_id: int = Field(index=True)
+    asked_at: datetime = _time()
+    due_at: datetime = _time()
+    slot: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True, unique=True))
+    read_at: datetime | None = _time(null=True)
+    problem: str = _text()
+    ended_at: datetime | None = _time(null=True)
+    missing: int = 0
+
+
+class AuditRow(Row, table=True):
+    """Who changed what. Rows are added and never changed; they outlive what they tell of."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_thing_number", "thing", "number"),)
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int | None = _ref("team.id", null=True)
+    at: datetime = _time(index=True)
+    actor: str
+    kind: str
+    thing: str
+    number: int | None = None
+    before: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    after: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+
+
+class RequestRow(Row, table=True):
+    """A request that its sender may repeat (Idempotency-Key). `answer` is sealed: it may hold a new secret.
+
+    `effect` is set in the transaction that the request changed something in.
+    """
+
+    __tablename__ = "request"
+    __table_args__ = (UniqueConstraint("key_id", "token"),)
+    id: int | None = Field(default=None, primary_key=True)
+    key_id: int = _ref("api_key.id", index=False)
+    token: str
+    fingerprint: str
+    begun_at: datetime = _time(index=True)
+    effect: bool = False
+    status: int | None = None
+    answer: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
 
 
 # Statements name columns through these: SQLModel types a class attribute as the value it holds, not as the column.
@@ -546,6 +642,7 @@ KEY: Any = KeyRow
 FEED: Any = FeedRow
 PUSH: Any = PushRow
 FEED_DIGESTS: Any = FeedDigestsRow
+HOST_CLOSED: Any = HostClosedRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow
@@ -562,9 +659,13 @@ SUBSCRIPTION: Any = SubscriptionRow
 SILENCE: Any = SilenceRow
 CHANNEL: Any = ChannelRow
 SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
+UNSUBSCRIBED: Any = UnsubscribedRow
 ROUTE: Any = RouteRow
 DIGEST_ITEM: Any = DigestItemRow
 ESCALATION: Any = EscalationRow
 DECISION: Any = DecisionRow
 DELIVERY: Any = DeliveryRow
 ATTEMPT: Any = AttemptRow
+DRILL: Any = DrillRow
+AUDIT: Any = AuditRow
+REQUEST: Any = RequestRow

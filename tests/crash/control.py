@@ -6,16 +6,11 @@ must say so; a refusal that is heard is still tried again, so that nothing but a
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from datetime import datetime
-from pathlib import Path
 
 from sqlalchemy import update
 
-from service import logs
-from service.app import Server, Service
-from service.config import Rulebook, Settings, load
+from service.app import Service
 from service.domain.model import Delivery, DeliveryState, Outcome, OutcomeStatus, Settlement
 from service.storage.outbox import Outbox
 from service.storage.tables import ATTEMPT, DELIVERY, AttemptRow, DeliveryRow
@@ -50,19 +45,7 @@ class Trusting(Outbox):
         return True
 
 
-def build_control(settings: Settings, *, rulebook: Rulebook | None = None) -> Service:
-    """The service of these settings, with the outbox that trusts."""
-    service = Service(settings, rulebook=rulebook)
+def trusting(service: Service) -> Service:
+    """The same service, with the outbox that trusts."""
     service.store.outbox = Trusting(service.store.database, service.store.vault)
     return service
-
-
-def main() -> None:
-    """Serve with the configuration file that the command line names."""
-    settings = load(Path(sys.argv[1]))
-    logs.configure(settings.logging.level, settings.logging.format)
-    asyncio.run(Server(build_control(settings)).run())
-
-
-if __name__ == "__main__":
-    main()

@@ -25,7 +25,8 @@ ENV PATH="/opt/policywatch/bin:$PATH" \
 USER policywatch
 # The database and the secret key live in ./data below this folder; config.yaml is read from here if it is mounted.
 WORKDIR /var/lib/policywatch
-RUN mkdir data
+# The rules' tests are run and the lexicon is read here once, and not again at each start.
+RUN mkdir data && policywatch rules check
 VOLUME /var/lib/policywatch/data
 EXPOSE 8080
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s --retries=3 \

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import time, timedelta
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
+from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast, get_args
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
@@ -35,11 +36,12 @@ from pydantic import (
 from pydantic.networks import AnyHttpUrl
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from service.documents import read_document, read_yaml
-from service.domain.concepts import Lexicon, jurisdictions
+from service import kept
+from service.documents import parse_document, read_raw, read_yaml
+from service.domain.concepts import Lexicon, jurisdictions, listed, read_phrases
 from service.domain.credentials import Headers, faults_in, written
 from service.domain.document import Node
-from service.domain.examples import run_tests
+from service.domain.examples import Verdict, run_tests
 from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
 from service.domain.model import (
@@ -592,10 +594,18 @@ def shipped_rules() -> Path:
 
 
 def load_lexicon() -> Lexicon:
-    """The shipped lexicon. Invalid with file and line of every fault."""
+    """The shipped lexicon. Invalid with file and line of every fault.
+
+    Its phrases are kept between starts: reading them takes longer than all else that is done for a command.
+    """
     paths = sorted((shipped_rules() / "lexicon").rglob("*.yaml"))
     with without_collection():
-        return Lexicon.build([read_yaml(path, shown=_shown(path)) for path in paths])
+        key = kept.mark(*(path.read_bytes() for path in paths))
+        with suppress(TypeError, ValueError, KeyError):
+            return Lexicon(listed(kept.recall("lexicon", key)))
+        phrases = read_phrases(read_yaml(path, shown=_shown(path)) for path in paths)
+        kept.keep("lexicon", key, phrases)
+        return Lexicon(phrases)
 
 
 def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:
@@ -612,12 +622,16 @@ def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class ReadRules:
-    """Rules as they were read, before their tests were run, with the problems of those that could not be read."""
+    """Rules as they were read, before their tests were run, with the problems of those that could not be read.
+
+    `files` has the contents of the file that each rule is in, by the rule's id.
+    """
 
     lexicon: Lexicon
     groups: Groups
     rules: tuple[Rule, ...]
     problems: tuple[Problem, ...]
+    files: Mapping[str, bytes]
 
 
 def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, only: str = "*") -> ReadRules:
@@ -626,9 +640,12 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
     groups, wrong_groups = load_groups(settings)
     problems: list[Problem] = [*wrong_groups]
     rules: dict[str, Rule] = {}
+    files: dict[str, bytes] = {}
     for path in _rule_files(settings, problems):
         try:
-            found, wrong = parse_rules(read_document(path, shown=_shown(path), limit=MAX_RULE_BYTES), lexicon, groups)
+            raw = read_raw(path, shown=_shown(path), limit=MAX_RULE_BYTES)
+            document = parse_document(raw, shown=_shown(path), limit=MAX_RULE_BYTES)
+            found, wrong = parse_rules(document, lexicon, groups)
         except Invalid as exc:
             problems.extend(exc.problems)
             continue
@@ -639,15 +656,16 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
                 problems.append(Problem(where=rule.where, what=f"rule id {rule.id!r} is taken", hint=hint))
             else:
                 rules[rule.id] = rule
+                files[rule.id] = raw
     wanted = _switched_on(tuple(rules.values()), settings.off, problems)
     chosen = tuple(rule for rule in wanted if fnmatchcase(rule.id, only))
-    return ReadRules(lexicon, groups, chosen, tuple(problems))
+    return ReadRules(lexicon, groups, chosen, tuple(problems), files)
 
 
 def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Rulebook:
     """Every rule that is switched on and sound and passes its tests, with the problems of those that are not."""
     book = read_rulebook(settings, lexicon)
-    failed = tuple(verdict for verdict in run_tests(book.rules, book.lexicon) if verdict.fault)
+    failed = tuple(_failed_tests(book))
     untrusted = {verdict.rule_id for verdict in failed}
     sound = [rule for rule in book.rules if rule.id not in untrusted]
     return Rulebook(
@@ -656,6 +674,20 @@ def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Ru
         groups=book.groups,
         problems=(*book.problems, *(verdict.problem for verdict in failed)),
     )
+
+
+def _failed_tests(book: ReadRules) -> Iterator[Verdict]:
+    """The tests that fail. Those of a file that passed as a whole are not run again until anything about it changes."""
+    groups = repr(book.groups.all).encode()
+    for raw, found in groupby(book.rules, key=lambda rule: book.files[rule.id]):
+        rules = tuple(found)
+        key = kept.mark(book.lexicon.version.encode(), groups, raw, *(rule.id.encode() for rule in rules))
+        if kept.recall("passed", key):
+            continue
+        failed = [verdict for verdict in run_tests(rules, book.lexicon) if verdict.fault]
+        if not failed:
+            kept.keep("passed", key, True)
+        yield from failed
 
 
 def _switched_on(rules: tuple[Rule, ...], off: Sequence[str], problems: list[Problem]) -> tuple[Rule, ...]:

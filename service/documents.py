@@ -41,13 +41,16 @@ def read_document(path: Path, *, shown: str | None = None, limit: int = MAX_BYTE
 
     Invalid when there is no document at all: not readable, too large, not YAML.
     """
-    name = shown or str(path)
+    return parse_document(read_raw(path, shown=shown, limit=limit), shown=shown or str(path), limit=limit)
+
+
+def read_raw(path: Path, *, shown: str | None = None, limit: int = MAX_BYTES) -> bytes:
+    """What is in `path`, and a byte more than `limit` if that is not all; Invalid when it cannot be read."""
     try:
         with path.open("rb") as file:
-            raw = file.read(limit + 1)
+            return file.read(limit + 1)
     except OSError as exc:
-        raise Invalid((Problem(where=name, what=f"cannot be read: {exc.strerror or exc}"),)) from exc
-    return parse_document(raw, shown=name, limit=limit)
+        raise Invalid((Problem(where=shown or str(path), what=f"cannot be read: {exc.strerror or exc}"),)) from exc
 
 
 def parse_document(raw: bytes, *, shown: str, limit: int = MAX_BYTES) -> Node:

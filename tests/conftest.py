@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,6 +17,19 @@ from tests.postgres import Postgres
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 TEST_KEY = Secret("cG9saWN5d2F0Y2ggdGVzdHMgdXNlIHRoaXMga2V5ISE=")
+
+
+_ours = ExitStack()
+
+
+def pytest_configure() -> None:
+    """What is kept between starts is kept for this run alone: one folder for its workers and all that they start."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        os.environ["XDG_CACHE_HOME"] = _ours.enter_context(tempfile.TemporaryDirectory(prefix="policywatch-cache-"))
+
+
+def pytest_unconfigure() -> None:
+    _ours.close()
 
 
 class Clock:

@@ -10,10 +10,11 @@ import re
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
-from typing import NamedTuple
+from functools import cache, lru_cache
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, NamedTuple
 
 from babel import Locale
 
@@ -105,25 +106,25 @@ class Annotation(NamedTuple):
 # --- phrases ------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Phrase:
-    """A phrase as written: `*` at the end of a word is any ending, ` ... ` is a few words in the same sentence.
+class Listed(NamedTuple):
+    """The phrases of one concept in one language and role, each as written and as folded.
 
-    Known by identity: hits are gathered by their phrase, and nothing builds the same phrase twice.
+    As written, `*` at the end of a word is any ending, and ` ... ` is a few words in the same sentence. Plain values,
+    which can be kept as JSON and read back with `listed`.
     """
 
     concept: Concept
     lang: str
     role: Role
-    text: str
-    folded: str
+    phrases: Sequence[tuple[str, str]]
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is found as it stands: whole words, in any case, with no other endings."""
-        text, role = self.text, self.role
-        inflected = (role is Role.NAME and self.lang in _INFLECTED) or role is Role.PEOPLE
-        return not inflected and "*" not in text and "..." not in text and text == text.lower()
+
+def listed(rows: Any) -> list[Listed]:
+    """Rows of JSON as `Listed`; a TypeError, ValueError or KeyError says that they are something else."""
+    return [
+        Listed(Concept(ConceptKind(kind), name), lang, Role(role), [(text, folded) for text, folded in phrases])
+        for (kind, name), lang, role, phrases in rows
+    ]
 
 
 class _Part(NamedTuple):
@@ -142,10 +143,12 @@ class _Part(NamedTuple):
 class _Pattern(NamedTuple):
     """A phrase as hits of the scanner are held against it; `sense` numbers its concept and role.
 
-    A hit is of its first part; `later` numbers what the scanner looks for of the others, in order.
+    A hit is of its first part; `later` numbers what the scanner looks for of the others, in order. Phrases that are
+    found as they stand share one pattern for each concept, language and role.
     """
 
-    phrase: _Phrase
+    lang: str
+    role: Role
     parts: tuple[_Part, ...]
     endings: tuple[str, ...]
     sense: int
@@ -189,34 +192,44 @@ _STOP = re.compile(r"(?:(?<![\u0e00-\u0e7f])\.|[!?;])(?=\s|$)|[。！？；\n]")
 """What ends a sentence, and so a gap; after a Thai letter a full stop nearly always marks an abbreviation."""
 
 
-_NO_ENDINGS: tuple[str, ...] = ()
-_AS_IT_STANDS: tuple[_Part, ...] = (_Part(""),)
+_AS_IT_STANDS = (_Part(""),)
 """The parts of a phrase that is found as it stands: nothing asks for more than that."""
 
 
-def _patterns(phrases: Iterable[_Phrase], senses: Sequence[tuple[Concept, Role]]) -> dict[Phrase, list[_Pattern]]:
+def _patterns(lists: Iterable[Listed], senses: Sequence[tuple[Concept, Role]]) -> dict[Phrase, list[_Pattern]]:
     """Everything to look for, and what a hit of each may begin; nothing where it is but a later part of phrases."""
     numbers = {sense: number for number, sense in enumerate(senses)}
     table: dict[Phrase, list[_Pattern]] = {}
     places: dict[Phrase, int] = {}
-    for phrase in phrases:
-        sense = numbers[phrase.concept, phrase.role]
-        sought: tuple[Phrase, ...] = (Phrase(phrase.folded),)
-        parts, endings = _AS_IT_STANDS, _NO_ENDINGS
-        if not phrase.is_plain:
-            parts, endings = _split(phrase)
-            sought = tuple(Phrase(part.text, part.open_end or bool(endings)) for part in parts)
-        for one in sought:
-            places.setdefault(one, len(places))
-            table.setdefault(one, [])
-        later = tuple(places[one] for one in sought[1:])
-        table[sought[0]].append(_Pattern(phrase, parts, endings, sense, later))
+
+    def sought(text: str, open_end: bool) -> Phrase:
+        one = Phrase(text, open_end)
+        if one not in places:
+            places[one] = len(places)
+            table[one] = []
+        return one
+
+    for concept, lang, role, phrases in lists:
+        inflected = (role is Role.NAME and lang in _INFLECTED) or role is Role.PEOPLE
+        plain = _Pattern(lang, role, _AS_IT_STANDS, (), numbers[concept, role])
+        for text, folded in phrases:
+            if not inflected and _is_plain(text):
+                table[sought(folded, False)].append(plain)
+                continue
+            parts, endings = _split(lang, role, text, folded)
+            first, *later = [sought(part.text, part.open_end or bool(endings)) for part in parts]
+            numbered = tuple(places[one] for one in later)
+            table[first].append(plain._replace(parts=parts, endings=endings, later=numbered))
     return table
 
 
-def _split(phrase: _Phrase) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
+def _is_plain(text: str) -> bool:
+    """Whether a phrase that is not inflected is found as it stands: whole words, in any case, with no other endings."""
+    return text == text.lower() and "*" not in text and "..." not in text
+
+
+def _split(lang: str, role: Role, text: str, folded: str) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
     """The parts of a phrase, and the endings that its last word may take besides `*`."""
-    lang, role, text = phrase.lang, phrase.role, phrase.text
     parts: list[_Part] = []
     if "*" in text or "..." in text:
         for index, side in enumerate(_GAP.split(text)):
@@ -225,7 +238,7 @@ def _split(phrase: _Phrase) -> tuple[tuple[_Part, ...], tuple[str, ...]]:
                 far = index > 0 and number == 0
                 parts.append(_Part(fold(literal).text, literal is not piece, far, _capitals(literal)))
     else:
-        parts.append(_Part(phrase.folded, False, False, _capitals(text)))
+        parts.append(_Part(folded, False, False, _capitals(text)))
     endings: tuple[str, ...] = ()
     if role is Role.PEOPLE and lang == "en":
         endings = ("s",)
@@ -261,18 +274,17 @@ class Lexicon:
 
     __slots__ = ("_about", "_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
 
-    def __init__(self, phrases: Iterable[_Phrase]) -> None:
-        ordered = sorted(phrases, key=lambda p: (p.concept, p.lang, p.role, p.text))
+    def __init__(self, lists: Sequence[Listed]) -> None:
+        """As `read_phrases` gives them."""
         spoken: dict[Concept, list[tuple[str, str]]] = defaultdict(list)
-        for phrase in ordered:
-            spoken[phrase.concept].extend([(phrase.lang, phrase.text)] * (phrase.role not in _UNSPOKEN))
+        for concept, lang, role, phrases in lists:
+            spoken[concept].extend((lang, text) for text, _ in phrases if role not in _UNSPOKEN)
         self._by_concept = {concept: tuple(found) for concept, found in spoken.items()}
         self.names: tuple[Concept, ...] = tuple(self._by_concept)
-        shown = {concept: str(concept) for concept in spoken}
-        content = "\n".join(f"{shown[p.concept]}\t{p.lang}\t{p.role}\t{p.text}" for p in ordered)
-        self.version: str = hashlib.sha256(content.encode()).hexdigest()[:16]
+        content = ("\t".join((*map(str, names), *(text for text, _ in phrases))) for *names, phrases in lists)
+        self.version: str = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
         one = {concept: concept for concept in self.names}  # so that looking one up is told by identity
-        senses = sorted({(phrase.concept, phrase.role) for phrase in ordered})
+        senses = sorted({(concept, role) for concept, _, role, _ in lists})
         self._senses = tuple((one.get(concept, concept), role) for concept, role in senses)
         numbers = {concept: number for number, concept in enumerate(sorted({concept for concept, _ in self._senses}))}
         kinds = list(ConceptKind)
@@ -280,7 +292,7 @@ class Lexicon:
         about = {Concept(ConceptKind.ACTION, action) for action in ABOUT_ANOTHER}
         about |= {Concept(ConceptKind.TOPIC, topic) for topic in ACROSS}
         self._about = frozenset(number for number, (concept, _) in enumerate(self._senses) if concept in about)
-        table = _patterns(ordered, self._senses)
+        table = _patterns(lists, self._senses)
         self._scanner = Scanner(table)
         self._patterns = tuple(map(tuple, table.values()))
         self._heard: dict[str | None, View[int | _Heard]] = {}
@@ -289,7 +301,7 @@ class Lexicon:
         """What each phrase means in a text of `lang` (None: in a rule)."""
         heard: list[int | _Heard | None] = []
         speaks = _speaks(lang)
-        spoken = [[pattern for pattern in found if speaks(pattern.phrase)] for found in self._patterns]
+        spoken = [[pattern for pattern in found if speaks(pattern.lang, pattern.role)] for found in self._patterns]
         later = {number for found in spoken for pattern in found for number in pattern.later}
         for number, patterns in enumerate(spoken):
             senses = tuple(dict.fromkeys(p.sense for p in patterns if p.is_plain))
@@ -302,27 +314,8 @@ class Lexicon:
 
     @classmethod
     def build(cls, documents: Iterable[Node]) -> Lexicon:
-        """The lexicon of these documents and the world's country names (CLDR).
-
-        Raises Invalid with file and line for every fault: an unknown section, language or concept, a phrase given
-        twice for one concept, or something that is no list of phrases.
-        """
-        problems: list[Problem] = []
-        phrases: list[_Phrase] = []
-        seen: dict[tuple[Concept, str, str, int], str] = {}
-        for document in documents:
-            if document.mapping is None:
-                problems.append(Problem(where=document.where, what=f"should be a mapping, is {document.kind}"))
-                continue
-            problems.extend(unknown_keys(document, _SECTIONS))
-            for section, node in document.mapping.items():
-                if section in _SECTIONS:
-                    phrases.extend(_read_section(section, node, seen, problems))
-        if problems:
-            raise Invalid(tuple(problems))
-        written = {(p.concept, p.lang, p.folded) for p in phrases if p.concept.kind is ConceptKind.JURISDICTION}
-        phrases += [name for name in _country_names() if (name.concept, name.lang, name.folded) not in written]
-        return cls(phrases)
+        """The lexicon of these documents and the world's country names; Invalid as `read_phrases` says."""
+        return cls(read_phrases(documents))
 
     def lookup(self, phrase: str) -> tuple[Concept, ...]:
         """What a word or phrase means on its own, in any language and case; () when the lexicon does not know it.
@@ -419,16 +412,22 @@ class Lexicon:
         return heard
 
 
-def _speaks(lang: str | None) -> Callable[[_Phrase], bool]:
-    """Whether a phrase may stand in a text of `lang`: any in one of an unknown language; in a rule, keywords too."""
-    if lang is None:
-        return lambda phrase: True
-    if lang == _UNKNOWN:
-        return lambda phrase: phrase.role is not Role.KEYWORD
-    heard, no_guest = _heard_in(lang), (Role.OWN, Role.KEYWORD)
-    return lambda phrase: (
-        phrase.role is not Role.KEYWORD if phrase.lang == lang else phrase.lang in heard and phrase.role not in no_guest
-    )
+def _speaks(lang: str | None) -> Callable[[str, Role], bool]:
+    """Whether a phrase of a language and role may stand in a text of `lang`.
+
+    Any may in one of an unknown language, but no keywords; in a rule (None), those too.
+    """
+    heard, no_guest = _heard_in(lang or _UNKNOWN), (Role.OWN, Role.KEYWORD)
+
+    @cache
+    def speaks(of: str, role: Role) -> bool:
+        if lang is None:
+            return True
+        if lang in (_UNKNOWN, of):
+            return role is not Role.KEYWORD
+        return of in heard and role not in no_guest
+
+    return speaks
 
 
 def _heard_in(lang: str) -> frozenset[str]:
@@ -472,6 +471,38 @@ def _next_piece(
 # --- reading the documents ----------------------------------------------------------------------------------------
 
 
+def read_phrases(documents: Iterable[Node]) -> list[Listed]:
+    """All phrases of these documents and the world's country names (CLDR), in a fixed order.
+
+    Raises Invalid with file and line for every fault: an unknown section, language or concept, a phrase given twice
+    for one concept, or something that is no list of phrases.
+    """
+    problems: list[Problem] = []
+    phrases: list[_Phrase] = []
+    seen: dict[tuple[Concept, str, str, int], str] = {}
+    for document in documents:
+        if document.mapping is None:
+            problems.append(Problem(where=document.where, what=f"should be a mapping, is {document.kind}"))
+            continue
+        problems.extend(unknown_keys(document, _SECTIONS))
+        for section, node in document.mapping.items():
+            if section in _SECTIONS:
+                phrases.extend(_read_section(section, node, seen, problems))
+    if problems:
+        raise Invalid(tuple(problems))
+    written = {(concept, lang, folded) for concept, lang, _, _, folded in phrases}
+    phrases += [name for name in _country_names() if (name[0], name[1], name[4]) not in written]
+    runs = groupby(sorted(phrases), key=itemgetter(0, 1, 2))
+    return [
+        Listed(concept, lang, role, [(text, folded) for *_, text, folded in found])
+        for (concept, lang, role), found in runs
+    ]
+
+
+_Phrase = tuple[Concept, str, Role, str, str]
+"""Concept, language, role, the phrase as written, and folded."""
+
+
 def _read_section(
     section: str, node: Node, seen: dict[tuple[Concept, str, str, int], str], problems: list[Problem]
 ) -> Iterator[_Phrase]:
@@ -499,7 +530,7 @@ def _read_section(
                     problems.append(Problem(where=phrase.where, what=what, hint=f"first at {seen[key]}"))
                 elif lang in LANGUAGES or lang == ANY:
                     seen[key] = phrase.where
-                    yield _Phrase(concept, lang, role, text, folded)
+                    yield concept, lang, role, text, folded
 
 
 def _read_phrases(kind: ConceptKind, node: Node, problems: list[Problem]) -> Iterator[tuple[Role, Node]]:
@@ -544,12 +575,12 @@ def jurisdictions() -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def _country_names() -> tuple[_Phrase, ...]:
     """Every territory's name in every language, as CLDR has it, without remarks in brackets."""
-    phrases = []
+    phrases: list[_Phrase] = []
     for lang in LANGUAGES:
         territories = Locale.parse(lang.replace("-", "_")).territories
         for code in jurisdictions():
             name = re.sub(r"\s*[(（].*?[)）]", "", territories.get(code, "")).strip()
             if name and (len(name) > 1 or lang == "vi"):
                 concept = Concept(ConceptKind.JURISDICTION, code)
-                phrases.append(_Phrase(concept, lang, Role.NAME, name, fold(name).text))
+                phrases.append((concept, lang, Role.NAME, name, fold(name).text))
     return tuple(phrases)

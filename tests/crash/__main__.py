@@ -24,7 +24,7 @@ from service import failpoint
 from tests.crash.harness import OUTSIDE, Broken, Plan, Run, Told, crash, together
 from tests.postgres import Postgres
 
-EVERY = 10
+EVERY = 50
 """Kills between two lines of progress where no terminal shows it."""
 
 

@@ -52,6 +52,7 @@ def _serve(settings: Settings, rulebook: Rulebook, target: str, ahead: float) ->
     os.dup2(os.open(os.devnull, os.O_RDWR), 0)
     os.dup2(2, 1)
     os.environ["POLICYWATCH_FAILPOINT"] = target
+    sys.modules["__main__"].__spec__ = None  # or the service's own children would begin by importing this program
     importlib.reload(failpoint)  # it reads the environment once, when it is imported
     # Python would ask whether the server still runs as only its parent can, and that is the nursery.
     forkserver._forkserver.ensure_running = lambda: None  # type: ignore[method-assign]

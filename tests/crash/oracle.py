@@ -294,7 +294,7 @@ def _repeats(requests: Sequence[Request], rows: Rows, faults: list[str]) -> tupl
         taken = [request for request in heard if request.accepted]
         repeats += max(len(taken) - 1, 0)
         if len({request.body for request in taken}) > 1:
-            faults.append(f"repeated with another content: {message}")
+            faults.append(f"repeated with another content: {message} at {heard[0].channel}")
         if heard[0].attempt is None:
             of_unknown += _check_unnumbered(message, heard, known, faults)
         else:

@@ -37,6 +37,7 @@ from service.pipeline import Pace, Pipeline
 from service.pushing import Pushing, taking_up
 from service.runner import SLOW_SHARE, Chore, Embedded
 from service.sandbox import FROM_NOTHING, Sandbox
+from service.storage.audit import acting
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel, NewSubscription
@@ -218,14 +219,16 @@ class Service:
                 feeds.append(declared_feed(settings, number))
             except Invalid as exc:
                 problems.extend(exc.problems)
-        self.store.feeds.apply(feeds, now=self.now())
+        with acting("the configuration file"):
+            self.store.feeds.apply(feeds, now=self.now())
         declared: list[tuple[str, NewSubscription]] = []
         for number, wanted in enumerate(settings.subscriptions):
             try:
                 declared.append((wanted.team, declared_subscription(settings, number, self.rulebook)))
             except Invalid as exc:
                 problems.extend(exc.problems)
-        self.store.subscriptions.apply(declared, now=self.now())
+        with acting("the configuration file"):
+            self.store.subscriptions.apply(declared, now=self.now())
         return problems
 
 

@@ -111,6 +111,7 @@ class ApiSettings(Section):
         description="Where hubs on the internet reach this service, such as https://policywatch.example.org; "
         "empty: no WebSub.",
     )
+    rate: int = Field(1200, ge=0, description="Requests a minute that one API key may make; 0: no limit.")
 
 
 class StorageSettings(Section):

@@ -172,7 +172,7 @@ def test_a_sealed_password_belongs_to_its_feed_and_its_key(tmp_path: Path) -> No
     other = Store(url, keys=(new_key(),))
     with pytest.raises(Exception, match="sealed with key"):
         other.feeds.credentials.of(feed)
-    other.feeds.remove(feed.id)
+    other.feeds.remove(feed.id, now=NOON)
     with other.database.read() as session:
         assert session.connection().exec_driver_sql("SELECT credentials FROM feed").scalar() is None
     other.close()

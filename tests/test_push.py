@@ -102,7 +102,7 @@ async def test_from_a_publisher_by_a_real_hub_to_the_alert_in_under_two_seconds(
             assert len(web_.asked) == polls + 3, "the hub asked the publisher each time, and we did not"
             push = the(line, feed_id)
             assert (push.taken, push.refused, push.topic) == (3, 0, topic)
-            line.store.feeds.remove(feed_id)
+            line.store.feeds.remove(feed_id, now=line.clock())
             await until(lambda: not line.store.pushes.of([feed_id]))
 
 
@@ -395,7 +395,7 @@ async def test_what_is_wanted_no_longer_is_ended(site: Site, removed: bool) -> N
     feed_id = await offered(site)
     await site.ask_back()
     if removed:
-        site.line.store.feeds.remove(feed_id)
+        site.line.store.feeds.remove(feed_id, now=site.clock())
     else:
         site.line.store.pushes.take_up(feed_id, None, now=site.clock(), random=os.urandom)
     await site.line.run()

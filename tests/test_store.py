@@ -371,7 +371,7 @@ class TestSubscriptions:
         kept = store.subscriptions.replace("t", first.id, a_subscription(), now=NOON)
         assert kept is not None
         assert kept.created_channels == frozenset()
-        store.subscriptions.remove("t", first.id)
+        store.subscriptions.remove("t", first.id, now=NOON)
         fresh = replace(a_channel(), keys=(SigningKeys(secret=Secret("whsec_new")),))
         again = store.subscriptions.create("t", a_subscription(channels=(fresh,)), now=NOON)
         (channel,) = again.subscription.channels
@@ -415,7 +415,7 @@ class TestSubscriptions:
         mine = store.subscriptions.create("t", a_subscription(), now=NOON).subscription
         assert store.subscriptions.get("u", mine.id) is None
         assert store.subscriptions.replace("u", mine.id, a_subscription(), now=NOON) is None
-        assert not store.subscriptions.remove("u", mine.id)
+        assert not store.subscriptions.remove("u", mine.id, now=NOON)
         assert store.subscriptions.get("t", mine.id) == mine
 
     def test_declared_subscriptions_come_and_go_with_the_configuration(self, store: Store) -> None:

@@ -231,7 +231,7 @@ async def test_a_subscription_that_is_gone_leaves_no_match_without_an_end(line: 
     subscription_id = subscribe(line, {"schedule": "weekly"})
     await replay(line, [news("02 13:00", KENYA)])
     assert ended(line)[RouteReason.FOR_DIGEST] == 1
-    assert line.store.subscriptions.remove("t", subscription_id)
+    assert line.store.subscriptions.remove("t", subscription_id, now=line.clock())
     await until(line, "09 09:00")
     assert said(line) == []
     (nobody,) = line.store.alerts.check_ledger()

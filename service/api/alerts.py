@@ -10,7 +10,7 @@ from fastapi import APIRouter, Body, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from service.api import deliveries
-from service.api.auth import Reader, Writer
+from service.api.auth import Decider, Reader
 from service.api.deliveries import DeliveryOut
 from service.api.deps import Given
 from service.api.pages import Page, Paging, cut, number_of
@@ -261,7 +261,7 @@ def read_alert(deps: Given, key: Reader, alert_id: Id) -> AlertDetail:
 )
 def decide_alert(
     deps: Given,
-    key: Writer,
+    key: Decider,
     alert_id: Id,
     body: Annotated[DecisionIn, Body(openapi_examples={"not": {"summary": "Not applicable", "value": _DECISION}})],
 ) -> Decided:

@@ -13,8 +13,9 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import alerts, deliveries, feeds, pushes, rules, silences, status, subscriptions
+from service.api import alerts, audit, deliveries, feeds, keys, pushes, rules, silences, status, subscriptions
 from service.api.deps import Deps
+from service.api.etags import Etags
 from service.api.gate import PREFIX, Gate
 from service.api.problems import (
     Kind,
@@ -25,6 +26,7 @@ from service.api.problems import (
     on_refusal,
     on_validation,
 )
+from service.api.repeats import Repeats
 
 __all__ = ["Deps", "build"]
 
@@ -54,7 +56,8 @@ def build(deps: Deps) -> FastAPI:
         app, redirect_from_root_to_docs=False, title="policywatch API", swagger_ui_parameters={"filter": True}
     )
     app.state.deps = deps
-    app.add_middleware(Gate, deps=deps)
+    for middleware, more in ((Repeats, {"deps": deps}), (Etags, {}), (Gate, {"deps": deps})):  # the last is outermost
+        app.add_middleware(middleware, **more)
     app.add_exception_handler(Refusal, on_refusal)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(RequestValidationError, on_validation)
@@ -67,7 +70,7 @@ def build(deps: Deps) -> FastAPI:
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
-    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, status):
+    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, keys, audit, status):
         v1.include_router(noun.router)
     return v1
 

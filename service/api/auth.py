@@ -1,4 +1,4 @@
-"""Who asks: the API key of a request, and what it may do. Write includes read, admin includes write."""
+"""Who asks: the API key of a request, and what it may do. Each scope includes those before it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from service.api.problems import Kind, Refusal
 from service.domain.model import Key, Scope
 
-_ORDER = tuple(Scope)  # read, write, admin
+_ORDER = tuple(Scope)  # each includes those before it
 _HEADER = re.compile(r"bearer +(\S+)", re.IGNORECASE)
 
 # Only for the OpenAPI document: the gate has looked at the header before.
@@ -54,5 +54,6 @@ class _Needs:
 
 
 Reader = Annotated[Key, Depends(_Needs(Scope.READ))]
+Decider = Annotated[Key, Depends(_Needs(Scope.DECIDE))]
 Writer = Annotated[Key, Depends(_Needs(Scope.WRITE))]
 Admin = Annotated[Key, Depends(_Needs(Scope.ADMIN))]

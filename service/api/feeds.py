@@ -439,7 +439,7 @@ def update_feed(
     if "auth" in body.model_fields_set:
         values["next_due_at"] = deps.now()  # whoever gives a password wants to see that it is right
         deps.store.feeds.credentials.put(feed_id, body.auth.given if body.auth is not None else ())
-    deps.store.feeds.update(feed_id, **values)
+    deps.store.feeds.change(feed_id, now=deps.now(), **values)
     return _shown(deps, feed_id)
 
 
@@ -449,7 +449,7 @@ def update_feed(
 def delete_feed(deps: Given, _: Writer, feed_id: Id) -> None:
     """Its entries and alerts stay: somebody may have to account for them."""
     _changeable(deps, feed_id)
-    deps.store.feeds.remove(feed_id)
+    deps.store.feeds.remove(feed_id, now=deps.now())
 
 
 @router.post(

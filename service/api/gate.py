@@ -5,6 +5,8 @@ A stranger's body is never read.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import structlog
 from anyio import to_thread
 from fastapi import Request
@@ -15,7 +17,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from service.api.auth import bearer, unknown
 from service.api.deps import Deps
 from service.api.problems import Kind, Refusal, answer
+from service.api.rates import Rates
+from service.domain.model import Key
 from service.domain.push import PATH as PUSHES
+from service.storage.audit import acting
 
 log = structlog.get_logger()
 
@@ -29,6 +34,7 @@ class Gate:
     def __init__(self, app: ASGIApp, deps: Deps) -> None:
         self._app = app
         self._deps = deps
+        self._rates = Rates(deps.settings.api.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -38,8 +44,11 @@ class Gate:
         reply = _Reply(send, private=_is_private(request))
         most = self._most(request)
         try:
-            await self._admit(request, most)
-            await self._app(scope, _Measured(receive, most), reply)
+            key = await self._admit(request, most)
+            if key is not None:
+                reply.more = self._rates.spend(key.id, self._deps.now())
+            with acting(f"key {key.prefix} ({key.name})" if key is not None else "a visitor"):
+                await self._app(scope, _Measured(receive, most), reply)
         except Refusal as refusal:
             await refusal.answer()(scope, receive, reply)
         except Exception:
@@ -54,7 +63,8 @@ class Gate:
         """The bytes that a body may hold: a hub sends what a poll would have fetched."""
         return self._deps.settings.feeds.max_bytes if request.url.path.startswith(PUSHES) else MAX_BODY
 
-    async def _admit(self, request: Request, most: int) -> None:
+    async def _admit(self, request: Request, most: int) -> Key | None:
+        key = None
         if _is_private(request):
             header = request.headers.get("authorization", "")
             text = bearer(header)
@@ -65,8 +75,9 @@ class Gate:
         length = request.headers.get("content-length", "")
         if length.isdecimal() and (len(length) > 12 or int(length) > most):
             raise Refusal(Kind.TOO_LARGE, _too_large(most), headers={"connection": "close"})
+        return key
 
-    def _verify(self, text: str) -> object:
+    def _verify(self, text: str) -> Key | None:
         return self._deps.store.keys.verify(text, now=self._deps.now())
 
 
@@ -107,6 +118,7 @@ class _Reply:
         self._send = send
         self._private = private
         self.started = False
+        self.more: Mapping[str, str] = {}
 
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
@@ -114,5 +126,7 @@ class _Reply:
             headers = MutableHeaders(scope=message)
             headers["x-content-type-options"] = "nosniff"
             if self._private:
-                headers["cache-control"] = "no-store"
+                # What has a tag may be kept by who asked, and asked for again; nobody on the way keeps anything.
+                headers["cache-control"] = "private, no-cache" if "etag" in headers else "no-store"
+            headers.update(self.more)
         await self._send(message)

@@ -36,6 +36,11 @@ class Kind(StrEnum):
     NAME_TAKEN = "name-taken"
     MANAGED = "managed"
     NO_CHANNELS = "no-channels"
+    IN_PROGRESS = "in-progress"
+    ANSWER_LOST = "answer-lost"
+    CHANGED = "changed"
+    TOO_MANY = "too-many-requests"
+    TOKEN_REUSED = "token-reused"
     NOT_DEAD = "not-dead"
     TOO_LARGE = "too-large"
     INVALID_REQUEST = "invalid-request"
@@ -71,11 +76,16 @@ _KINDS: Mapping[Kind, tuple[int, str]] = {
     Kind.MANAGED: (409, "The configuration file manages this"),
     Kind.NO_CHANNELS: (409, "The subscription has no channel"),
     Kind.NOT_DEAD: (409, "The delivery is not dead"),
+    Kind.IN_PROGRESS: (409, "The same request is being carried out"),
+    Kind.ANSWER_LOST: (409, "The request was carried out, and its answer is lost"),
+    Kind.CHANGED: (412, "It has changed since it was read"),
     Kind.TOO_LARGE: (413, "The body is too large"),
     Kind.INVALID_REQUEST: (422, "Some fields are not valid"),
     Kind.INVALID_CHANNEL: (422, "A channel is not valid"),
     Kind.ADDRESS_REFUSED: (422, "The address cannot be used"),
     Kind.INVALID_RULES: (422, "The rule files have faults; the last good set stays"),
+    Kind.TOKEN_REUSED: (422, "The Idempotency-Key belongs to another request"),
+    Kind.TOO_MANY: (429, "Too many requests"),
     Kind.INTERNAL: (500, "Something went wrong here"),
     Kind.NOT_READY: (503, "The service is not ready"),
 }

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Query, Request, Response
+from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from service.api.auth import Reader, Writer
 from service.api.channels import checked_channel
 from service.api.deps import Deps, Given
+from service.api.etags import named
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
 from service.api.texts import Code, Id, Name, Overlap
@@ -35,12 +37,16 @@ from service.domain.model import (
     Topic,
     Watch,
 )
-from service.storage.subscriptions import NameTaken, NewChannel, NewSubscription, SavedSubscription
+from service.storage.subscriptions import NameTaken, NewChannel, NewSubscription, SavedSubscription, Stale, tag
 
 router = APIRouter(prefix="/subscriptions", tags=["subscriptions"])
 
 NOUN = "subscriptions"
 MAX_CHANNELS = 20
+
+IfMatch = Annotated[
+    str | None, Header(max_length=1000, description="The ETag that was read: refuse if it has changed.")
+]
 
 # --- what goes in and out -----------------------------------------------------------------------------------------
 
@@ -342,13 +348,16 @@ def create_subscription(
     except NameTaken as exc:
         raise _taken(new.name) from exc
     response.headers["location"] = f"/v1/subscriptions/{saved.subscription.id}"
+    response.headers["etag"] = f'"{tag(saved.subscription)}"'
     return SubscriptionOut.of(saved.subscription, new=saved.created_channels)
 
 
 @router.get("/{subscription_id}", summary="Read a subscription", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
-def read_subscription(deps: Given, key: Reader, subscription_id: Id) -> SubscriptionOut:
+def read_subscription(deps: Given, key: Reader, subscription_id: Id, response: Response) -> SubscriptionOut:
     """A subscription, its channels masked."""
-    return SubscriptionOut.of(_own(deps, key, subscription_id))
+    found = _own(deps, key, subscription_id)
+    response.headers["etag"] = f'"{tag(found)}"'
+    return SubscriptionOut.of(found)
 
 
 @router.get(
@@ -369,23 +378,25 @@ def read_ledger(deps: Given, key: Reader, subscription_id: Id) -> LedgerSumOut:
 @router.put(
     "/{subscription_id}",
     summary="Replace a subscription",
-    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, *_FAULTS),
+    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, Kind.CHANGED, *_FAULTS),
 )
 def replace_subscription(
     deps: Given,
     key: Writer,
     subscription_id: Id,
     body: Annotated[SubscriptionIn, Body(openapi_examples={"whole": {"summary": "As a whole", "value": _IN}})],
+    response: Response,
+    if_match: IfMatch = None,
 ) -> SubscriptionOut:
     """What the body leaves out goes back to its default."""
     old = _changeable(deps, key, subscription_id)
-    return _save(deps, key, old, _checked(body, deps, old=old))
+    return _save(deps, key, old, _checked(body, deps, old=old), response, if_match)
 
 
 @router.patch(
     "/{subscription_id}",
     summary="Change a subscription",
-    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, *_FAULTS),
+    responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, Kind.CHANGED, *_FAULTS),
 )
 def update_subscription(
     deps: Given,
@@ -400,6 +411,8 @@ def update_subscription(
             }
         ),
     ],
+    response: Response,
+    if_match: IfMatch = None,
 ) -> SubscriptionOut:
     """Only the fields that are sent change."""
     old = _changeable(deps, key, subscription_id)
@@ -421,19 +434,20 @@ def update_subscription(
         language=old.language if body.language is None else body.language,
         timing=timing,
     )
-    return _save(deps, key, old, new)
+    return _save(deps, key, old, new, response, if_match)
 
 
 @router.delete(
     "/{subscription_id}",
     summary="Unsubscribe",
     status_code=204,
-    responses=declared(Kind.NOT_FOUND, Kind.MANAGED),
+    responses=declared(Kind.NOT_FOUND, Kind.MANAGED, Kind.CHANGED),
 )
-def delete_subscription(deps: Given, key: Writer, subscription_id: Id) -> None:
+def delete_subscription(deps: Given, key: Writer, subscription_id: Id, if_match: IfMatch = None) -> None:
     """Deliveries that are on their way still go out."""
-    _changeable(deps, key, subscription_id)
-    deps.store.subscriptions.remove(key.team, subscription_id)
+    old = _changeable(deps, key, subscription_id)
+    with _unchanged():
+        deps.store.subscriptions.remove(key.team, old.id, now=deps.now(), expected=named(if_match))
 
 
 @router.post(
@@ -505,15 +519,27 @@ def _changeable(deps: Deps, key: Key, subscription_id: int) -> Subscription:
     return subscription
 
 
-def _save(deps: Deps, key: Key, old: Subscription, new: NewSubscription) -> SubscriptionOut:
+def _save(
+    deps: Deps, key: Key, old: Subscription, new: NewSubscription, response: Response, if_match: str | None
+) -> SubscriptionOut:
     saved: SavedSubscription | None
     try:
-        saved = deps.store.subscriptions.replace(key.team, old.id, new, now=deps.now())
+        with _unchanged():
+            saved = deps.store.subscriptions.replace(key.team, old.id, new, now=deps.now(), expected=named(if_match))
     except NameTaken as exc:
         raise _taken(new.name) from exc
     if saved is None:  # deleted a moment ago
         raise absent("subscription", old.id)
+    response.headers["etag"] = f'"{tag(saved.subscription)}"'
     return SubscriptionOut.of(saved.subscription, new=saved.created_channels)
+
+
+@contextmanager
+def _unchanged() -> Iterator[None]:
+    try:
+        yield
+    except Stale as exc:
+        raise Refusal(Kind.CHANGED, "somebody changed this subscription; read it again, then decide") from exc
 
 
 def _taken(name: str) -> Refusal:

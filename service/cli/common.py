@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import sys
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ from rich.text import Text
 from service import logs
 from service.config import Settings, load
 from service.domain.model import Entry, Invalid, Problem
+from service.storage.audit import acting
 from service.storage.store import Store
 
 ConfigOption = Annotated[
@@ -37,9 +39,17 @@ def opened(config: Path | None) -> Iterator[tuple[Settings, Store]]:
     settings = load(config)
     store = Store(settings.storage.url, keys=settings.secrets.keys, key_file=settings.secrets.key_file)
     try:
-        yield settings, store
+        with acting(f"a command of {_user()}"):
+            yield settings, store
     finally:
         store.close()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a number without a name, as in some containers
+        return "an unknown user"
 
 
 @contextmanager

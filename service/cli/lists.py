@@ -25,7 +25,7 @@ deliveries = typer.Typer(help="The outbox.", no_args_is_help=True)
 def keys_create(
     name: Annotated[str, typer.Option(help="What the key is for.")],
     team: Annotated[str, typer.Option(help="The team it acts for.")] = "default",
-    scope: Annotated[list[Scope] | None, typer.Option(help="read, write or admin; write by default.")] = None,
+    scope: Annotated[list[Scope] | None, typer.Option(help="read, decide, write or admin; write by default.")] = None,
     days: Annotated[int | None, typer.Option(help="Days until it expires; never by default.", min=1)] = None,
     config: ConfigOption = None,
 ) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from service import __version__, logs
 from service.cli import entries, lists
+from service.cli.audit import show_audit
 from service.cli.common import ConfigOption, JsonOption, err, out, plain, print_problems
 from service.cli.evaluate import evaluate_labels
 from service.cli.feeds import feeds
@@ -37,6 +38,7 @@ app.command("evaluate")(evaluate_labels)
 app.command("label")(label_item)
 app.command("why-not")(why_not)
 app.command("ledger")(lists.ledger)
+app.command("audit")(show_audit)
 rules.command("show")(show_rule)
 rules.command("backtest")(backtest_rule)
 rules.command("diff")(diff_rules)

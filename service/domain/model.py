@@ -901,11 +901,39 @@ class Alert:
 
 
 class Scope(StrEnum):
-    """What an API key may do."""
+    """What an API key may do: each includes those before it. `decide` adds decisions about alerts to `read`."""
 
     READ = "read"
+    DECIDE = "decide"
     WRITE = "write"
     ADMIN = "admin"
+
+
+class ChangeKind(StrEnum):
+    """What was done to a thing."""
+
+    CREATED = "created"
+    CHANGED = "changed"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One line of the audit log: who did what to which thing, and how it stood before and after.
+
+    `thing` is its noun and `number` its id; `team` is None where the thing is shared by all. What is secret in
+    `before` and `after` is hidden.
+    """
+
+    id: int
+    at: datetime
+    team: str | None
+    actor: str
+    kind: ChangeKind
+    thing: str
+    number: int | None
+    before: Mapping[str, object] | None
+    after: Mapping[str, object] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

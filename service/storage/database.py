@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,10 +21,23 @@ from sqlmodel import Session
 
 from service.domain.model import ServiceError
 
-HEAD = "0009"
+HEAD = "0013"
 """The newest migration: the revision that this version's tables have."""
 
 PLACING_LOCK = 0x706F6C6963  # the advisory lock that serialises story placing on PostgreSQL: "polic"
+
+
+_ALONG: ContextVar[Callable[[Session], None] | None] = ContextVar("along", default=None)
+
+
+@contextmanager
+def along(add: Callable[[Session], None]) -> Iterator[None]:
+    """Whatever is written inside is committed together with what `add` writes, or not at all."""
+    token = _ALONG.set(add)
+    try:
+        yield
+    finally:
+        _ALONG.reset(token)
 
 
 class Database:
@@ -47,9 +61,11 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end of the block."""
+        """A transaction that commits at the end of the block, with what `along` adds to it."""
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
+            if (add := _ALONG.get()) is not None:
+                add(session)
 
     @contextmanager
     def placing(self) -> Iterator[Session]:

@@ -6,7 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import select
 
-from service.domain.model import Decided, Verdict
+from service.domain.model import ChangeKind, Decided, Verdict
+from service.storage import audit
 from service.storage.database import Database
 from service.storage.tables import DECISION, TEAM, DecisionRow, TeamRow
 
@@ -27,7 +28,9 @@ class Decisions:
                 at=now,
             )
             session.add(row)
-            return _decided(row)
+            made = _decided(row)
+            audit.note(session, ChangeKind.CREATED, "decision", alert_id, team_id=row.team_id, now=now, after=made)
+            return made
 
     def of(self, team: str, alert_id: int) -> tuple[Decided, ...]:
         """The team's decisions about an alert, the newest first."""

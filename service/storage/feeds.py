@@ -16,6 +16,7 @@ from sqlmodel import Session
 from service import failpoint
 from service.domain.credentials import Headers
 from service.domain.model import (
+    ChangeKind,
     EntryState,
     Feed,
     FeedGap,
@@ -40,7 +41,7 @@ from service.domain.model import (
 )
 from service.domain.polling import News, Polled
 from service.domain.text import canonical_url
-from service.storage import notices
+from service.storage import audit, notices
 from service.storage.credentials import FeedCredentials
 from service.storage.database import Database
 from service.storage.tables import (
@@ -224,6 +225,7 @@ class Feeds:
                 for name, value in fresh.items():
                     setattr(row, name, value)
                 session.flush()
+                _note(session, ChangeKind.CREATED, row.id, now, after=_told(row))
                 return feed_of(row)
         except IntegrityError:  # somebody else added it in the same moment
             return None
@@ -234,18 +236,20 @@ class Feeds:
             rows = {row.url: row for row in session.execute(select(FeedRow)).scalars()}
             for new in declared:
                 row = rows.get(new.url)
+                values = self._values(replace(new, managed=True))
                 if row is None:
-                    values = self._values(replace(new, managed=True))
-                    session.add(FeedRow(state=FeedState.NEW, next_due_at=now, created_at=now, url=new.url, **values))
+                    row = FeedRow(state=FeedState.NEW, next_due_at=now, created_at=now, url=new.url, **values)
+                    session.add(row)
+                    session.flush()
+                    _note(session, ChangeKind.CREATED, row.id, now, after=_told(row))
                     continue
-                for name, value in self._values(replace(new, managed=True)).items():
-                    if name != "title" or value:
-                        setattr(row, name, value)
-                row.active = True
+                if row.title and not values["title"]:
+                    del values["title"]
+                _change(session, row, values | {"active": True}, now)
             wanted = {new.url for new in declared}
             for url, row in rows.items():
-                if row.managed and url not in wanted:
-                    row.active, row.credentials, row.sends = False, None, []
+                if row.managed and row.active and url not in wanted:
+                    _change(session, row, _FORGOTTEN, now)
 
     def update(self, feed_id: int, **values: object) -> Feed | None:
         with self._database.write() as session:
@@ -257,12 +261,22 @@ class Feeds:
             session.flush()
             return feed_of(row)
 
+    def change(self, feed_id: int, *, now: datetime, **values: object) -> Feed | None:
+        """As `update`, by somebody who is named in the audit log."""
+        with self._database.write() as session:
+            row = session.get(FeedRow, feed_id)
+            if row is None:
+                return None
+            _change(session, row, values, now)
+            session.flush()
+            return feed_of(row)
+
     def poll_now(self, feed_id: int, *, now: datetime) -> Feed | None:
         return self.update(feed_id, next_due_at=now)
 
-    def remove(self, feed_id: int) -> bool:
+    def remove(self, feed_id: int, *, now: datetime) -> bool:
         """Stop polling; entries and alerts stay, because an auditor may ask for them. What was secret goes."""
-        return self.update(feed_id, active=False, credentials=None, sends=[]) is not None
+        return self.change(feed_id, now=now, **_FORGOTTEN) is not None
 
     def _values(self, new: NewFeed) -> dict[str, Any]:
         return _plain_values(new) | self.credentials.columns(new.url, new.headers)
@@ -640,6 +654,29 @@ def _note_refused(session: Session, feed: Feed, parsed: ParsedEntry, exc: DBAPIE
     # Without the body hash the next poll looks at this document again, changed or not.
     values = {"problem": problem, "reason": FetchReason.STORAGE, "body_hash": None, "etag": None, "last_modified": None}
     session.execute(update(FeedRow).where(FEED.id == feed.id).values(**values))
+
+
+_FORGOTTEN: Mapping[str, object] = {"active": False, "credentials": None, "sends": []}
+"""A feed that is not polled any more."""
+
+
+def _change(session: Session, row: FeedRow, values: Mapping[str, object], now: datetime) -> None:
+    before = _told(row)
+    for name, value in values.items():
+        setattr(row, name, value)
+    after = _told(row)
+    kind = ChangeKind.REMOVED if before["active"] and not after["active"] else ChangeKind.CHANGED
+    _note(session, kind, row.id, now, before=before, after=after)
+
+
+def _told(row: FeedRow) -> dict[str, object]:
+    """What persons decide of a feed, for the audit log."""
+    names = ("url", "title", "interval_seconds", "tier", "full_text", "jurisdiction", "language", "kind", "tags")
+    return {name: getattr(row, name) for name in (*names, "selectors", "sends", "managed", "active")}
+
+
+def _note(session: Session, kind: ChangeKind, number: int | None, now: datetime, **told: object) -> None:
+    audit.note(session, kind, "feed", number, team_id=None, now=now, **told)
 
 
 _COUNTED = (ENTRY.feed_id, FEED_GAP.feed_id)

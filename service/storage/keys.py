@@ -11,8 +11,10 @@ from datetime import datetime, timedelta
 from typing import cast
 
 from sqlalchemy import select
+from sqlmodel import Session
 
-from service.domain.model import Key, Scope, Secret
+from service.domain.model import ChangeKind, Key, Scope, Secret
+from service.storage import audit
 from service.storage.database import Database
 from service.storage.subscriptions import ensure_team
 from service.storage.tables import (
@@ -41,21 +43,9 @@ class Keys:
         expires_at: datetime | None = None,
     ) -> tuple[Key, Secret]:
         """A new key; the second value is the only time its text is seen."""
-        prefix, secret = _letters(random(5)), _letters(random(30))
-        text = f"pw_{prefix}_{secret}"
         with self._database.write() as session:
-            row = KeyRow(
-                team_id=ensure_team(session, team, now),
-                name=name,
-                prefix=prefix,
-                hash=_digest(text),
-                scopes=[str(scope) for scope in scopes],
-                created_at=now,
-                expires_at=expires_at,
-            )
-            session.add(row)
-            session.flush()
-            return _key(row, team), Secret(text)
+            team_id = ensure_team(session, team, now)
+            return _made(session, team_id, team, name, scopes, random=random, now=now, expires_at=expires_at)
 
     def verify(self, text: str, *, now: datetime) -> Key | None:
         """The key that `text` is, if it is known, not revoked and not expired."""
@@ -74,18 +64,70 @@ class Keys:
                 session.get_one(KeyRow, key.id).last_used_at = now
         return key
 
-    def revoke(self, prefix: str, *, now: datetime) -> bool:
+    def rotate(
+        self, prefix: str, *, team: str, overlap: timedelta, random: Callable[[int], bytes], now: datetime
+    ) -> tuple[Key, Secret] | None:
+        """A new key like the team's old one, which opens for `overlap` longer at most; None when that opens no more."""
         with self._database.write() as session:
-            row = session.execute(select(KeyRow).where(KEY.prefix == prefix)).scalar_one_or_none()
+            row = _own(session, prefix, team)
+            if row is None or row.revoked_at is not None or (row.expires_at is not None and row.expires_at <= now):
+                return None
+            scopes, ends = [Scope(scope) for scope in row.scopes], row.expires_at
+            made = _made(session, row.team_id, team, row.name, scopes, random=random, now=now, expires_at=ends)
+            _change(session, row, team, now, expires_at=min(ends or now + overlap, now + overlap))
+            return made
+
+    def revoke(self, prefix: str, *, now: datetime, team: str | None = None) -> bool:
+        """End a key at once; False when there is none (of this team, unless that is None)."""
+        with self._database.write() as session:
+            row = _own(session, prefix, team)
             if row is None:
                 return False
-            row.revoked_at = row.revoked_at or now
+            _change(session, row, session.get_one(TeamRow, row.team_id).name, now, revoked_at=row.revoked_at or now)
             return True
 
-    def list(self) -> tuple[Key, ...]:
+    def list(self, team: str | None = None) -> tuple[Key, ...]:
+        """Every key, or those of a team, in the order in which they were made."""
+        rows = select(KeyRow, TEAM.name).join(TeamRow, TEAM.id == KEY.team_id).order_by(KEY.id)
+        if team is not None:
+            rows = rows.where(TEAM.name == team)
         with self._database.read() as session:
-            rows = select(KeyRow, TeamRow).join(TeamRow, TEAM.id == KEY.team_id).order_by(KEY.id)
-            return tuple(_key(row, team.name) for row, team in session.execute(rows))
+            return tuple(_key(row, name) for row, name in session.execute(rows))
+
+
+def _own(session: Session, prefix: str, team: str | None) -> KeyRow | None:
+    known = select(KeyRow).join(TeamRow, TEAM.id == KEY.team_id).where(KEY.prefix == prefix)
+    return session.execute(known if team is None else known.where(TEAM.name == team)).scalar_one_or_none()
+
+
+def _made(
+    session: Session, team_id: int, team: str, name: str, scopes: Sequence[Scope], *,
+    random: Callable[[int], bytes], now: datetime, expires_at: datetime | None,
+) -> tuple[Key, Secret]:  # fmt: skip
+    prefix, secret = _letters(random(5)), _letters(random(30))
+    text = f"pw_{prefix}_{secret}"
+    row = KeyRow(
+        team_id=team_id,
+        name=name,
+        prefix=prefix,
+        hash=_digest(text),
+        scopes=[str(scope) for scope in scopes],
+        created_at=now,
+        expires_at=expires_at,
+    )
+    session.add(row)
+    session.flush()
+    made = _key(row, team)
+    audit.note(session, ChangeKind.CREATED, "key", row.id, team_id=team_id, now=now, after=made)
+    return made, Secret(text)
+
+
+def _change(session: Session, row: KeyRow, team: str, now: datetime, **values: datetime) -> None:
+    before = _key(row, team)
+    for name, value in values.items():
+        setattr(row, name, value)
+    after = _key(row, team)
+    audit.note(session, ChangeKind.CHANGED, "key", row.id, team_id=row.team_id, now=now, before=before, after=after)
 
 
 def _letters(raw: bytes) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import cast
 
 from sqlalchemy import select
 from sqlmodel import Session
 
-from service.domain.model import Silence, Watch
+from service.domain.model import ChangeKind, Silence, Watch
+from service.storage import audit
 from service.storage.database import Database
 from service.storage.mapping import dump_watch, load_watch
 from service.storage.subscriptions import ensure_team
@@ -32,7 +34,9 @@ class Silences:
             )
             session.add(row)
             session.flush()
-            return _silence(row, team)
+            made = _silence(row, team)
+            audit.note(session, ChangeKind.CREATED, "silence", row.id, team_id=row.team_id, now=now, after=made)
+            return made
 
     def end(self, silence_id: int, *, now: datetime) -> bool:
         """Let a silence run out now; False when there is none that stands."""
@@ -40,7 +44,12 @@ class Silences:
             row = session.get(SilenceRow, silence_id)
             if row is None or row.expires_at <= now:
                 return False
+            before = _silence(row, session.get_one(TeamRow, row.team_id).name)
             row.expires_at = now
+            audit.note(
+                session, ChangeKind.CHANGED, "silence", row.id, team_id=row.team_id, now=now,
+                before=before, after=replace(before, expires_at=now),
+            )  # fmt: skip
             return True
 
     def get(self, team: str, silence_id: int) -> Silence | None:

@@ -9,6 +9,7 @@ from sqlalchemy import make_url, select
 
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
+from service.storage.audit import Audit
 from service.storage.database import Database
 from service.storage.decisions import Decisions
 from service.storage.due import Due
@@ -21,6 +22,7 @@ from service.storage.outbox import Outbox
 from service.storage.pages import Pages
 from service.storage.pushes import Pushes
 from service.storage.readings import Readings
+from service.storage.requests import Requests
 from service.storage.silences import Silences
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import CHANNEL, FEED, PUSH
@@ -55,6 +57,8 @@ class Store:
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
         self.keys = Keys(self.database)
+        self.audit = Audit(self.database)
+        self.requests = Requests(self.database, self.vault)
         self.feeds.credentials.seal_addresses()
 
     def release_leases(self) -> None:

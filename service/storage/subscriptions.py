@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
+import hashlib
+from collections.abc import Collection, Container, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import cast
@@ -12,6 +13,7 @@ from sqlmodel import Session
 
 from service.domain.model import (
     AT_ONCE,
+    ChangeKind,
     Channel,
     ChannelKind,
     Language,
@@ -24,7 +26,7 @@ from service.domain.model import (
     Timing,
     Watch,
 )
-from service.storage import digests
+from service.storage import audit, digests
 from service.storage.database import Database
 from service.storage.mapping import dump_timing, dump_watch, load_timing, load_watch
 from service.storage.outbox import open_channel, seal_keys
@@ -75,11 +77,25 @@ class SavedSubscription:
     created_channels: frozenset[int]
 
 
+NOUN = "subscription"
 MAX_FORMER = 2  # each adds two signatures to every request
+
+
+Tags = Collection[str] | None
+"""Any of these will do; None: whatever it is."""
 
 
 class NameTaken(Exception):
     """The team has a subscription of this name."""
+
+
+class Stale(Exception):
+    """What was to be changed has been changed since it was read."""
+
+
+def tag(subscription: Subscription) -> str:
+    """Tells how a subscription stands from how it stood before any change that its readers can see."""
+    return hashlib.sha256(repr(subscription).encode()).hexdigest()[:16]
 
 
 class Subscriptions:
@@ -99,25 +115,41 @@ class Subscriptions:
             return self._save(session, row, new, now)
 
     def replace(
-        self, team: str, subscription_id: int, new: NewSubscription, *, now: datetime
+        self,
+        team: str,
+        subscription_id: int,
+        new: NewSubscription,
+        *,
+        now: datetime,
+        expected: Tags = None,
     ) -> SavedSubscription | None:
-        """Overwrite a subscription; None when the team has none of this id."""
+        """Overwrite a subscription; None when the team has none of this id.
+
+        Stale when it is not, or not any more, one whose `tag` is among `expected`.
+        """
         with self._database.write() as session:
             row = self._own(session, team, subscription_id)
             if row is None:
                 return None
             _locked(session, row.team_id)
+            self._check(session, row, team, expected)
             taken = self._named(session, row.team_id, new.name)
             if taken is not None and taken.id != row.id:
                 raise NameTaken(new.name)
             return self._save(session, row, new, now)
 
-    def remove(self, team: str, subscription_id: int) -> bool:
-        """Delete a subscription. Deliveries already in the outbox still go out; what waits for a digest does not."""
+    def remove(self, team: str, subscription_id: int, *, now: datetime, expected: Tags = None) -> bool:
+        """Delete a subscription; Stale as with `replace`.
+
+        Deliveries already in the outbox still go out; what waits for a digest does not.
+        """
         with self._database.write() as session:
             row = self._own(session, team, subscription_id)
             if row is None:
                 return False
+            _locked(session, row.team_id)
+            old = self._check(session, row, team, expected)
+            audit.note(session, ChangeKind.REMOVED, NOUN, row.id, team_id=row.team_id, now=now, before=old)
             digests.drop(session, subscription_id, RouteReason.INACTIVE)
             session.execute(
                 delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == subscription_id)
@@ -139,8 +171,14 @@ class Subscriptions:
                 kept.add(row.id)
             managed = session.execute(select(SubscriptionRow).where(SUBSCRIPTION.managed)).scalars().all()
             for row in managed:
-                if row.id not in kept:
-                    row.active = row.managed = False  # taken out of the configuration: kept, but silent
+                if row.id not in kept:  # taken out of the configuration: kept, but silent
+                    team = session.get_one(TeamRow, row.team_id).name
+                    old = self._subscription(session, row, team)
+                    row.active = row.managed = False
+                    new_ = self._subscription(session, row, team)
+                    audit.note(
+                        session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=old, after=new_
+                    )
 
     def get(self, team: str, subscription_id: int) -> Subscription | None:
         with self._database.read() as session:
@@ -186,6 +224,8 @@ class Subscriptions:
             kept = tuple(keys for keys in former if keys.until and keys.until > now)[:MAX_FORMER]
             row.secret_cipher = seal_keys((new, *kept), self._vault, context=f"channel:{row.fingerprint}")
             session.flush()
+            rotated = {"address": row.shown, "new_keys": True, "old_keys_sign_until": ends}
+            audit.note(session, ChangeKind.CHANGED, "channel", row.id, team_id=row.team_id, now=now, after=rotated)
             return open_channel(row, self._vault)
 
     def one(self, session: Session, subscription_id: int) -> Subscription:
@@ -201,12 +241,14 @@ class Subscriptions:
         return tuple(self._subscription(session, row, team.name) for row, team in rows)
 
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
+        known = row.id is not None
+        team = session.get_one(TeamRow, row.team_id).name
+        old = self._subscription(session, row, team) if known else None
         row.name, row.watch, row.active, row.managed = new.name, dump_watch(new.watch), new.active, new.managed
         row.mute_rumours = new.mute_rumours
         row.notices = new.notices
         row.language, row.timing = new.language, dump_timing(new.timing)
         session.flush()
-        team = session.get_one(TeamRow, row.team_id).name
         used = set(session.execute(select(SUBSCRIPTION_CHANNEL.channel_id)).scalars())
         session.execute(delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == row.id))
         created = set()
@@ -224,6 +266,8 @@ class Subscriptions:
                 )
         session.flush()
         saved = self._subscription(session, row, team)
+        kind = ChangeKind.CHANGED if known else ChangeKind.CREATED
+        audit.note(session, kind, NOUN, row.id, team_id=row.team_id, now=now, before=old, after=saved)
         digests.reschedule(session, saved, now)
         return SavedSubscription(subscription=saved, created_channels=frozenset(created))
 
@@ -276,6 +320,12 @@ class Subscriptions:
             timing=load_timing(row.timing),
             schedules={channel.id: Schedule(own) for channel, own in linked if own is not None},
         )
+
+    def _check(self, session: Session, row: SubscriptionRow, team: str, expected: Tags) -> Subscription:
+        found = self._subscription(session, row, team)
+        if expected is not None and tag(found) not in expected:
+            raise Stale(row.id)
+        return found
 
     def _own(self, session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:
         row = session.get(SubscriptionRow, subscription_id)

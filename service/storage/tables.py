@@ -540,6 +540,40 @@ class AttemptRow(Row, table=True):
     detail: str = _text()
 
 
+class AuditRow(Row, table=True):
+    """Who changed what. Rows are added and never changed; they outlive what they tell of."""
+
+    __tablename__ = "audit"
+    __table_args__ = (Index("ix_audit_thing_number", "thing", "number"),)
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int | None = _ref("team.id", null=True)
+    at: datetime = _time(index=True)
+    actor: str
+    kind: str
+    thing: str
+    number: int | None = None
+    before: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+    after: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+
+
+class RequestRow(Row, table=True):
+    """A request that its sender may repeat (Idempotency-Key). `answer` is sealed: it may hold a new secret.
+
+    `effect` is set in the transaction that the request changed something in.
+    """
+
+    __tablename__ = "request"
+    __table_args__ = (UniqueConstraint("key_id", "token"),)
+    id: int | None = Field(default=None, primary_key=True)
+    key_id: int = _ref("api_key.id", index=False)
+    token: str
+    fingerprint: str
+    begun_at: datetime = _time(index=True)
+    effect: bool = False
+    status: int | None = None
+    answer: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+
+
 # Statements name columns through these: SQLModel types a class attribute as the value it holds, not as the column.
 TEAM: Any = TeamRow
 KEY: Any = KeyRow
@@ -568,3 +602,5 @@ ESCALATION: Any = EscalationRow
 DECISION: Any = DecisionRow
 DELIVERY: Any = DeliveryRow
 ATTEMPT: Any = AttemptRow
+AUDIT: Any = AuditRow
+REQUEST: Any = RequestRow

@@ -24,6 +24,9 @@ from service import failpoint
 from tests.crash.harness import OUTSIDE, Broken, Plan, Run, Told, crash, together
 from tests.postgres import Postgres
 
+KILLS_OF_A_WORLD = 100
+"""At most: the news do not run out, and a fault is told long before the end."""
+
 EVERY = 50
 """Kills between two lines of progress where no terminal shows it."""
 
@@ -38,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folder = Path(name)
         try:
             with _databases(options.backend, folder) as new_database, _progress(options) as progress:
-                run = _side_by_side(plan, options.side_by_side, folder, new_database, progress)
+                run = _in_worlds(plan, options.side_by_side, folder, new_database, progress)
         except Broken as exc:
             print(f"crash: {exc} (seed {plan.seed})", file=sys.stderr)
             return 1
@@ -57,7 +60,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backend", choices=("sqlite", "postgres"), default="sqlite", help="the database (sqlite)")
     parser.add_argument("--control", action="store_true", help="run a service without its outbox: it must lose")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="repeats a run's choices")
-    parser.add_argument("--side-by-side", type=_positive, default=1, metavar="N", help="N worlds share the kills (1)")
+    parser.add_argument("--side-by-side", type=_positive, default=1, metavar="N", help="worlds at a time (1)")
     parser.add_argument("--point", action="append", choices=failpoint.POINTS, help="only here; may be repeated")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     return parser.parse_args(arguments)
@@ -74,18 +77,22 @@ NewDatabase = Callable[[Path], AbstractContextManager[str]]
 """Gives the address of an empty database; where it is a file, in that folder."""
 
 
-def _side_by_side(plan: Plan, worlds: int, folder: Path, new_database: NewDatabase, told: Told) -> Run:
+def _in_worlds(plan: Plan, at_a_time: int, folder: Path, new_database: NewDatabase, told: Told) -> Run:
     """The plan's kills shared out to worlds of their own, each with a seed, a service and a database of its own."""
+    worlds = max(min(at_a_time, plan.kills), -(-plan.kills // KILLS_OF_A_WORLD))
 
     def one(number: int) -> Run:
         kills = plan.kills // worlds + (number < plan.kills % worlds)
         home = folder / str(number)
         home.mkdir()
         with new_database(home) as url:
-            return crash(replace(plan, kills=kills, seed=plan.seed + number), folder=home, url=url, told=told)
+            run = crash(replace(plan, kills=kills, seed=plan.seed + number), folder=home, url=url, told=told)
+        for fault in run.verdict.faults if not plan.control else ():
+            print(f"seed {run.plan.seed}: {fault}", file=sys.stderr, flush=True)
+        return run
 
-    with ThreadPoolExecutor(worlds) as pool:
-        return together(list(pool.map(one, range(min(worlds, plan.kills)))))
+    with ThreadPoolExecutor(at_a_time) as pool:
+        return together(list(pool.map(one, range(worlds))))
 
 
 @contextmanager

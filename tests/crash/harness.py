@@ -180,7 +180,7 @@ def crash(plan: Plan, *, folder: Path, url: str, told: Told = lambda doing, kill
 
 
 def together(runs: Sequence[Run]) -> Run:
-    """Runs that were made side by side, as one: everything is added up."""
+    """Runs of several worlds as one: everything is added up, also the time."""
     tallies: dict[str, Tally] = {}
     for run in runs:
         for point, tally in run.tallies.items():
@@ -194,7 +194,7 @@ def together(runs: Sequence[Run]) -> Run:
         plan=replace(runs[0].plan, kills=sum(run.plan.kills for run in runs)),
         tallies=tallies,
         verdict=Verdict(**figures, faults=faults),
-        seconds=max(run.seconds for run in runs),
+        seconds=sum(run.seconds for run in runs),
     )
 
 
@@ -255,6 +255,7 @@ class _Rounds:
         Whatever is not due yet when nothing else is left is due in the next run.
         """
         self._world.flush()
+        self._clock.move(LEASE)  # of whoever was killed last
         database = Database(url)
         try:
             for _ in range(MOST_LAST_RUNS):

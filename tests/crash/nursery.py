@@ -7,6 +7,7 @@ fork: no database, no socket, no thread. The service's own children are forked t
 
 from __future__ import annotations
 
+import gc
 import importlib
 import multiprocessing
 import os
@@ -18,6 +19,7 @@ from pathlib import Path
 
 import alembic.command
 import alembic.config
+from sqlalchemy.orm import configure_mappers
 
 from service import failpoint
 from service.config import Rulebook, Settings, load, load_rulebook
@@ -36,8 +38,11 @@ def main() -> None:
     settings = load(Path(sys.argv[1]))
     rulebook = load_rulebook(settings.rules)
     read(Entry(id="0", title="Nothing yet", summary="The first reading loads what tells languages."), rulebook.lexicon)
+    configure_mappers()
     multiprocessing.set_forkserver_preload(["tests.crash.warm"])
     forkserver.ensure_running()
+    gc.collect()
+    gc.freeze()  # or each child would look through the lexicon for garbage, and copy its memory
     for line in sys.stdin:
         target, ahead = line.split()
         pid = os.fork()

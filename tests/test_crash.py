@@ -130,6 +130,7 @@ AT_REST = Rows(
     leases=0,
     oldest_lease=None,
     next_due=None,
+    last_due=None,
     undigested=0,
     unescalated=0,
     deliveries={"sent": 1},

@@ -252,7 +252,7 @@ class _Rounds:
     def finish(self, url: str) -> Rows:
         """Runs without a kill until everything published has been told, each stopped in good order.
 
-        Whatever is not due yet when nothing else is left is due in the next run.
+        Whatever is not due yet when nothing else is left is due in the next run: the machine was off for so long.
         """
         self._world.flush()
         self._clock.move(LEASE)  # of whoever was killed last
@@ -269,7 +269,7 @@ class _Rounds:
             database.close()
 
     def _quiet_life(self, database: Database) -> datetime | None:
-        """A run until nothing is left that is due; gives when the next thing is, if there is one."""
+        """A run until nothing is left that is due; gives when the last thing to come is, if there is one."""
         started_at = self._clock.now()
         with self._service.running() as child:
             self._await_quiet(child, database, started_at)
@@ -281,7 +281,7 @@ class _Rounds:
         if code != 0:
             raise Broken(f"the service was asked to stop and ended with {code}:\n{self._service.last_words()}")
         self.lives.append(Life(started_at=started_at, ended_at=self._clock.now()))
-        return read_rows(database).next_due
+        return read_rows(database).last_due
 
     def _life(self, point: str, patience: Patience) -> None:
         target = "" if point == OUTSIDE else f"{point}:{self._reaches(point)}"

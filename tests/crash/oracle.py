@@ -62,6 +62,7 @@ class Rows:
     """The end of the lease that was taken first."""
     next_due: datetime | None
     """When the next message, digest or escalation is due; None when there is none to come."""
+    last_due: datetime | None
     undigested: int
     unescalated: int
     deliveries: Mapping[str, int]
@@ -135,6 +136,7 @@ def read_rows(database: Database) -> Rows:
         ).subquery()
         return Rows(
             next_due=session.execute(select(func.min(due.c.at))).scalar(),
+            last_due=session.execute(select(func.max(due.c.at))).scalar(),
             undigested=count(DIGEST_ITEM.delivery_id.is_(None), of=DIGEST_ITEM),
             unescalated=count(ESCALATION.done_at.is_(None), of=ESCALATION),
             entries=Counter(link for link, _ in entries),

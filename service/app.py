@@ -28,7 +28,8 @@ from service.api.watches import timing_problems, watch_problems
 from service.config import Rulebook, Settings, load_rulebook, rule_files_mark
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
-from service.domain.model import Invalid, Problem, ServiceError, Watch
+from service.domain.links import Links
+from service.domain.model import Invalid, Problem, ServiceError
 from service.feeds.fetch import Fetcher, Limits, session
 from service.feeds.hubs import ask_hub
 from service.feeds.recipes import recipe_faults
@@ -41,6 +42,7 @@ from service.storage.audit import acting
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel, NewSubscription
+from service.storage.vault import Vault
 
 log = structlog.get_logger()
 
@@ -78,6 +80,7 @@ class Service:
         egress.install(settings.egress.allow)
         self.rulebook = rulebook or load_rulebook(settings.rules)
         self.store = Store(settings.storage.url, keys=settings.secrets.keys, key_file=settings.secrets.key_file)
+        self.links = links_of(settings, self.store.vault)
         self.store.database.hold()
         if self.store.database.is_sqlite:
             self.store.release_leases()
@@ -135,8 +138,8 @@ class Service:
     async def start(self) -> None:
         """Build what lives on the running loop, and begin to tick."""
         settings = self.settings
-        # Polls that wait for slow servers beside those that do not, and as many for pages.
-        connections = settings.feeds.concurrency * (1 + SLOW_SHARE) * 2
+        # Polls that wait for slow servers beside those that do not, as many for pages, and messages.
+        connections = (settings.feeds.concurrency * 2 + settings.delivery.concurrency) * (1 + SLOW_SHARE)
         self._client = session(user_agent=user_agent(settings), connections=connections)
         self._parsing = Sandbox(workers=2, start=self._children)
         self._sending = Sandbox(
@@ -163,6 +166,7 @@ class Service:
             now=self.now,
             chance=self._chance,
             take_up=taking_up(self.store, now=self.now, random=secrets.token_bytes) if may_push else None,
+            links=self.links,
         )
         self.pushing = self._pushing() if may_push else None
         if not may_push:
@@ -237,6 +241,13 @@ def _log_problems(problems: Iterable[Problem]) -> None:
         log.error("configuration problem", where=problem.where, what=problem.what, hint=problem.hint)
 
 
+def links_of(settings: Settings, vault: Vault) -> Links | None:
+    """What makes the links in messages; None where readers could not reach us."""
+    if not settings.api.public_url:
+        return None
+    return Links(base=settings.api.public_url, keys=vault.derived("links"), decide_for=settings.delivery.decide_for)
+
+
 def declared_feed(settings: Settings, number: int) -> NewFeed:
     """Source `number` of the configuration. Invalid names each selector or expression that cannot be used."""
     source = settings.feeds.sources[number]
@@ -267,13 +278,7 @@ def declared_feed(settings: Settings, number: int) -> NewFeed:
 def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -> NewSubscription:
     """Subscription `number` of the configuration. Invalid names the channel, rule or jurisdiction that is wrong."""
     wanted = settings.subscriptions[number]
-    watch = Watch(
-        jurisdictions=wanted.watch.jurisdictions,
-        topics=wanted.watch.topics,
-        actions=wanted.watch.actions,
-        rules=wanted.watch.rules,
-        min_severity=wanted.watch.min_severity,
-    )
+    watch = wanted.watch.watch
     channels: list[NewChannel] = []
     problems = list(watch_problems(watch, rulebook, where=settings.where("subscriptions", number, "watch")))
     timing = wanted.when.timing
@@ -310,6 +315,7 @@ def api_of(service: Service) -> FastAPI:
             settings=service.settings,
             now=service.now,
             random=secrets.token_bytes,
+            links=service.links,
             pushing=lambda: service.pushing,
             pushed=lambda: service.runner.wake(),
             ready=service.not_ready,

@@ -46,6 +46,8 @@ from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
 from service.domain.model import (
     Action,
+    Direction,
+    Exclusion,
     FullText,
     Invalid,
     Language,
@@ -59,9 +61,11 @@ from service.domain.model import (
     Selectors,
     Severity,
     SourceKind,
+    Stage,
     Tier,
     Timing,
     Topic,
+    Watch,
     Weekday,
 )
 from service.domain.rule import Rule, read_duration, show_duration
@@ -108,8 +112,8 @@ class ApiSettings(Section):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#@]+)?$",
-        description="Where hubs on the internet reach this service, such as https://policywatch.example.org; "
-        "empty: no WebSub.",
+        description="Where hubs on the internet, and readers of messages, reach this service, such as "
+        "https://policywatch.example.org; empty: no WebSub, and no links to decide by.",
     )
     rate: int = Field(1200, ge=0, description="Requests a minute that one API key may make; 0: no limit.")
 
@@ -294,6 +298,12 @@ class DeliverySettings(Section):
         DEFAULT_SCHEMAS, description="Apprise services that channels may name; webhooks and mailto: need no entry."
     )
     smtp: SmtpSettings = Field(SmtpSettings(), description="The mail server.")
+    decide_for: Duration = Field(
+        timedelta(days=14),
+        ge=timedelta(0),
+        le=timedelta(days=90),
+        description="How long the links in a message decide about its alert; 0s: no such links. See api.public_url.",
+    )
     base_urls: Mapping[str, str] = Field(
         {}, description="Sends a service's requests elsewhere: a self-hosted Telegram Bot API server, a gateway."
     )
@@ -401,14 +411,35 @@ class ChannelSettings(Section):
         return {"to": value} if isinstance(value, str | Secret) else value
 
 
+Codes = tuple[Annotated[str, Field(pattern="^([A-Z]{2}|INTL)$")], ...]
+
+
+class ExcludeSettings(Section):
+    jurisdictions: Codes = Field((), description="Codes such as KZ, HK, EU.")
+    groups: tuple[str, ...] = Field((), description="Groups of jurisdictions such as gcc.")
+    topics: tuple[Topic, ...] = Field((), description="Topics such as mining.")
+    actions: tuple[Action, ...] = Field((), description="Actions such as statement.")
+    rules: tuple[str, ...] = Field((), description="Rule ids or patterns such as cn-*.")
+
+
 class WatchSettings(Section):
-    jurisdictions: tuple[Annotated[str, Field(pattern="^([A-Z]{2}|INTL)$")], ...] = Field(
-        (), description="Codes such as KZ, HK, EU; empty for all."
-    )
+    jurisdictions: Codes = Field((), description="Codes such as KZ, HK, EU; empty for all.")
     topics: tuple[Topic, ...] = Field((), description="Topics such as stablecoin; empty for all.")
     actions: tuple[Action, ...] = Field((), description="Actions such as licensing; empty for all.")
     rules: tuple[str, ...] = Field((), description="Rule ids or patterns such as cn-*; empty for all.")
     min_severity: Severity = Field(Severity.INFO, description="Quietest severity that is sent.")
+    groups: tuple[str, ...] = Field((), description="Groups of jurisdictions such as gcc or Central Asia.")
+    stages: tuple[Stage, ...] = Field((), description="Stages such as in-force; empty for all.")
+    directions: tuple[Direction, ...] = Field((), description="tightening, easing or neutral; empty for all.")
+    tiers: tuple[Tier, ...] = Field((), description="Tiers of the sources: official, wire, trade, blog; empty for all.")
+    languages: tuple[str, ...] = Field((), description="Languages of the reports: en, zh-Hans, ko …; empty for all.")
+    tags: tuple[str, ...] = Field((), description="Tags of the feeds; empty for all.")
+    exclude: ExcludeSettings = Field(ExcludeSettings(), description="What is left out of all that.")
+
+    @property
+    def watch(self) -> Watch:
+        chosen = {name: getattr(self, name) for name in type(self).model_fields if name != "exclude"}
+        return Watch(**chosen, exclude=Exclusion(**dict(self.exclude)))
 
 
 class SubscriptionSettings(Section):

@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -25,6 +26,7 @@ from service.delivery.message import render
 from service.domain import gaps, pages, polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
+from service.domain.links import Links
 from service.domain.model import (
     Alert,
     ClaimedEntry,
@@ -47,9 +49,12 @@ from service.domain.model import (
     RouteReason,
     Selectors,
     ServiceError,
+    Settlement,
+    Silence,
     StoryKey,
     Subscription,
     Validators,
+    Watch,
 )
 from service.domain.polling import Polled
 from service.domain.remembered import note
@@ -79,10 +84,13 @@ SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
 
 SAVED_AT_ONCE = 200
-"""Polls in one commit: enough to spread its cost, few enough that no other writer waits long."""
+"""Polls, or attempts, in one commit: enough to spread its cost, few enough that no other writer waits long."""
 
 PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
 """Documents in one trip to a parsing child, and their bytes."""
+
+SETTLE_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries to store what came of a send while the database is away: within what a lease has to spare."""
 
 FILL_LEASE = timedelta(minutes=15)
 """Longer than an archive of many slow pages takes; nobody waits for it."""
@@ -104,6 +112,13 @@ class Pace:
     turn: timedelta
 
 
+W = TypeVar("W", Subscription, Silence)
+
+
+def _with(one: W, watch: Watch) -> W:
+    return one if watch is one.watch else replace(one, watch=watch)
+
+
 class Pipeline:
     """The steps with everything they need. `rulebook` gives the one in force: an entry sees one and the same of it."""
 
@@ -120,8 +135,9 @@ class Pipeline:
         now: Callable[[], datetime],
         chance: Callable[[], float],
         take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
+        links: Links | None = None,
     ) -> None:
-        """`take_up` is told of each document that was stored: it may offer pushes."""
+        """`take_up` is told of each document that was stored: it may offer pushes. `links` stand in messages."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
@@ -134,7 +150,10 @@ class Pipeline:
         self._now = now
         self._chance = chance
         self._take_up = take_up
+        self._links = links
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
+        self._beginning = Together(self._begin_attempts, most=SAVED_AT_ONCE)
+        self._settling = Together(self._settle_all, most=SAVED_AT_ONCE)
         self._parsing = Together(
             self._parse_feeds,
             most=PARSED_AT_ONCE,
@@ -356,7 +375,7 @@ class Pipeline:
                 alert = earlier
             else:
                 return None
-            subscriptions = placing.subscriptions(self.store.subscriptions)
+            subscriptions = self._readers(placing)
             readers = placing.readers(alert.id, subscriptions, alert.severity, now) if changes else ()
             made = self._tell(placing, judged, alert, subscriptions, now)
             if made and (due_at := self._first_look(judged.claimed, now)) is not None:
@@ -408,16 +427,27 @@ class Pipeline:
             told=_told_before(placing, judged.rules, groups.values(), now),
             now=now,
             zones=ZoneInfo,
-            silences=placing.silences(now),
+            silences=self._silences(placing, now),
             spent=placing.spent(subscriptions, alert.id, now),
             official=placing.official_acts(tuple(rumours), now - stories.WINDOW) if muting else (),
         )
         made = 0
+        origins = placing.origins(groups)
         for entry_id, matches in groups.items():
-            known = replace(background, waiting=placing.waiting(alert.id))
+            known = replace(background, waiting=placing.waiting(alert.id), origin=origins.get(entry_id))
             routes = routing.route(matches, subscriptions, placing.told(alert.id), known)
             made += placing.record_routes(entry_id, alert, routes, subscriptions, now=now)
         return made
+
+    def _readers(self, placing: Placing) -> tuple[Subscription, ...]:
+        """Everybody who may have to be told, with the groups of their watches as they are now."""
+        groups = self._rulebook().groups
+        found = placing.subscriptions(self.store.subscriptions)
+        return tuple(_with(one, routing.spelt_out(one.watch, groups)) for one in found)
+
+    def _silences(self, placing: Placing, now: datetime) -> tuple[Silence, ...]:
+        groups = self._rulebook().groups
+        return tuple(_with(one, routing.spelt_out(one.watch, groups)) for one in placing.silences(now))
 
     # --- what comes due by itself ------------------------------------------------------------------------------
 
@@ -498,11 +528,10 @@ class Pipeline:
 
     async def deliver(self, delivery: Delivery) -> OutcomeStatus | None:
         """Send one claimed delivery and record what came of it; None when the lease was lost."""
-        begun = await asyncio.to_thread(self.store.outbox.begin_attempt, delivery, now=self._now())
-        if not begun:
+        if not await self._beginning(delivery):
             return None
         now = self._now()
-        message = render(delivery, now=now)
+        message = render(delivery, now=now, links=self._links)
         outcome = await self._sender.send(
             delivery.channel, message, message_id=delivery.message_id, attempt=delivery.attempts, now=now
         )
@@ -511,7 +540,7 @@ class Pipeline:
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> OutcomeStatus | None:
         now = self._now()
         settlement = routing.after_attempt(delivery.tries, outcome, now, self._chance())
-        settled = await asyncio.to_thread(self.store.outbox.settle, delivery, settlement, now=now)
+        settled = await self._noted(delivery, settlement)
         log.info(
             "delivery settled",
             delivery=delivery.id,
@@ -522,6 +551,22 @@ class Pipeline:
             fenced=not settled,
         )
         return outcome.status if settled else None
+
+    async def _noted(self, delivery: Delivery, settlement: Settlement) -> bool:
+        """Store what came of an attempt, though the database is away for a while: what is not stored is sent again."""
+        for wait in SETTLE_WAITS:
+            try:
+                return await self._settling((delivery, settlement))
+            except Exception as exc:
+                log.warning("outcome not stored", delivery=delivery.id, problem=type(exc).__name__, again_in=wait)
+                await asyncio.sleep(wait)
+        return await self._settling((delivery, settlement))
+
+    async def _begin_attempts(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        return await asyncio.to_thread(self.store.outbox.begin_attempts, deliveries, now=self._now())
+
+    async def _settle_all(self, settled: Sequence[tuple[Delivery, Settlement]]) -> Sequence[bool]:
+        return await asyncio.to_thread(self.store.outbox.settle_all, settled, now=self._now())
 
     # --- when a step broke off: the work goes back with its reason, to be taken up again ------------------------
 

@@ -161,11 +161,11 @@ async def api_on_both(store: Store, clock: Clock, rulebook: Rulebook) -> AsyncIt
         yield value
 
 
-def raise_alerts(store: Store, *jurisdictions: str) -> None:
+def raise_alerts(store: Store, *jurisdictions: str, title: str = "{} bans stablecoins") -> None:
     """An alert for each jurisdiction, routed to every subscription."""
     for number, code in enumerate(jurisdictions):
         guid = f"{code}-{number}"
-        received(store, NOON, a_parsed(guid, title=f"{code} bans stablecoins"), url=f"https://{guid}.example/rss")
+        received(store, NOON, a_parsed(guid, title=title.format(code)), url=f"https://{guid}.example/rss")
         (claimed,) = store.entries.claim_new(NOON, limit=1, lease=LEASE)
         value = judged(claimed, a_development(code), matches=(a_match(f"{code}-ban", a_development(code)),))
         with store.entries.placing() as placing:

@@ -13,7 +13,7 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import alerts, audit, deliveries, feeds, keys, pushes, rules, silences, status, subscriptions
+from service.api import alerts, audit, deliveries, feeds, keys, links, pushes, rules, silences, status, subscriptions
 from service.api.deps import Deps
 from service.api.etags import Etags
 from service.api.gate import PREFIX, Gate
@@ -64,6 +64,7 @@ def build(deps: Deps) -> FastAPI:
     app.include_router(_v1())
     app.include_router(status.health)
     app.include_router(pushes.router)
+    app.include_router(links.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
 

@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from service.config import Rulebook, Settings
+from service.domain.links import Links
 from service.domain.model import Problem
 from service.pushing import Pushing
 from service.storage.store import Store
@@ -31,7 +32,8 @@ def _none() -> Sequence[Problem]:
 class Deps:
     """`rulebook` is the one in force; `reload` reads its files again, and it stays if that raises Invalid.
 
-    `pushing` answers hubs, None where feeds are only polled; `pushed` is called when one has brought something.
+    `links` reads the links of messages, None where there are none. `pushing` answers hubs, None where feeds are only
+    polled; `pushed` is called when one has brought something.
     `ready` says why not; `problems` are faults of the configuration, left out.
     """
 
@@ -41,6 +43,7 @@ class Deps:
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
     reload: Callable[[], Rulebook]
+    links: Links | None = None
     pushing: Callable[[], Pushing | None] = _nobody
     pushed: Callable[[], None] = _nobody
     ready: Callable[[], list[str]] = _nothing

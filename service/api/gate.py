@@ -18,6 +18,7 @@ from service.api.auth import bearer, unknown
 from service.api.deps import Deps
 from service.api.problems import Kind, Refusal, answer
 from service.api.rates import Rates
+from service.domain.links import Purpose
 from service.domain.model import Key
 from service.domain.push import PATH as PUSHES
 from service.storage.audit import acting
@@ -86,9 +87,12 @@ def _is_private(request: Request) -> bool:
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
+_CAPABILITIES = (PUSHES, *(purpose.path for purpose in Purpose))
+
+
 def _shown(path: str) -> str:
-    """A path for the log: whoever knows the whole of a push's path could try to push."""
-    return f"{PUSHES}***" if path.startswith(PUSHES) else path
+    """A path for the log: whoever knows the whole of a push's or link's path could use it."""
+    return next((f"{prefix}***" for prefix in _CAPABILITIES if path.startswith(prefix)), path)
 
 
 def _too_large(most: int) -> str:

@@ -25,6 +25,8 @@ from service.domain.model import (
     Action,
     Channel,
     ChannelKind,
+    Direction,
+    Exclusion,
     Invalid,
     Key,
     Language,
@@ -33,7 +35,9 @@ from service.domain.model import (
     RouteReason,
     Schedule,
     Severity,
+    Stage,
     Subscription,
+    Tier,
     Topic,
     Watch,
 )
@@ -51,6 +55,31 @@ IfMatch = Annotated[
 # --- what goes in and out -----------------------------------------------------------------------------------------
 
 
+class ExcludeBody(BaseModel):
+    """What a subscription does not want, whatever else it selects."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    jurisdictions: list[Code] = Field([], max_length=300, description="Codes such as KZ, HK, EU, INTL.")
+    groups: list[Name] = Field([], max_length=50, description="Groups of jurisdictions such as gcc.")
+    topics: list[Topic] = Field([], max_length=50, description="Topics such as mining.")
+    actions: list[Action] = Field([], max_length=50, description="Actions such as statement.")
+    rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
+
+    @property
+    def exclusion(self) -> Exclusion:
+        return Exclusion(**{name: tuple(dict.fromkeys(getattr(self, name))) for name in _EXCLUDED})
+
+    @classmethod
+    def of(cls, exclusion: Exclusion) -> ExcludeBody:
+        lists: dict[str, Any] = {name: list(getattr(exclusion, name)) for name in _EXCLUDED}
+        return cls.model_construct(**lists)
+
+
+_EXCLUDED = tuple(ExcludeBody.model_fields)
+_NOTHING = ExcludeBody()
+
+
 class WatchBody(BaseModel):
     """What a subscription selects; an empty list means any."""
 
@@ -61,27 +90,27 @@ class WatchBody(BaseModel):
     actions: list[Action] = Field([], max_length=50, description="Actions such as licensing.")
     rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
     min_severity: Severity = Field(Severity.INFO, description="Quietest severity that is sent.")
+    groups: list[Name] = Field([], max_length=50, description="Groups of jurisdictions such as gcc, Central Asia.")
+    stages: list[Stage] = Field([], max_length=20, description="Stages such as in-force.")
+    directions: list[Direction] = Field([], max_length=5, description="Directions such as tightening.")
+    tiers: list[Tier] = Field([], max_length=10, description="Tiers of the sources: official, wire, trade, blog.")
+    languages: list[Name] = Field([], max_length=50, description="Languages of the reports: en, zh-Hans, ko …")
+    tags: list[Name] = Field([], max_length=50, description="Tags of the feeds.")
+    exclude: ExcludeBody = Field(_NOTHING, description="What is left out of all that.")
 
     @property
     def watch(self) -> Watch:
-        return Watch(
-            jurisdictions=tuple(dict.fromkeys(self.jurisdictions)),
-            topics=tuple(dict.fromkeys(self.topics)),
-            actions=tuple(dict.fromkeys(self.actions)),
-            rules=tuple(dict.fromkeys(self.rules)),
-            min_severity=self.min_severity,
-        )
+        lists = {name: tuple(dict.fromkeys(getattr(self, name))) for name in _WATCHED}
+        return Watch(min_severity=self.min_severity, exclude=self.exclude.exclusion, **lists)
 
     @classmethod
     def of(cls, watch: Watch) -> WatchBody:
         # Without validation: the configuration file may hold what a request may not.
-        return cls.model_construct(
-            jurisdictions=list(watch.jurisdictions),
-            topics=list(watch.topics),
-            actions=list(watch.actions),
-            rules=list(watch.rules),
-            min_severity=watch.min_severity,
-        )
+        lists: dict[str, Any] = {name: list(getattr(watch, name)) for name in _WATCHED}
+        return cls.model_construct(min_severity=watch.min_severity, exclude=ExcludeBody.of(watch.exclude), **lists)
+
+
+_WATCHED = tuple(name for name in WatchBody.model_fields if name not in ("min_severity", "exclude"))
 
 
 class ChannelIn(BaseModel):
@@ -142,6 +171,9 @@ class ChannelOut(BaseModel):
     kind: ChannelKind
     address: str = Field(description="Its address, masked.")
     schedule: Schedule | None = Field(description="Its own, if it has one; else it hears as the subscription says.")
+    unsubscribed_at: datetime | None = Field(
+        description="Since when it hears no more because its reader unsubscribed it; null where nobody did."
+    )
     secret: str | None = Field(
         description="The signing secret of a webhook, in the answer to the request that first named it; else null."
     )
@@ -173,10 +205,7 @@ class SubscriptionOut(BaseModel):
             id=subscription.id,
             name=subscription.name,
             watch=WatchBody.of(subscription.watch),
-            channels=[
-                _channel(channel, subscription.schedules.get(channel.id), told=channel.id in new)
-                for channel in subscription.channels
-            ],
+            channels=[_channel(channel, subscription, told=channel.id in new) for channel in subscription.channels],
             active=subscription.active,
             mute_rumours=subscription.mute_rumours,
             notices=subscription.notices,
@@ -231,13 +260,14 @@ _LEDGER: Mapping[str, Any] = {
 }
 
 
-def _channel(channel: Channel, schedule: Schedule | None, *, told: bool) -> ChannelOut:
+def _channel(channel: Channel, subscription: Subscription, *, told: bool) -> ChannelOut:
     current = channel.keys[0] if channel.keys else None
     return ChannelOut(
         id=channel.id,
         kind=channel.kind,
         address=channel.shown,
-        schedule=schedule,
+        schedule=subscription.schedules.get(channel.id),
+        unsubscribed_at=subscription.unsubscribed.get(channel.id),
         secret=current.secret.reveal() if told and current else None,
         public_key=public_key(current.private) if current and current.private else None,
     )
@@ -277,6 +307,7 @@ _EXAMPLE: Mapping[str, Any] = {
             "kind": "webhook",
             "address": "https://grc.example.org/hook",
             "schedule": None,
+            "unsubscribed_at": None,
             "secret": None,
             "public_key": "whpk_GcAMfiHwRGPmwyKVFS5S1pnBKtEbLtZv4hMFV8Yk3pA=",
         },
@@ -285,6 +316,7 @@ _EXAMPLE: Mapping[str, Any] = {
             "kind": "email",
             "address": "mailto:desk@example.org",
             "schedule": "daily",
+            "unsubscribed_at": None,
             "secret": None,
             "public_key": None,
         },
@@ -459,10 +491,10 @@ def delete_subscription(deps: Given, key: Writer, subscription_id: Id, if_match:
 def send_test(deps: Given, key: Writer, subscription_id: Id) -> TestsOut:
     """A message that says it is a test, to each channel, sent and tried again like any other delivery."""
     subscription = _own(deps, key, subscription_id)
-    if not subscription.channels:
+    if not subscription.hearing:
         raise Refusal(Kind.NO_CHANNELS, "add a channel first, then test it")
     queued = []
-    for channel in subscription.channels:
+    for channel in subscription.hearing:
         delivery_id = deps.store.outbox.add_test(
             team=key.team,
             channel_id=channel.id,
@@ -497,7 +529,20 @@ def rotate_keys(
     rotated = deps.store.subscriptions.rotate(channel_id, new, team=key.team, overlap=body.overlap, now=deps.now())
     if rotated is None:  # deleted a moment ago
         raise absent("webhook", channel_id)
-    return _channel(rotated, subscription.schedules.get(channel_id), told=True)
+    return _channel(rotated, subscription, told=True)
+
+
+@router.delete(
+    "/{subscription_id}/channels/{channel_id}/unsubscribed",
+    summary="Undo an unsubscription",
+    status_code=204,
+    responses=declared(Kind.NOT_FOUND),
+)
+def resubscribe(deps: Given, key: Writer, subscription_id: Id, channel_id: Id) -> None:
+    """The channel hears again of what comes from now on. Ask its reader first, who pressed a button to hear no more."""
+    _own(deps, key, subscription_id)
+    if not deps.store.subscriptions.resubscribe(key.team, subscription_id, channel_id, now=deps.now()):
+        raise absent("unsubscribed channel", channel_id)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

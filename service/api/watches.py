@@ -8,17 +8,35 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from service.config import Rulebook
 from service.domain.model import Concept, ConceptKind, Problem, Schedule, Timing, Watch
+from service.domain.text import LANGUAGES
 
 MAX_HINTS = 5
 _PATTERN = frozenset("*?[")
 
 
 def watch_problems(watch: Watch, rulebook: Rulebook, *, where: str = "watch") -> tuple[Problem, ...]:
-    """Jurisdictions that do not exist, and rule ids that are neither a rule nor a pattern."""
-    return (
-        *jurisdiction_problems({f"{where}.jurisdictions.{n}": c for n, c in enumerate(watch.jurisdictions)}, rulebook),
-        *_rule_problems(watch.rules, rulebook, where=f"{where}.rules"),
-    )
+    """Jurisdictions, groups and languages that do not exist, and rule ids that are neither a rule nor a pattern."""
+    problems: list[Problem] = []
+    for place, part in ((where, watch), (f"{where}.exclude", watch.exclude)):
+        codes = {f"{place}.jurisdictions.{n}": code for n, code in enumerate(part.jurisdictions)}
+        problems += jurisdiction_problems(codes, rulebook)
+        problems += _group_problems(part.groups, rulebook, where=f"{place}.groups")
+        problems += _rule_problems(part.rules, rulebook, where=f"{place}.rules")
+    hint = f"one of {', '.join(LANGUAGES)}"
+    problems += [
+        Problem(where=f"{where}.languages.{n}", what=f"unknown language {lang!r}", hint=hint)
+        for n, lang in enumerate(watch.languages)
+        if lang not in LANGUAGES
+    ]
+    return tuple(problems)
+
+
+def _group_problems(names: Sequence[str], rulebook: Rulebook, *, where: str) -> Iterator[Problem]:
+    known = [group.id for group in rulebook.groups.all]
+    for number, name in enumerate(names):
+        if rulebook.groups.get(name) is None:
+            hint = f"there are {', '.join(known)}; your own go into rules.groups of the configuration"
+            yield Problem(where=f"{where}.{number}", what=f"there is no group {name!r}", hint=hint)
 
 
 def jurisdiction_problems(codes: Mapping[str, str], rulebook: Rulebook) -> tuple[Problem, ...]:

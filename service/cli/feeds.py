@@ -18,7 +18,7 @@ from service import egress
 from service.addresses import Address, read_address, shown_address
 from service.cli.common import ConfigOption, JsonOption, add_row, opened, out, plain, print_json, printable
 from service.cli.credentials import BasicOption, BearerOption, HeaderOption, address_of
-from service.config import Settings, load
+from service.config import Settings, load, load_groups
 from service.domain import polling
 from service.domain.coverage import SOUND, coverage
 from service.domain.model import (
@@ -34,6 +34,7 @@ from service.domain.model import (
     SourceKind,
     Tier,
 )
+from service.domain.routing import spelt_out
 from service.domain.text import LANGUAGES
 from service.feeds.catalogue import Source, catalogue
 from service.feeds.found import Found
@@ -363,12 +364,14 @@ def feeds_coverage(
 
 def _watched(settings: Settings, store: Store, name: str) -> tuple[str, ...]:
     """The jurisdictions of the subscriptions of that name, declared ones before their first start too."""
-    declared = [each.watch.jurisdictions for each in settings.subscriptions if each.name == name]
+    groups, _ = load_groups(settings.rules)
+    declared = [each.watch.watch for each in settings.subscriptions if each.name == name]
     with store.database.read() as session:
-        kept = [each.watch.jurisdictions for each in store.subscriptions.all(session) if each.name == name]
+        kept = [each.watch for each in store.subscriptions.all(session) if each.name == name]
     if not declared and not kept:
         raise ServiceError(f"no subscription is named {name!r}")
-    codes = tuple(dict.fromkeys(code for watched in (*declared, *kept) for code in watched))
+    watches = (spelt_out(watch, groups) for watch in (*declared, *kept))
+    codes = tuple(dict.fromkeys(code for watch in watches for code in watch.jurisdictions))
     if not codes:
         raise ServiceError(f"{name!r} watches every jurisdiction; leave --watchlist out to see all that have feeds")
     return codes

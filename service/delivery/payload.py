@@ -13,6 +13,7 @@ from service.delivery.languages import Words
 from service.delivery.text import link, phrase
 from service.delivery.words import acts, headline
 from service.domain.digest import groups
+from service.domain.links import Links
 from service.domain.model import (
     Action,
     Alert,
@@ -91,6 +92,7 @@ _ITEM = {
         "link": _MAYBE,
         "sources_total": {"type": "integer"},
         "updates": {"type": "array", "items": _UPDATE, "description": "since an earlier digest had it"},
+        "decide": {**_TEXT, "description": "as of an alert; in all items of a digest, or in none for want of room"},
     },
 }
 _GROUP = {
@@ -130,7 +132,17 @@ PAYLOAD_SCHEMA: dict[str, object] = {
     "type": "object",
     "required": ["type", "version", "timestamp", "data"],
     "properties": {
-        "type": {"enum": ["alert.raised", "alert.updated", "alert.escalated", "digest", "feed.notice", "test"]},
+        "type": {
+            "enum": [
+                "alert.raised",
+                "alert.updated",
+                "alert.escalated",
+                "digest",
+                "feed.notice",
+                "channel.unsubscribed",
+                "test",
+            ]
+        },
         "version": {"const": 1},
         "timestamp": {
             "type": "string",
@@ -139,7 +151,8 @@ PAYLOAD_SCHEMA: dict[str, object] = {
         },
         "data": {
             "type": "object",
-            "description": "a test carries headline, team and subscription only, a notice those and reports",
+            "description": "a test carries headline, team and subscription only, a notice those and reports, "
+            "channel.unsubscribed those and left",
             "required": ["headline", "team", "subscription"],
             "properties": {
                 "alert_id": {"type": "integer"},
@@ -155,6 +168,10 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                 "languages": {**_TEXTS, "description": "those of the sources"},
                 "predecessor": _PREDECESSOR,
                 "updates": {"type": "array", "items": _UPDATE, "description": "of alert.updated: what changed"},
+                "decide": {
+                    **_TEXT,
+                    "description": "of an alert: where a person decides about it, once, with no key; it expires",
+                },
                 "alerts_total": {
                     "type": "integer",
                     "description": "of a digest: larger than its lists if they were cut",
@@ -169,6 +186,7 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                     "additionalProperties": {"type": "integer"},
                 },
                 "reports": {"type": "array", "items": _REPORT, "description": "of feed.notice, oldest first"},
+                "left": {**_TEXT, "description": "of channel.unsubscribed: whose reader asked for no more, masked"},
                 "reports_total": {"type": "integer", "description": "larger than the list when that was cut"},
                 "team": _TEXT,
                 "subscription": _TEXT,
@@ -179,7 +197,7 @@ PAYLOAD_SCHEMA: dict[str, object] = {
 """What receivers may rely on. New keys may appear within version 1. Texts may be cut; offsets are the entry's own."""
 
 
-def alert_payload(alert: Alert, delivery: Delivery, words: Words) -> bytes:
+def alert_payload(alert: Alert, delivery: Delivery, words: Words, links: Links | None = None) -> bytes:
     """The alert as JSON; lists and texts are cut, in steps, until it is below `PAYLOAD_LIMIT`."""
     body = b""
     for keep, chars in ((20, 500), (10, 300), (5, 200), (2, 120), (1, 60)):
@@ -199,6 +217,8 @@ def alert_payload(alert: Alert, delivery: Delivery, words: Words) -> bytes:
             "team": phrase(delivery.team, 100),
             "subscription": phrase(delivery.subscription, 100),
         }
+        if links is not None:
+            data["decide"] = links.decide(delivery, alert.id)
         if delivery.kind is DeliveryKind.UPDATE:
             data["updates"] = [_update(update, chars=chars) for update in alert.updates[:keep]]
             body = _canonical("alert.updated", delivery.created_at, data)
@@ -211,13 +231,17 @@ def alert_payload(alert: Alert, delivery: Delivery, words: Words) -> bytes:
     return body
 
 
-def digest_payload(headline: str, digest: Digest, delivery: Delivery, words: Words) -> bytes:
-    """The digest as JSON; the quietest items and long texts are cut, in steps, until it is below `PAYLOAD_LIMIT`."""
+def digest_payload(
+    headline: str, digest: Digest, delivery: Delivery, words: Words, links: Links | None = None
+) -> bytes:
+    """The digest as JSON; links to decide by, the quietest items and long texts are cut, in steps, until it is below
+    `PAYLOAD_LIMIT`."""
     body = b""
-    for keep, chars in ((200, 300), (100, 200), (40, 120), (20, 80), (5, 60)):
+    decide = {item.alert_id: links.decide(delivery, item.alert_id) for item in digest.items} if links else {}
+    for keep, chars in ((200, 300), (200, 300), (100, 200), (40, 120), (20, 80), (5, 60)):
         left, shown = keep, []
         for group in groups(digest.items):
-            items = [_item(item, words, chars=chars) for item in group.items[:left]]
+            items = [_item(item, decide.get(item.alert_id), words, chars=chars) for item in group.items[:left]]
             left -= len(items)
             if items:
                 shown.append({"jurisdiction": group.jurisdiction, "direction": group.direction, "alerts": items})
@@ -238,10 +262,11 @@ def digest_payload(headline: str, digest: Digest, delivery: Delivery, words: Wor
         body = _canonical("digest", digest.until, data)
         if len(body) < PAYLOAD_LIMIT:
             break
+        decide = {}
     return body
 
 
-def _item(item: DigestItem, words: Words, *, chars: int) -> dict[str, object]:
+def _item(item: DigestItem, decide: str | None, words: Words, *, chars: int) -> dict[str, object]:
     said = acts(item.developments[:1], words) or [item.title]
     return {
         "alert_id": item.alert_id,
@@ -252,7 +277,7 @@ def _item(item: DigestItem, words: Words, *, chars: int) -> dict[str, object]:
         "link": link(item.source.link) if item.source else None,
         "sources_total": item.sources,
         "updates": [_update(update, chars=chars) for update in item.updates[:5]],
-    }
+    } | ({"decide": decide} if decide else {})
 
 
 def test_payload(headline: str, delivery: Delivery) -> bytes:
@@ -263,6 +288,17 @@ def test_payload(headline: str, delivery: Delivery) -> bytes:
         "subscription": phrase(delivery.subscription, 100),
     }
     return _canonical("test", delivery.created_at, data)
+
+
+def left_payload(headline: str, delivery: Delivery) -> bytes:
+    """That another channel hears no more, as JSON."""
+    data = {
+        "headline": headline,
+        "left": phrase(delivery.left, 200),
+        "team": phrase(delivery.team, 100),
+        "subscription": phrase(delivery.subscription, 100),
+    }
+    return _canonical("channel.unsubscribed", delivery.created_at, data)
 
 
 def notice_payload(headline: str, delivery: Delivery) -> bytes:

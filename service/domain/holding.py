@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime, tzinfo
 
-from service.domain.model import Development, Match, Problem, RouteReason, Severity, Silence, Stage, Tier
+from service.domain.model import Development, Match, Origin, Problem, RouteReason, Severity, Silence, Stage, Tier
 from service.domain.rule import Confirm, Exempt, Per, Rule, Status, Throttle, show_duration
 from service.domain.text import likeness
 from service.domain.timing import Spent
@@ -62,6 +62,7 @@ class Background:
     spent: Mapping[int, Sequence[Spent]] = field(default_factory=dict)
     waiting: frozenset[int] = frozenset()
     official: Collection[Act] = ()  # what official texts told of lately
+    origin: Origin | None = None  # of the report that matched
 
 
 def held_back(match: Match, subscription_id: int, background: Background) -> RouteReason | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -998,14 +998,45 @@ class Channel:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Exclusion:
+    """What a watch does not want: developments of any of these, and matches of any of these rules."""
+
+    jurisdictions: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    topics: tuple[Topic, ...] = ()
+    actions: tuple[Action, ...] = ()
+    rules: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a report came from, as far as watches ask: its feed's tier and tags, and the language it is in."""
+
+    tier: Tier
+    language: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns."""
+    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns.
+
+    `groups` are names of groups of jurisdictions, which stand for their members as they are at the time. `tiers`,
+    `languages` and `tags` are those of the report; `exclude` takes out of what all the others let in.
+    """
 
     jurisdictions: tuple[str, ...] = ()
     topics: tuple[Topic, ...] = ()
     actions: tuple[Action, ...] = ()
     rules: tuple[str, ...] = ()
     min_severity: Severity = Severity.INFO
+    groups: tuple[str, ...] = ()
+    stages: tuple[Stage, ...] = ()
+    directions: tuple[Direction, ...] = ()
+    tiers: tuple[Tier, ...] = ()
+    languages: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    exclude: Exclusion = Exclusion()
 
 
 class Schedule(StrEnum):
@@ -1084,7 +1115,8 @@ class FeedReport:
 class Subscription:
     """Who wants which alerts, and where, and when; with `mute_rumours`, no rumour of what an official text has told.
 
-    `schedules` are those of channels that have one of their own, by channel id.
+    `schedules` are those of channels that have one of their own, by channel id; `unsubscribed` says since when a
+    channel hears no more because its reader asked for that.
     """
 
     id: int
@@ -1100,6 +1132,12 @@ class Subscription:
     language: Language = Language.ENGLISH
     timing: Timing = AT_ONCE
     schedules: Mapping[int, Schedule] = field(default_factory=dict)
+    unsubscribed: Mapping[int, datetime] = field(default_factory=dict)
+
+    @property
+    def hearing(self) -> tuple[Channel, ...]:
+        """The channels that may be told of something."""
+        return tuple(channel for channel in self.channels if channel.id not in self.unsubscribed)
 
     def schedule_of(self, channel_id: int) -> Schedule:
         return self.schedules.get(channel_id, self.timing.schedule)
@@ -1220,16 +1258,23 @@ class Verdict(StrEnum):
     APPLICABLE = "applicable"
     NOT_APPLICABLE = "not_applicable"
     DEFERRED = "deferred"
+    ASSIGNED = "assigned"  # somebody is to decide: not a decision yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A team's decision about an alert: who, why and when."""
+    """A team's decision about an alert: who, why and when; `until` of one deferred, `assignee` of one assigned.
+
+    `delivery_id` is the message whose link it was made with, if it was.
+    """
 
     verdict: Verdict
     by: str
     reason: str
     at: datetime
+    until: date | None = None
+    assignee: str = ""
+    delivery_id: int | None = None
 
 
 class EscalationEnd(StrEnum):
@@ -1237,6 +1282,7 @@ class EscalationEnd(StrEnum):
 
     ESCALATED = "escalated"
     DECIDED = "decided"
+    DEFERRED = "deferred"  # a person put it off: it is looked at again on that day
     INACTIVE = "inactive"  # the subscription was switched off meanwhile
     NO_CHANNEL = "no_channel"  # none of its channels has the schedule "escalation", or all have been told
 
@@ -1247,6 +1293,7 @@ class DeliveryKind(StrEnum):
     DIGEST = "digest"
     ESCALATION = "escalation"
     NOTICE = "notice"
+    UNSUBSCRIBED = "unsubscribed"  # another channel hears no more
     TEST = "test"
 
 
@@ -1265,7 +1312,8 @@ class Delivery:
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
-    this channel was told of the alert that an update belongs to.
+    this channel was told of the alert that an update belongs to. `left` is the masked address of the channel that hears
+    no more of the subscription, of a message that tells of such.
     """
 
     id: int
@@ -1275,6 +1323,7 @@ class Delivery:
     alert: Alert | None
     team: str
     subscription: str
+    subscription_id: int | None = None  # None where it belongs to none: a test
     attempts: int
     tries: int = 1
     created_at: datetime
@@ -1283,6 +1332,7 @@ class Delivery:
     language: Language = Language.ENGLISH
     thread: str | None = None
     digest: Digest | None = None
+    left: str = ""
 
 
 class OutcomeStatus(StrEnum):
@@ -1314,9 +1364,9 @@ class Settlement:
 class Message:
     """A rendered message for one kind of channel.
 
-    `title` and `body` are plain text. `html` is only for mail, and so is `thread`, the id of the message that this one
-    follows; `payload` only for webhooks (JSON bytes). `fields` are members of the JSON that a chat service is sent, in
-    its own markup; `markdown` is for the services that show it.
+    `title` and `body` are plain text. `html` is only for mail, and so are `thread`, the id of the message that this one
+    follows, and `unsubscribe`, the link that ends such mails; `payload` only for webhooks (JSON bytes). `fields` are
+    members of the JSON that a chat service is sent, in its own markup; `markdown` is for the services that show it.
     """
 
     title: str
@@ -1324,5 +1374,6 @@ class Message:
     html: str | None = None
     payload: bytes | None = None
     thread: str | None = None
+    unsubscribe: str | None = None
     fields: Mapping[str, object] | None = None
     markdown: str | None = None

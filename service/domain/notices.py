@@ -10,9 +10,11 @@ _GAPS = frozenset({NoticeKind.GAP, NoticeKind.GAP_CLOSED})
 def hears(wish: Notices, watch: Watch, kind: NoticeKind, jurisdiction: str | None) -> bool:
     """Whether a subscription is told of a notice about a feed that carries news of `jurisdiction` (None: of any).
 
+    Who watches a group of jurisdictions hears of all feeds: a group's members change, and a gap must not be missed.
     A gap concerns everybody who may have missed something by it; the rest concerns whoever looks after the feeds.
     """
-    if watch.jurisdictions and jurisdiction is not None and jurisdiction not in watch.jurisdictions:
+    elsewhere = jurisdiction is not None and jurisdiction not in watch.jurisdictions
+    if watch.jurisdictions and not watch.groups and elsewhere:
         return False
     match wish:
         case Notices.OFF:

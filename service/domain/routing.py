@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
+from service.domain.groups import Groups
 from service.domain.holding import Background, held_back, is_settled
 from service.domain.model import (
     DeliveryState,
     Development,
+    Exclusion,
     Match,
     Notices,
+    Origin,
     Outcome,
     OutcomeStatus,
     Route,
@@ -27,16 +31,33 @@ from service.domain.timing import digest_of, next_digest, when
 # --- who is told --------------------------------------------------------------------------------------------------
 
 
-def selects(watch: Watch, match: Match) -> RouteReason | None:
-    """None when `watch` wants this match; otherwise the reason why not."""
-    if watch.rules and not any(fnmatchcase(match.rule_id, pattern) for pattern in watch.rules):
+def selects(watch: Watch, match: Match, origin: Origin | None = None) -> RouteReason | None:
+    """None when `watch`, its groups spelt out, wants this match of a report; otherwise the reason why not.
+
+    A watch that asks where a report came from wants none of which that is not known.
+    """
+    if watch == _EVERYTHING:
+        return None
+    if watch.rules and not _named(match.rule_id, watch.rules):
         return RouteReason.NOT_WATCHED
-    narrowed = watch.jurisdictions or watch.topics or watch.actions
-    if narrowed and not any(_is_watched(watch, development) for development in match.developments):
+    if watch.exclude.rules and _named(match.rule_id, watch.exclude.rules):
+        return RouteReason.NOT_WATCHED
+    narrowed = watch.jurisdictions or watch.topics or watch.actions or watch.stages or watch.directions
+    left = [development for development in match.developments if not _is_excluded(watch.exclude, development)]
+    if (narrowed or match.developments) and not any(_is_watched(watch, development) for development in left):
+        return RouteReason.NOT_WATCHED
+    if (watch.tiers or watch.languages or watch.tags) and not (origin is not None and _comes_from(watch, origin)):
         return RouteReason.NOT_WATCHED
     if match.severity.rank < watch.min_severity.rank:
         return RouteReason.BELOW_SEVERITY
     return None
+
+
+_EVERYTHING = Watch()
+
+
+def _named(rule_id: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(rule_id, pattern) for pattern in patterns)
 
 
 def _is_watched(watch: Watch, development: Development) -> bool:
@@ -44,7 +65,46 @@ def _is_watched(watch: Watch, development: Development) -> bool:
         (not watch.jurisdictions or development.jurisdiction in watch.jurisdictions)
         and (not watch.topics or development.topic in watch.topics)
         and (not watch.actions or development.action in watch.actions)
+        and (not watch.stages or development.stage in watch.stages)
+        and (not watch.directions or development.direction in watch.directions)
     )
+
+
+def _is_excluded(exclude: Exclusion, development: Development) -> bool:
+    return (
+        development.jurisdiction in exclude.jurisdictions
+        or development.topic in exclude.topics
+        or development.action in exclude.actions
+    )
+
+
+def _comes_from(watch: Watch, origin: Origin) -> bool:
+    return (
+        (not watch.tiers or origin.tier in watch.tiers)
+        and (not watch.languages or origin.language in watch.languages)
+        and (not watch.tags or any(tag in watch.tags for tag in origin.tags))
+    )
+
+
+def spelt_out(watch: Watch, groups: Groups) -> Watch:
+    """The watch with its groups' members in their place. A group that there is not any more has none: then nothing
+    is watched by it, and its absence is told as a problem of the configuration."""
+    exclude = watch.exclude
+    if exclude.groups:
+        exclude = replace(exclude, jurisdictions=_members(exclude.jurisdictions, exclude.groups, groups), groups=())
+    if not watch.groups:
+        return watch if exclude is watch.exclude else replace(watch, exclude=exclude)
+    members = _members(watch.jurisdictions, watch.groups, groups) or (_NOWHERE,)
+    return replace(watch, jurisdictions=members, groups=(), exclude=exclude)
+
+
+_NOWHERE = ""
+"""No jurisdiction's code: who watches a group without members watches nothing, and not everything."""
+
+
+def _members(codes: tuple[str, ...], names: Iterable[str], groups: Groups) -> tuple[str, ...]:
+    found = (group for name in names if (group := groups.get(name)) is not None)
+    return tuple(dict.fromkeys((*codes, *(code for group in found for code in group.members))))
 
 
 def route(
@@ -75,7 +135,7 @@ def route(
 def _route(
     match: Match, subscription: Subscription, told: Collection[int], waiting: Collection[int], background: Background
 ) -> Route:
-    reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match)
+    reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match, background.origin)
     if reason is None and subscription.notices is Notices.ONLY:
         reason = RouteReason.NOT_WATCHED
     if reason is None and is_silenced(subscription.team, match, background):
@@ -119,8 +179,15 @@ def _rumours(subscription: Subscription, told: Collection[int], background: Back
 
 
 def _hearing(subscription: Subscription) -> Iterable[int]:
-    ids = dict.fromkeys(channel.id for channel in subscription.channels)
+    ids = dict.fromkeys(channel.id for channel in subscription.hearing)
     return (each for each in ids if subscription.schedule_of(each) is not Schedule.ESCALATION)
+
+
+def told_of_leaving(channel_id: int, subscription: Subscription, team: Iterable[Subscription]) -> tuple[int, ...]:
+    """The channels that are told that one hears no more of a subscription: its others, or else the team's others."""
+    own = [each for each in _hearing(subscription) if each != channel_id]
+    others = (each for one in team if one.active for each in _hearing(one) if each != channel_id)
+    return tuple(own or dict.fromkeys(others))
 
 
 def is_silenced(team: str, match: Match, background: Background) -> bool:
@@ -128,7 +195,7 @@ def is_silenced(team: str, match: Match, background: Background) -> bool:
     return any(
         silence.team == team
         and silence.made_at <= background.now < silence.expires_at
-        and selects(silence.watch, match) is None
+        and selects(silence.watch, match, background.origin) is None
         for silence in background.silences
     )
 

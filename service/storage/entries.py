@@ -26,6 +26,7 @@ from service.domain.model import (
     EntryState,
     FullText,
     Match,
+    Origin,
     PageFate,
     PageNote,
     Placement,
@@ -70,6 +71,7 @@ from service.storage.tables import (
     ENTRY,
     FEED,
     MATCH,
+    READING,
     ROUTE,
     TEAM,
     AlertRow,
@@ -80,6 +82,7 @@ from service.storage.tables import (
     EntryRow,
     FeedRow,
     MatchRow,
+    ReadingRow,
     RouteRow,
 )
 
@@ -341,6 +344,19 @@ class Placing:
             )
             for match, subscription_id, at, story_id in rows
         )
+
+    def origins(self, entries: Collection[int]) -> Mapping[int, Origin]:
+        """Where these reports came from."""
+        known = (
+            select(ENTRY.id, ENTRY.lang, FEED.tier, FEED.tags, READING.lang)
+            .join(FeedRow, FEED.id == ENTRY.feed_id)
+            .outerjoin(ReadingRow, READING.entry_id == ENTRY.id)
+            .where(ENTRY.id.in_(entries))
+        )
+        return {
+            entry: Origin(tier=Tier(tier), language=read_as or told or "", tags=tuple(tags))
+            for entry, told, tier, tags, read_as in self._session.execute(known)
+        }
 
     def silences(self, now: datetime) -> tuple[Silence, ...]:
         """What teams do not want to hear of now."""

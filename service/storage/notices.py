@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import cast
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlmodel import Session
 
 from service.domain.model import DeliveryKind, DeliveryState, Feed, FeedReport, Notice, Notices
@@ -20,6 +20,7 @@ from service.storage.tables import (
     DELIVERY,
     SUBSCRIPTION,
     SUBSCRIPTION_CHANNEL,
+    UNSUBSCRIBED,
     DeliveryRow,
     FeedNoticeRow,
     SubscriptionChannelRow,
@@ -51,10 +52,12 @@ def record(session: Session, feed: Feed, notices: Sequence[Notice], now: datetim
 
 def _readers(session: Session, feed: Feed, notice: Notice) -> dict[int, SubscriptionRow]:
     """The channels that hear of it, each with the first subscription that leads there."""
+    left = select(UNSUBSCRIBED.subscription_id, UNSUBSCRIBED.channel_id)
     rows = session.execute(
         select(SubscriptionRow, SUBSCRIPTION_CHANNEL.channel_id)
         .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.subscription_id == SUBSCRIPTION.id)
         .where(SUBSCRIPTION.active, SUBSCRIPTION.notices != Notices.OFF)
+        .where(tuple_(SUBSCRIPTION.id, SUBSCRIPTION_CHANNEL.channel_id).not_in(left))
         .order_by(SUBSCRIPTION.id)
     )
     found: dict[int, SubscriptionRow] = {}
@@ -86,6 +89,7 @@ def _tell(
         team_id=subscription.team_id,
         channel_id=channel_id,
         subscription=subscription.name,
+        subscription_id=subscription.id,
         content={"reports": dump_reports([report])},
         state=DeliveryState.PENDING,
         due_at=now + GATHERED_FOR,

@@ -5,7 +5,7 @@ What must be unique is a constraint here, not a check in the code. A change to t
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, DateTime, ForeignKey, Index, MetaData, Text, UniqueConstraint, text
@@ -411,6 +411,17 @@ class SubscriptionChannelRow(Row, table=True):
     schedule: str | None = None  # None: the subscription's
 
 
+class UnsubscribedRow(Row, table=True):
+    """A channel that hears no more of a subscription since its reader said so; it outlives a change of either."""
+
+    __tablename__ = "unsubscribed"
+    subscription_id: int = Field(sa_column=Column(ForeignKey("subscription.id", ondelete="CASCADE"), primary_key=True))
+    channel_id: int = Field(
+        sa_column=Column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True, index=True)
+    )
+    at: datetime = _time()
+
+
 class RouteRow(Row, table=True):
     """The ledger: what became of each match for each subscription; it outlives the subscription.
 
@@ -477,9 +488,11 @@ class EscalationRow(Row, table=True):
 
 
 class DecisionRow(Row, table=True):
-    """What teams decided about alerts; the newest stands."""
+    """What teams decided about alerts; the newest stands. `delivery_id` is the message whose link it was made with:
+    a link decides once."""
 
     __tablename__ = "decision"
+    __table_args__ = (Index("ix_decision_delivery_id_alert_id", "delivery_id", "alert_id", unique=True),)
     id: int | None = Field(default=None, primary_key=True)
     team_id: int = _ref("team.id")
     alert_id: int = _ref("alert.id")
@@ -487,6 +500,9 @@ class DecisionRow(Row, table=True):
     by: str
     reason: str = _text()
     at: datetime = _time()
+    until: date | None = None
+    assignee: str = ""
+    delivery_id: int | None = None
 
 
 class DeliveryRow(Row, table=True):
@@ -596,6 +612,7 @@ SUBSCRIPTION: Any = SubscriptionRow
 SILENCE: Any = SilenceRow
 CHANNEL: Any = ChannelRow
 SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
+UNSUBSCRIBED: Any = UnsubscribedRow
 ROUTE: Any = RouteRow
 DIGEST_ITEM: Any = DigestItemRow
 ESCALATION: Any = EscalationRow

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import IO, Any, Protocol
 
 from service import failpoint
+from service.runner import SLOW_SHARE
 from service.storage.database import Database
 from tests.crash.life import CONTROL
 from tests.crash.news import TOPICS
@@ -174,7 +175,7 @@ def crash(plan: Plan, *, folder: Path, url: str, told: Told = lambda doing, kill
             requests=world.requests,
             rows=rows,
             lives=rounds.lives,
-            in_flight=places,
+            in_flight=places * (1 + SLOW_SHARE),
         )
     return Run(plan=plan, tallies=_tallies(rounds.lives, rows), verdict=verdict, seconds=monotonic() - begun)
 

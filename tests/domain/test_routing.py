@@ -6,21 +6,27 @@ from datetime import timedelta
 
 import pytest
 
+from service.domain.groups import Group, Groups
 from service.domain.model import (
     Action,
     Channel,
     ChannelKind,
     DeliveryState,
+    Direction,
+    Exclusion,
+    Origin,
     Outcome,
     OutcomeStatus,
     RouteReason,
     Secret,
     Severity,
+    Stage,
     Subscription,
+    Tier,
     Topic,
     Watch,
 )
-from service.domain.routing import MAX_ATTEMPTS, WAITS, after_attempt, route, selects
+from service.domain.routing import MAX_ATTEMPTS, WAITS, after_attempt, route, selects, spelt_out
 from tests.builders import a_background, a_development, a_match
 from tests.conftest import NOON
 
@@ -50,6 +56,50 @@ def a_subscription(number: int = 1, *, channels: tuple[int, ...] = (1,), active:
 )
 def test_selects(watch, reason) -> None:
     assert selects(watch, a_match()) is reason
+
+
+NORDICS = Groups([Group(id="nordics", names=("Nordic countries",), members=("DK", "FI"), where="groups.yaml:1")])
+
+
+@pytest.mark.parametrize(
+    ("watch", "is_watched"),
+    [
+        (Watch(stages=(Stage.ENACTED,)), True),
+        (Watch(stages=(Stage.PROPOSED,)), False),
+        (Watch(directions=(Direction.TIGHTENING,)), True),
+        (Watch(directions=(Direction.EASING,)), False),
+        (Watch(tiers=(Tier.OFFICIAL,), languages=("zh-Hans",), tags=("beijing", "pboc")), True),
+        (Watch(tiers=(Tier.WIRE,)), False),
+        (Watch(languages=("en",)), False),
+        (Watch(tags=("seoul",)), False),
+        (Watch(exclude=Exclusion(jurisdictions=("KZ",))), True),
+        (Watch(exclude=Exclusion(jurisdictions=("CN",))), False),
+        (Watch(jurisdictions=("CN",), exclude=Exclusion(topics=(Topic.STABLECOIN,))), False),
+        (Watch(exclude=Exclusion(actions=(Action.BAN,))), False),
+        (Watch(exclude=Exclusion(rules=("r*",))), False),
+    ],
+)
+def test_what_else_a_watch_may_ask(watch: Watch, is_watched: bool) -> None:
+    origin = Origin(tier=Tier.OFFICIAL, language="zh-Hans", tags=("pboc",))
+    match = a_match("r", a_development("CN", stage=Stage.ENACTED))
+    assert (selects(watch, match, origin) is None) is is_watched
+    if watch.tiers or watch.languages or watch.tags:
+        assert selects(watch, match) is RouteReason.NOT_WATCHED  # where it came from is not known
+
+
+def test_what_is_excluded_leaves_the_other_developments() -> None:
+    match = a_match("r", a_development("CN"), a_development("KZ"))
+    assert selects(Watch(exclude=Exclusion(jurisdictions=("CN",))), match) is None
+    assert selects(Watch(exclude=Exclusion(jurisdictions=("CN", "KZ"))), match) is RouteReason.NOT_WATCHED
+
+
+def test_a_group_stands_for_its_members_and_one_that_is_gone_for_nobody() -> None:
+    watch = Watch(jurisdictions=("SE",), groups=("Nordic Countries",), exclude=Exclusion(groups=("nordics",)))
+    told = spelt_out(watch, NORDICS)
+    assert (told.jurisdictions, told.exclude.jurisdictions) == (("SE", "DK", "FI"), ("DK", "FI"))
+    gone = spelt_out(Watch(groups=("nordics",)), Groups())
+    assert selects(gone, a_match("r", a_development("DK"))) is RouteReason.NOT_WATCHED
+    assert spelt_out(Watch(), NORDICS) is not None
 
 
 def test_a_watch_is_met_by_one_development_not_by_parts_of_two() -> None:

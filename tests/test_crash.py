@@ -165,7 +165,7 @@ class TestTheOracle:
         assert verdict(ONE, AGAIN, rows=replace(AT_REST, attempts=(late, an_attempt(2)))).holds
 
     def test_allows_a_mail_as_often_as_its_fate_was_unknown(self) -> None:
-        told = verdict(MAIL, MAIL, rows=replace(AT_REST, attempts=(CUT, an_attempt(2))))
+        told = verdict(MAIL, replace(MAIL, says_again=True), rows=replace(AT_REST, attempts=(CUT, an_attempt(2))))
         assert told.faults == ()
         assert (told.repeats, told.accepted_of_these) == (1, 1)
 
@@ -186,6 +186,12 @@ class TestTheOracle:
                 replace(AT_REST, attempts=(an_attempt(), an_attempt(2))),
                 "repeated without a reason",
                 id="mail-settled-twice",
+            ),
+            pytest.param(
+                (MAIL, MAIL),
+                replace(AT_REST, attempts=(CUT, an_attempt(2))),
+                "repeated without saying so",
+                id="mail-that-does-not-say-again",
             ),
             pytest.param((MAIL,), replace(AT_REST, attempts=()), "sent without a row", id="mail-not-announced"),
             pytest.param(

@@ -13,7 +13,21 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import alerts, audit, deliveries, feeds, keys, links, pushes, rules, silences, status, subscriptions
+from service.api import (
+    alerts,
+    audit,
+    deliveries,
+    drills,
+    events,
+    feeds,
+    keys,
+    links,
+    pushes,
+    rules,
+    silences,
+    status,
+    subscriptions,
+)
 from service.api.deps import Deps
 from service.api.etags import Etags
 from service.api.gate import PREFIX, Gate
@@ -71,7 +85,7 @@ def build(deps: Deps) -> FastAPI:
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
-    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, keys, audit, status):
+    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, events, drills, keys, audit, status):
         v1.include_router(noun.router)
     return v1
 

@@ -10,8 +10,10 @@ from sqlalchemy import make_url, select
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
 from service.storage.audit import Audit
+from service.storage.channels import Channels
 from service.storage.database import Database
 from service.storage.decisions import Decisions
+from service.storage.drills import Drills
 from service.storage.due import Due
 from service.storage.entries import Entries
 from service.storage.fates import Fates
@@ -51,8 +53,10 @@ class Store:
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
+        self.channels = Channels(self.database)
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.due = Due(self.database, self.subscriptions)
+        self.drills = Drills(self.database, self.subscriptions)
         self.decisions = Decisions(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)

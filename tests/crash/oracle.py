@@ -326,6 +326,8 @@ def _check_unnumbered(message: str, heard: Sequence[Request], known: Sequence[At
     taken = sum(1 for request in heard if request.accepted)
     if sent > 1 or taken > sent + unknown:
         faults.append(f"repeated without a reason: {message} was accepted {taken} times, {unknown} of unknown fate")
+    if any(not request.says_again for request in [one for one in heard if one.accepted][1:]):
+        faults.append(f"repeated without saying so: {message}")
     if len(heard) > len(known):
         faults.append(f"sent without a row: {message}, {len(heard)} mails and {len(known)} attempts")
     cut = sum(1 for attempt in known if attempt.outcome is None)

@@ -23,6 +23,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from service.delivery.words import words_of
+from service.domain.model import Language
 from tests.crash.mail import MailServer
 from tests.crash.news import COUNTRIES, MENDED, NOTHING, PLACEHOLDER, STATED, Event, events
 
@@ -30,7 +32,8 @@ REFUSED_SHARE = 10
 """One id in so many gets a 500 on its first attempt."""
 
 LATE = ", delivered late"
-"""What a mail says when it leaves long after its alert was raised: all that a repeat may have and the first not."""
+AGAIN = words_of(Language.EN).sent_again
+"""What a mail says when it leaves long after its alert was raised, and when an earlier one may have arrived."""
 
 SLOW_SHARE = 25
 SLOW = timedelta(milliseconds=300)
@@ -106,7 +109,8 @@ class Request:
     """One message that a destination received, and whether it took it. `events` are those that it tells of.
 
     `attempt` is None for mail, which does not say. Of a digest, `updated` are the events that it tells again because
-    of an update, and `until` is when it was put together; of an update, `until` is when it was made.
+    of an update, and `until` is when it was put together; of an update, `until` is when it was made. `body` is what all
+    attempts have in common; a mail `says_again` that it may have come before.
     """
 
     channel: str
@@ -118,6 +122,7 @@ class Request:
     body: bytes
     updated: tuple[str, ...] = ()
     until: datetime | None = None
+    says_again: bool = False
 
     @property
     def places(self) -> Iterator[Place]:
@@ -469,8 +474,15 @@ def _of_mail(channel: str, message: str, accepted: bool, mail: EmailMessage) -> 
         accepted=accepted,
         kind=Kind.UPDATE if "In-Reply-To" in mail else Kind.ALERT,
         events=_events(re.findall(r"/item/\d+/[\w-]+", texts[0])),
-        body="\n".join([mail["Message-ID"], mail["Subject"], *texts]).replace(LATE, "").encode(),
+        says_again=AGAIN in texts[0],
+        body="\n".join([mail["Message-ID"], mail["Subject"], *map(_same, texts)]).encode(),
     )
+
+
+def _same(text: str) -> str:
+    """The words of a mail's part that do not depend on when it leaves, and how often it has left before."""
+    words = re.sub("<[^>]*>", " ", text).replace(LATE, "").replace(AGAIN, "")
+    return " ".join(words.split())
 
 
 def _events(links: Iterable[str]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ REFUSED_SHARE = 10
 """One id in so many gets a 500 on its first attempt."""
 
 LATE = ", delivered late"
-AGAIN = words_of(Language.EN).sent_again
+AGAIN = words_of(Language.ENGLISH).sent_again
 """What a mail says when it leaves long after its alert was raised, and when an earlier one may have arrived."""
 
 SLOW_SHARE = 25

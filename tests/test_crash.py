@@ -21,6 +21,7 @@ from service.domain.model import Entry, Story, StoryKey, UpdateReason
 from service.domain.stories import place
 from service.domain.traits import key_of
 from service.domain.updates import corrections
+from service.feeds.apart import main_text
 from service.storage.store import Store
 from service.storage.vault import read_key_file
 from tests.builders import LEASE, a_parsed, healthy, received
@@ -29,7 +30,7 @@ from tests.crash.__main__ import main
 from tests.crash.harness import OUTSIDE, Plan, Run, crash
 from tests.crash.news import ACTIONS, COUNTRIES, MENDED, NOTHING, PLACEHOLDER, STATED, TOPICS, events
 from tests.crash.oracle import Attempt, Life, Rows, Verdict, judge
-from tests.crash.world import Kind, Place, Request
+from tests.crash.world import Item, Kind, Place, Request, edited, page_of
 from tests.postgres import Postgres
 
 
@@ -277,6 +278,12 @@ def a_report(title: str, text: str) -> Entry:
     return Entry(id="1", lang="en", title=title, summary=text)
 
 
+def as_read(item: Item, *, page: bool) -> Entry:
+    """What the service reads of an item: its own words, with its page if that is wanted."""
+    more = main_text(page_of(item), "http://127.0.0.1/item", "text/html") if page else None
+    return replace(a_report(item.title, item.text), content=getattr(more, "text", ""))
+
+
 class TestTheNews:
     """The oracle is right only if every text reads as what the table says."""
 
@@ -301,6 +308,17 @@ class TestTheNews:
             old, new = (key_of(entry, read(entry, lexicon), lexicon) for entry in (before, after))
             assert [change.reason for change in corrections(old, new)] == [UpdateReason.CORRECTION], before.title
             assert old.developments == new.developments
+
+    @pytest.mark.parametrize("teased", [False, True])
+    def test_an_edit_is_one_that_readers_need_not_hear_of(self, lexicon: Lexicon, teased: bool) -> None:
+        for event in islice(events(), 0, 500, 13):
+            title, text = event.told(0)
+            item = Item(id=f"{event.id}-1", feed=0, title=title, text="" if teased else text, page=text, published=NOON)
+            old, new = (
+                key_of(entry, read(entry, lexicon), lexicon)
+                for entry in (as_read(item, page=teased), as_read(edited(item), page=teased))
+            )
+            assert corrections(old, new) == (), title
 
     def test_no_two_events_share_country_topic_and_action(self) -> None:
         table = [(event.jurisdiction, event.topic, event.action) for event in events()]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from select import select
-from time import monotonic
+from time import monotonic, sleep
 from types import TracebackType
 from typing import IO, Any, Protocol
 
@@ -333,6 +333,8 @@ class _Rounds:
             if begun is not None and now - begun >= patience.seconds:
                 return False
             if now - started >= START_DEADLINE.total_seconds():
+                child.send_signal(signal.SIGUSR1)
+                sleep(1)  # it writes where each of its threads stands
                 raise Broken(f"the service did not start to work:\n{self._service.last_words()}")
             if now - self._published_at >= PUBLISH_EVERY.total_seconds():
                 self._publish()

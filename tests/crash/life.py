@@ -6,6 +6,8 @@ Otherwise it is what `policywatch serve` runs. As a program it begins from nothi
 from __future__ import annotations
 
 import asyncio
+import faulthandler
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 from multiprocessing.context import BaseContext
@@ -29,6 +31,7 @@ def live(
     children: BaseContext = FROM_NOTHING,
 ) -> None:
     """Serve until a signal ends it. The clock is `ahead` seconds fast: the machine was off for so long, in all."""
+    faulthandler.register(signal.SIGUSR1)  # the harness asks a service that does nothing where it stands
     logs.configure(settings.logging.level, settings.logging.format)
     fast = timedelta(seconds=ahead)
     service = Service(settings, rulebook=rulebook, now=lambda: datetime.now(UTC) + fast, children=children)

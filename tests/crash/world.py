@@ -212,7 +212,7 @@ class World:
                     self._later.append(item)
                     item = replace(item, title=title, text=text, page="")
                 case "edited":
-                    self._later.append(replace(item, text=f"{item.text} The text was corrected."))
+                    self._later.append(edited(item))
                 case "mended" if item.text:
                     self._to_mend.append((event, replace(item, text=f"{item.text} {MENDED}")))
                     item = replace(item, text=f"{item.text} {STATED}")
@@ -368,7 +368,7 @@ class World:
             case ["item", number, name]:
                 with self._lock:
                     item = self._published[f"{self.address}/item/{number}/{name}"]
-                return HTTPStatus.OK, _page(item), {"Content-Type": "text/html; charset=utf-8"}
+                return HTTPStatus.OK, page_of(item), {"Content-Type": "text/html; charset=utf-8"}
         return HTTPStatus.NOT_FOUND, b"", {}
 
     def _busy(self) -> set[str]:
@@ -416,8 +416,14 @@ class World:
         ).encode()
 
 
-def _page(item: Item) -> bytes:
-    more = "The announcement was published in the official journal and on the web site of the ministry. " * 4
+def edited(item: Item) -> Item:
+    """The item with more words that change nothing: who was told of it need not hear of that."""
+    return replace(item, text=f"{item.text} The text was corrected.".strip())
+
+
+def page_of(item: Item) -> bytes:
+    """The article that the item leads to."""
+    more = "Questions are answered by the press office, from nine to five, by telephone and by letter. " * 4
     return (
         f"<!doctype html><html lang='en'><head><title>{html.escape(item.title)}</title></head><body><article>"
         f"<h1>{html.escape(item.title)}</h1><p>{html.escape(item.page or item.text)}</p><p>{more}</p>"

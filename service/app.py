@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from multiprocessing.context import BaseContext
 
 import structlog
 import uvicorn
@@ -36,7 +37,7 @@ from service.feeds.robots import Robots
 from service.pipeline import DrillPlan, Pace, Pipeline
 from service.pushing import Pushing, taking_up
 from service.runner import SLOW_SHARE, Chore, Embedded
-from service.sandbox import Sandbox
+from service.sandbox import FROM_NOTHING, Sandbox
 from service.storage.audit import acting
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -66,11 +67,16 @@ class Service:
         rulebook: Rulebook | None = None,
         now: Callable[[], datetime] = utc_now,
         chance: Callable[[], float] = chances.random,
+        children: BaseContext = FROM_NOTHING,
     ) -> None:
-        """Opens and migrates the database; nothing runs and nothing is connected to until `start`."""
+        """Opens and migrates the database; nothing runs and nothing is connected to until `start`.
+
+        `children` is how the processes begin in which feeds are parsed and messages sent.
+        """
         self.settings = settings
         self.now = now
         self._chance = chance
+        self._children = children
         egress.install(settings.egress.allow)
         self.rulebook = rulebook or load_rulebook(settings.rules)
         self.store = Store(settings.storage.url, keys=settings.secrets.keys, key_file=settings.secrets.key_file)
@@ -135,9 +141,12 @@ class Service:
         # Polls that wait for slow servers beside those that do not, as many for pages, and messages.
         connections = (settings.feeds.concurrency * 2 + settings.delivery.concurrency) * (1 + SLOW_SHARE)
         self._client = session(user_agent=user_agent(settings), connections=connections)
-        self._parsing = Sandbox(workers=2)
+        self._parsing = Sandbox(workers=2, start=self._children)
         self._sending = Sandbox(
-            workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow
+            workers=2,
+            wall_seconds=settings.delivery.timeout.total_seconds(),
+            egress_allow=settings.egress.allow,
+            start=self._children,
         )
         fetcher = Fetcher(self._client, limits=fetch_limits(settings))
         may_push = bool(settings.api.public_url)

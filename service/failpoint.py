@@ -17,8 +17,15 @@ POINTS = (
     "poll.before_commit",  # F4: rows written, transaction open
     "poll.committed",  # F5: entries and feed state committed
     "process.claimed",  # lease on an entry committed
+    "hold.before_commit",  # an alert was put off, to the end of quiet hours or into a digest, not committed
+    "update.before_commit",  # an update of an alert and its messages are written, not committed
     "process.before_commit",  # F4 of the placing transaction: story, alert and outbox rows written, not committed
     "process.committed",  # F5 of the placing transaction
+    "update.committed",  # the same, where the transaction held an update
+    "digest.before_commit",  # F13: the digest and what it settles are written, not committed
+    "digest.committed",
+    "escalate.before_commit",  # an escalation's messages are written, not committed
+    "escalate.committed",
     "deliver.claimed",  # F7: delivery leased
     "deliver.attempt_written",  # F8: attempt row committed, nothing sent
     "deliver.request_written",  # F9: request written, answer unread: a duplicate is allowed
@@ -26,14 +33,6 @@ POINTS = (
     "deliver.settled",  # F11: outcome committed
 )
 """Every place, in the order an entry passes them (numbers of the crash test's table in docs/promises.md)."""
-
-TIMED = (
-    "digest.before_commit",  # F13: the digest and what it settles are written, not committed
-    "digest.committed",
-    "escalate.before_commit",
-    "escalate.committed",
-)
-"""Places that are only passed at certain hours of the clock: no run of the crash test lasts that long."""
 
 _lock = threading.Lock()
 _target, _, _count = os.environ.get("POLICYWATCH_FAILPOINT", "").partition(":")

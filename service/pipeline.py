@@ -404,6 +404,8 @@ class Pipeline:
                 placing.watch_page(int(judged.entry.id), since=now, due_at=due_at, seen=judged.page_read)
             made += placing.update(alert, int(judged.entry.id), changes, readers, now=now)
             told = placing.alert(alert.id) if made else None
+        if changes:
+            failpoint.reach("update.committed")
         log.info(
             "entry matched",
             entry=judged.entry.id,

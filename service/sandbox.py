@@ -18,6 +18,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.context import BaseContext
 from typing import ParamSpec, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
@@ -32,6 +33,9 @@ MEMORY_BYTES = 512 * 1024 * 1024
 CALLS_PER_CHILD = 500  # a child is replaced after so many calls: what leaks in parsers does not pile up
 START_SECONDS = 30.0  # what a loaded machine may need to start a child, on top of a call's own time
 _OUT_OF_MEMORY = 77
+
+FROM_NOTHING = multiprocessing.get_context("spawn")
+"""A child is a new interpreter: it holds no memory, socket or secret of ours."""
 
 
 class SandboxTimeout(ServiceError):
@@ -55,11 +59,14 @@ class Sandbox:
         cpu_seconds: float = 10.0,
         wall_seconds: float = 15.0,
         egress_allow: Sequence[egress.Network] | None = None,
+        start: BaseContext = FROM_NOTHING,
     ) -> None:
+        """`start` is how a child begins; from nothing, unless somebody has a clean process at hand to fork it from."""
         self.workers = workers
         self._cpu_seconds = cpu_seconds
         self._wall_seconds = wall_seconds
         self._child = (memory_bytes, None if egress_allow is None else tuple(egress_allow))
+        self._context = start
         self._free = asyncio.Semaphore(workers)
         self._pool: ProcessPool | None = None
         self._waiting: set[asyncio.Future[object]] = set()
@@ -122,7 +129,7 @@ class Sandbox:
                 max_tasks=CALLS_PER_CHILD,
                 initializer=_start,
                 initargs=self._child,
-                context=multiprocessing.get_context("spawn"),
+                context=self._context,
             )
         return self._pool
 

@@ -5,7 +5,7 @@ The long one is `python -m tests.crash --kills 200`; docs/promises.md has its fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -17,17 +17,20 @@ import pytest
 from service.config import load_lexicon
 from service.domain.concepts import Lexicon
 from service.domain.developments import read
-from service.domain.model import Entry, Story, StoryKey
+from service.domain.model import Entry, Story, StoryKey, UpdateReason
 from service.domain.stories import place
+from service.domain.traits import key_of
+from service.domain.updates import corrections
+from service.feeds.apart import main_text
 from service.storage.store import Store
 from service.storage.vault import read_key_file
 from tests.builders import LEASE, a_parsed, healthy, received
 from tests.conftest import NOON
 from tests.crash.__main__ import main
 from tests.crash.harness import OUTSIDE, Plan, Run, crash
-from tests.crash.news import ACTIONS, COUNTRIES, NOTHING, PLACEHOLDER, TOPICS, events
+from tests.crash.news import ACTIONS, COUNTRIES, MENDED, NOTHING, PLACEHOLDER, STATED, TOPICS, events
 from tests.crash.oracle import Attempt, Life, Rows, Verdict, judge
-from tests.crash.world import Request
+from tests.crash.world import Item, Kind, Place, Request, edited, page_of
 from tests.postgres import Postgres
 
 
@@ -36,7 +39,7 @@ def lexicon() -> Lexicon:
     return load_lexicon()
 
 
-SQLITE = Plan(kills=15, seed=1, most_reaches=3)  # every point once, and two kills from outside
+SQLITE = Plan(kills=23, seed=1, most_reaches=2)  # every point once, and three kills from outside
 POSTGRES = Plan(
     kills=6,
     seed=2,
@@ -44,10 +47,10 @@ POSTGRES = Plan(
     points=(
         "poll.before_commit",
         "process.before_commit",
-        "process.committed",
         "deliver.attempt_written",
         "deliver.response_read",
-        "deliver.settled",
+        "digest.before_commit",
+        "escalate.committed",
     ),
 )
 CONTROL = Plan(kills=3, seed=3, most_reaches=2, points=("deliver.settled",), control=True)
@@ -81,7 +84,7 @@ class TestTheService:
         assert run.verdict.faults == ()
         assert run.kills == SQLITE.kills
         # A slow machine may not reach a point in time, and is then killed from outside.
-        assert len(set(run.tallies) - {OUTSIDE}) >= 9
+        assert len(set(run.tallies) - {OUTSIDE}) >= 15
 
     def test_keeps_its_promise_where_leases_must_run_out(self, runs: dict[str, Future[Run]]) -> None:
         run = runs["postgres"].result()
@@ -99,25 +102,27 @@ class TestTheService:
 AT = NOON + timedelta(seconds=5)
 KILLED = Life(started_at=NOON, ended_at=NOON + timedelta(seconds=10), ended_by="deliver.response_read")
 STOPPED = Life(started_at=NOON + timedelta(seconds=10), ended_at=NOON + timedelta(seconds=20))
-DUE = {"e1": frozenset({"desk"})}
+DUE = {Place("e1", "desk", Kind.ALERT)}
 ITEMS = {"/item/1": "News"}
 
 
 def a_request(**changes: object) -> Request:
     values: dict[str, object] = {
-        "at": AT, "channel": "desk", "id": "m1", "attempt": 1, "status": 204, "events": ("e1",), "body": b"{}",
+        "channel": "desk", "id": "m1", "attempt": 1, "accepted": True, "kind": Kind.ALERT, "events": ("e1",),
+        "body": b"{}",
     }  # fmt: skip
     return Request(**(values | changes))  # type: ignore[arg-type]
 
 
 def an_attempt(
-    number: int = 1, *, at: datetime = AT, outcome: str | None = "sent", status: int | None = 204
+    number: int = 1, *, id: str = "m1", at: datetime = AT, outcome: str | None = "sent", status: int | None = 204
 ) -> Attempt:
-    return Attempt(message_id="m1", number=number, started_at=at, outcome=outcome, http_status=status)
+    return Attempt(message_id=id, number=number, started_at=at, outcome=outcome, http_status=status)
 
 
 ONE = a_request()
 AGAIN = a_request(attempt=2)
+MAIL = a_request(attempt=None)
 CUT = an_attempt(outcome=None, status=None)
 AT_REST = Rows(
     entries={"/item/1": 1},
@@ -125,6 +130,10 @@ AT_REST = Rows(
     waiting=0,
     leases=0,
     oldest_lease=None,
+    next_due=None,
+    last_due=None,
+    undigested=0,
+    unescalated=0,
     deliveries={"sent": 1},
     attempts=(an_attempt(),),
     matches=1,
@@ -135,8 +144,12 @@ AT_REST = Rows(
 )
 
 
-def verdict(*requests: Request, rows: Rows = AT_REST) -> Verdict:
-    return judge(expected=DUE, items=ITEMS, requests=requests, rows=rows, lives=(KILLED, STOPPED), in_flight=1)
+def verdict(
+    *requests: Request, rows: Rows = AT_REST, due: Collection[Place] = DUE, mended: Collection[str] = ()
+) -> Verdict:
+    return judge(
+        expected=due, mended=mended, items=ITEMS, requests=requests, rows=rows, lives=(KILLED, STOPPED), in_flight=1
+    )
 
 
 class TestTheOracle:
@@ -152,18 +165,36 @@ class TestTheOracle:
         late = an_attempt(outcome="retry", status=None)
         assert verdict(ONE, AGAIN, rows=replace(AT_REST, attempts=(late, an_attempt(2)))).holds
 
+    def test_allows_a_mail_as_often_as_its_fate_was_unknown(self) -> None:
+        told = verdict(MAIL, replace(MAIL, says_again=True), rows=replace(AT_REST, attempts=(CUT, an_attempt(2))))
+        assert told.faults == ()
+        assert (told.repeats, told.accepted_of_these) == (1, 1)
+
     @pytest.mark.parametrize(
         ("requests", "rows", "fault"),
         [
-            pytest.param((), AT_REST, "lost: e1 at desk", id="nothing-came"),
-            pytest.param((replace(ONE, status=500),), AT_REST, "lost: e1 at desk", id="only-a-refusal"),
+            pytest.param((), AT_REST, "lost: alert of e1 at desk", id="nothing-came"),
+            pytest.param((replace(ONE, accepted=False),), AT_REST, "lost: alert of e1", id="only-a-refusal"),
+            pytest.param((ONE, replace(ONE, id="m2")), AT_REST, "extra: 2 messages with", id="one-event-two-alerts"),
             pytest.param(
-                (ONE, replace(ONE, id="m2")), AT_REST, "extra: 2 alerts for e1 at desk", id="one-event-two-alerts"
+                (ONE, a_request(id="m2", events=("nothing",))), AT_REST, "extra: alert of nothing", id="nothing-was-due"
+            ),
+            pytest.param((ONE, a_request(channel="other")), AT_REST, "of e1 at other, which", id="wrong-channel"),
+            pytest.param((ONE, a_request(kind=Kind.UPDATE)), AT_REST, "extra: update of e1", id="update-of-nothing"),
+            pytest.param((MAIL, MAIL), AT_REST, "repeated without a reason", id="mail-again-though-settled"),
+            pytest.param(
+                (MAIL,),
+                replace(AT_REST, attempts=(an_attempt(), an_attempt(2))),
+                "repeated without a reason",
+                id="mail-settled-twice",
             ),
             pytest.param(
-                (ONE, a_request(id="m2", events=("nothing",))), AT_REST, "extra: nothing at desk", id="nothing-was-due"
+                (MAIL, MAIL),
+                replace(AT_REST, attempts=(CUT, an_attempt(2))),
+                "repeated without saying so",
+                id="mail-that-does-not-say-again",
             ),
-            pytest.param((ONE, a_request(channel="other")), AT_REST, "extra: e1 at other", id="wrong-channel"),
+            pytest.param((MAIL,), replace(AT_REST, attempts=()), "sent without a row", id="mail-not-announced"),
             pytest.param(
                 (ONE, AGAIN),
                 replace(AT_REST, attempts=(an_attempt(), an_attempt(2))),
@@ -197,6 +228,8 @@ class TestTheOracle:
             ),
             pytest.param((ONE,), replace(AT_REST, waiting=1), "1 entries were never processed", id="entry-waits"),
             pytest.param((ONE,), replace(AT_REST, leases=1), "1 leases are still held", id="lease-held"),
+            pytest.param((ONE,), replace(AT_REST, undigested=1), "1 alerts still wait", id="no-digest"),
+            pytest.param((ONE,), replace(AT_REST, unescalated=1), "1 escalations were never", id="no-escalation"),
             pytest.param((ONE,), replace(AT_REST, deliveries={"dead": 1}), "but the outbox says", id="given-up"),
             pytest.param((ONE,), replace(AT_REST, alerts_without_deliveries=1), "for nobody", id="alert-for-nobody"),
             pytest.param((ONE,), replace(AT_REST, matches=2), "2 matches, but 1 ledger rows", id="match-without-row"),
@@ -207,11 +240,48 @@ class TestTheOracle:
         assert any(fault in found for found in verdict(*requests, rows=rows).faults)
 
 
+DIGEST = a_request(id="d1", channel="list", kind=Kind.DIGEST, until=NOON)
+LATER = a_request(id="d2", channel="list", kind=Kind.DIGEST, until=NOON + timedelta(hours=1), events=())
+UPDATE = a_request(id="u1", kind=Kind.UPDATE, until=NOON + timedelta(minutes=5))
+READ = {Place("e1", "desk", Kind.ALERT), Place("e1", "list", Kind.ALERT), Place("e1", "desk", Kind.UPDATE)}
+
+
+class TestTheOracleOnDigests:
+    """What a reader of digests must see of an alert that was corrected."""
+
+    @pytest.mark.parametrize(
+        ("digests", "mended", "lost", "extra"),
+        [
+            pytest.param((DIGEST, replace(LATER, updated=("e1",))), {"e1"}, 0, 0, id="told-again"),
+            pytest.param((replace(DIGEST, until=LATER.until),), {"e1"}, 0, 0, id="corrected-before-it-was-told"),
+            pytest.param((DIGEST,), {"e1"}, 1, 0, id="never-told-again"),
+            pytest.param((), {"e1"}, 1, 0, id="never-told"),
+            pytest.param((DIGEST, replace(LATER, events=("e1",))), {"e1"}, 0, 1, id="told-twice-as-new"),
+            pytest.param((DIGEST, replace(LATER, updated=("e2",))), (), 0, 1, id="an-update-of-nothing"),
+            pytest.param(
+                (DIGEST, *(replace(LATER, id=name, updated=("e1",)) for name in ("d2", "d3"))),
+                {"e1"}, 0, 1,
+                id="told-again-twice",
+            ),
+        ],
+    )  # fmt: skip
+    def test_counts(self, digests: tuple[Request, ...], mended: Collection[str], lost: int, extra: int) -> None:
+        due = READ if mended else {place for place in READ if place.kind is Kind.ALERT}
+        told = verdict(ONE, *((UPDATE,) if mended else ()), *digests, due=due, mended=mended)
+        assert (told.lost, told.extra) == (lost, extra), told.faults
+
+
 # --- the world says what it means ----------------------------------------------------------------------------------
 
 
 def a_report(title: str, text: str) -> Entry:
     return Entry(id="1", lang="en", title=title, summary=text)
+
+
+def as_read(item: Item, *, page: bool) -> Entry:
+    """What the service reads of an item: its own words, with its page if that is wanted."""
+    more = main_text(page_of(item), "http://127.0.0.1/item", "text/html") if page else None
+    return replace(a_report(item.title, item.text), content=getattr(more, "text", ""))
 
 
 class TestTheNews:
@@ -230,6 +300,25 @@ class TestTheNews:
                 keys.append(StoryKey(developments=developments, link="", sketch=(), title=entry.title))
             first, second = keys
             assert place(second, NOON, [a_story(first)]).story_id == 1, second.title
+
+    def test_a_correction_is_one_that_readers_must_hear_of(self, lexicon: Lexicon) -> None:
+        for event in islice(events(), 0, 500, 7):
+            title, text = event.told(0)
+            before, after = (a_report(title, f"{text} {words}") for words in (STATED, MENDED))
+            old, new = (key_of(entry, read(entry, lexicon), lexicon) for entry in (before, after))
+            assert [change.reason for change in corrections(old, new)] == [UpdateReason.CORRECTION], before.title
+            assert old.developments == new.developments
+
+    @pytest.mark.parametrize("teased", [False, True])
+    def test_an_edit_is_one_that_readers_need_not_hear_of(self, lexicon: Lexicon, teased: bool) -> None:
+        for event in islice(events(), 0, 500, 13):
+            title, text = event.told(0)
+            item = Item(id=f"{event.id}-1", feed=0, title=title, text="" if teased else text, page=text, published=NOON)
+            old, new = (
+                key_of(entry, read(entry, lexicon), lexicon)
+                for entry in (as_read(item, page=teased), as_read(edited(item), page=teased))
+            )
+            assert corrections(old, new) == (), title
 
     def test_no_two_events_share_country_topic_and_action(self) -> None:
         table = [(event.jurisdiction, event.topic, event.action) for event in events()]

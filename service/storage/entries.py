@@ -289,7 +289,9 @@ class Placing:
         made = updates.record(self._session, alert.id, entry_id, changes, now)
         if not made:
             return 0
-        return updates.tell(self._session, replace(self.alert(alert.id), updates=made), made, to, now)
+        told = updates.tell(self._session, replace(self.alert(alert.id), updates=made), made, to, now)
+        failpoint.reach("update.before_commit")
+        return told
 
     def alert(self, alert_id: int) -> Alert:
         """An alert in full, with every report of its story: for those who are told now, not for every report."""
@@ -448,6 +450,8 @@ class Placing:
             if subscription is not None and route.tellings:
                 self._session.flush()
                 made += self._tell(alert, route.tellings, subscription, listed, now)
+                if any(telling.reason is not RouteReason.DELIVERED for telling in route.tellings):
+                    failpoint.reach("hold.before_commit")
             if subscription is not None and due_at is not None:
                 digests.start_escalation(self._session, subscription, alert.id, due_at)
         self._session.flush()

@@ -10,8 +10,10 @@ import json
 import secrets
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,8 +21,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from service import failpoint
-from tests.crash.harness import OUTSIDE, Broken, Plan, Run, crash
+from tests.crash.harness import OUTSIDE, Broken, Plan, Run, Told, crash, together
 from tests.postgres import Postgres
+
+KILLS_OF_A_WORLD = 100
+"""At most: the news do not run out, and a fault is told long before the end."""
+
+EVERY = 50
+"""Kills between two lines of progress where no terminal shows it."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="policywatch-crash-") as name:
         folder = Path(name)
         try:
-            with _database(options.backend, folder) as url, _progress(options) as told:
-                run = crash(plan, folder=folder, url=url, told=told)
+            with _databases(options.backend, folder) as new_database, _progress(options) as progress:
+                run = _in_worlds(plan, options.side_by_side, folder, new_database, progress)
         except Broken as exc:
             print(f"crash: {exc} (seed {plan.seed})", file=sys.stderr)
             return 1
@@ -52,6 +60,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--backend", choices=("sqlite", "postgres"), default="sqlite", help="the database (sqlite)")
     parser.add_argument("--control", action="store_true", help="run a service without its outbox: it must lose")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6), help="repeats a run's choices")
+    parser.add_argument("--side-by-side", type=_positive, default=1, metavar="N", help="worlds at a time (1)")
     parser.add_argument("--point", action="append", choices=failpoint.POINTS, help="only here; may be repeated")
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     return parser.parse_args(arguments)
@@ -64,24 +73,50 @@ def _positive(text: str) -> int:
     return number
 
 
+NewDatabase = Callable[[Path], AbstractContextManager[str]]
+"""Gives the address of an empty database; where it is a file, in that folder."""
+
+
+def _in_worlds(plan: Plan, at_a_time: int, folder: Path, new_database: NewDatabase, told: Told) -> Run:
+    """The plan's kills shared out to worlds of their own, each with a seed, a service and a database of its own."""
+    worlds = max(min(at_a_time, plan.kills), -(-plan.kills // KILLS_OF_A_WORLD))
+
+    def one(number: int) -> Run:
+        kills = plan.kills // worlds + (number < plan.kills % worlds)
+        home = folder / str(number)
+        home.mkdir()
+        with new_database(home) as url:
+            run = crash(replace(plan, kills=kills, seed=plan.seed + number), folder=home, url=url, told=told)
+        for fault in run.verdict.faults if not plan.control else ():
+            print(f"seed {run.plan.seed}: {fault}", file=sys.stderr, flush=True)
+        return run
+
+    with ThreadPoolExecutor(at_a_time) as pool:
+        return together(list(pool.map(one, range(worlds))))
+
+
 @contextmanager
-def _database(backend: str, folder: Path) -> Iterator[str]:
+def _databases(backend: str, folder: Path) -> Iterator[NewDatabase]:
     if backend == "sqlite":
-        yield f"sqlite:///{folder}/policywatch.db"
+        yield lambda home: nullcontext(f"sqlite:///{home}/policywatch.db")
         return
-    with Postgres(folder / "postgres") as server, server.new_database() as url:
-        yield url
+    with Postgres(folder / "postgres") as server:
+        yield lambda home: server.new_database()
 
 
 class _Progress:
-    """Tells a terminal how far the run is, and anything else nothing."""
+    """Tells a terminal how far the run is; where there is none, a line now and then."""
 
     def __init__(self, progress: Progress, kills: int) -> None:
         self._progress = progress
         self._task = progress.add_task("starting", total=kills)
+        self._kills = 0
 
-    def __call__(self, kills: int, doing: str) -> None:
-        self._progress.update(self._task, completed=kills, description=doing)
+    def __call__(self, doing: str, *, kills: int = 0) -> None:
+        self._kills += kills
+        self._progress.update(self._task, completed=self._kills, description=doing)
+        if self._progress.disable and kills and self._kills % EVERY == 0:
+            print(f"{self._kills} kills", file=sys.stderr, flush=True)
 
 
 @contextmanager

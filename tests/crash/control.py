@@ -6,19 +6,14 @@ must say so; a refusal that is heard is still tried again, so that nothing but a
 
 from __future__ import annotations
 
-import asyncio
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import compress
-from pathlib import Path
 
 from sqlalchemy import update
 from sqlmodel import Session
 
-from service import logs
-from service.app import Server, Service
-from service.config import Rulebook, Settings, load
+from service.app import Service
 from service.domain.model import Delivery, DeliveryState, Outcome, OutcomeStatus, Settlement
 from service.storage.outbox import Outbox
 from service.storage.tables import ATTEMPT, DELIVERY, AttemptRow, DeliveryRow
@@ -58,19 +53,7 @@ def _put_back(session: Session, delivery: Delivery, settlement: Settlement) -> N
     )
 
 
-def build_control(settings: Settings, *, rulebook: Rulebook | None = None) -> Service:
-    """The service of these settings, with the outbox that trusts."""
-    service = Service(settings, rulebook=rulebook)
+def trusting(service: Service) -> Service:
+    """The same service, with the outbox that trusts."""
     service.store.outbox = Trusting(service.store.database, service.store.vault)
     return service
-
-
-def main() -> None:
-    """Serve with the configuration file that the command line names."""
-    settings = load(Path(sys.argv[1]))
-    logs.configure(settings.logging.level, settings.logging.format)
-    asyncio.run(Server(build_control(settings)).run())
-
-
-if __name__ == "__main__":
-    main()

@@ -89,6 +89,9 @@ NOTHING = (
 )
 """Texts that must raise nothing."""
 
+STATED, MENDED = "Fines reach 20 million dollars.", "Fines reach 50 million dollars."
+"""What a report says at first and what it says when it is corrected: those who were told must hear of it."""
+
 PLACEHOLDER = ("Developing story from {0}", "Details will follow.")
 """What a site publishes before it knows; the entry is corrected into news later."""
 

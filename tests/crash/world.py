@@ -8,35 +8,88 @@ import hashlib
 import html
 import json
 import random
+import re
 import sys
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from email.message import EmailMessage
 from email.utils import format_datetime
+from enum import StrEnum
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Any
+from typing import Any, NamedTuple
 
-from tests.crash.news import COUNTRIES, NOTHING, PLACEHOLDER, Event, events
+from service.delivery.words import words_of
+from service.domain.model import Language
+from tests.crash.mail import MailServer
+from tests.crash.news import COUNTRIES, MENDED, NOTHING, PLACEHOLDER, STATED, Event, events
 
 REFUSED_SHARE = 10
 """One id in so many gets a 500 on its first attempt."""
+
+LATE = ", delivered late"
+AGAIN = words_of(Language.ENGLISH).sent_again
+"""What a mail says when it leaves long after its alert was raised, and when an earlier one may have arrived."""
 
 SLOW_SHARE = 25
 SLOW = timedelta(milliseconds=300)
 
 
+KEPT = 40
+"""Items in a feed, at least: it forgets those beyond that the service has said to know."""
+
+
+class Kind(StrEnum):
+    """What a message tells of an event."""
+
+    ALERT = "alert"
+    UPDATE = "update"
+    ESCALATION = "escalation"
+    DIGEST = "digest"
+
+
+class Way(StrEnum):
+    """How a channel hears."""
+
+    HOOK = "hook"  # a webhook, at once
+    MAIL = "mail"  # mail, at once
+    DIGEST = "digest"  # a webhook, every hour
+    HEAD = "head"  # a webhook, when nobody has decided in time
+
+    @property
+    def is_prompt(self) -> bool:
+        return self in (Way.HOOK, Way.MAIL)
+
+
+class Channel(NamedTuple):
+    """A destination of one group of countries. Every alert of a group is for three; the first group escalates."""
+
+    group: int
+    way: Way
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}-{self.way}"
+
+
+class Place(NamedTuple):
+    """Something that a channel must be told once."""
+
+    event: str
+    channel: str
+    kind: Kind
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """How large the world is. Where leases must run out, a kill blocks what was in flight: more feeds and channels
-    keep work for the next round."""
+    """How large the world is."""
 
     feeds: int = 6
     groups: int = 2
-    channels: int = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,25 +106,49 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request that a webhook received, and the answer it gave. `events` are those the alert's sources report."""
+    """One message that a destination received, and whether it took it. `events` are those that it tells of.
 
-    at: datetime
+    `attempt` is None for mail, which does not say. Of a digest, `updated` are the events that it tells again because
+    of an update, and `until` is when it was put together; of an update, `until` is when it was made. `body` is what all
+    attempts have in common; a mail `says_again` that it may have come before.
+    """
+
     channel: str
     id: str
-    attempt: int
-    status: int
+    attempt: int | None
+    accepted: bool
+    kind: Kind
     events: tuple[str, ...]
     body: bytes
+    updated: tuple[str, ...] = ()
+    until: datetime | None = None
+    says_again: bool = False
 
     @property
-    def accepted(self) -> bool:
-        return self.status < 300
+    def places(self) -> Iterator[Place]:
+        kind = Kind.ALERT if self.kind is Kind.DIGEST else self.kind
+        return (Place(event, self.channel, kind) for event in self.events)
 
 
 @dataclass(slots=True)
 class _Feed:
+    """`known` is the latest revision that the service has named in a request: it has stored all up to there."""
+
     items: dict[str, Item] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
     revision: int = 0
+    known: int = -1
+
+    def put(self, item: Item) -> None:
+        self.revision += 1
+        self.items[item.id] = item
+        self.changed[item.id] = self.revision
+
+    def forget(self, busy: Collection[str]) -> None:
+        """Drop the oldest items that the service has stored, but for those that are still to be corrected."""
+        for name in list(self.items)[:-KEPT]:
+            if self.changed[name] <= self.known and name not in busy:
+                del self.items[name]
 
 
 class World:
@@ -82,20 +159,25 @@ class World:
         self.requests: list[Request] = []
         self.activity = 0
         """Counts requests of any kind: a change tells that the service is at work."""
-        self.expected: dict[str, frozenset[str]] = {}
-        """For each event that is due, its channels."""
+        self.expected: set[Place] = set()
+        """What every channel is due."""
+        self.mended: set[str] = set()
+        """The events whose report was corrected after it was told."""
         self.errors: list[str] = []
         """Defects of the world itself: a run with one proves nothing."""
-        self._received: set[tuple[str, str]] = set()
-        self._due = 0
+        self._received: set[Place] = set()
         self._chance = chance
         self._feeds = [_Feed() for _ in range(shape.feeds)]
         self._events = events()
         self._later: list[Item] = []
+        self._to_mend: list[tuple[Event, Item]] = []
+        self._published: dict[str, Item] = {}
+        self._seen: set[str] = set()
         self._numbers: Counter[str] = Counter()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._fill(now)
+        self._mail = MailServer(self.take_mail)
+        self._start = now
 
     # --- publishing -------------------------------------------------------------------------------------------
 
@@ -113,6 +195,8 @@ class World:
             if self._later and self._chance.random() < 0.5:
                 self._put(self._later.pop(0))
                 return
+            if self._chance.random() < 0.1 and self._mend():
+                return
             event = next(self._events, None)
             if event is None or self._chance.random() < 0.15:
                 self._put(self._nothing(now))
@@ -120,19 +204,36 @@ class World:
             self._expect(event)
             first, second = self._chance.sample(range(self.shape.feeds), 2)
             item = self._report(event, first, now, wording=0)
-            match self._chance.choices(("once", "twice", "corrected", "edited"), (60, 20, 10, 10))[0]:
-                case "once":
-                    self._put(item)
+            match self._chance.choices(("once", "twice", "corrected", "edited", "mended"), (45, 20, 10, 5, 20))[0]:
                 case "twice":
-                    self._put(item)
                     self._later.append(self._report(event, second, now, wording=1))
                 case "corrected":
                     title, text = (words.format(COUNTRIES[event.jurisdiction]) for words in PLACEHOLDER)
-                    self._put(replace(item, title=title, text=text, page=""))
                     self._later.append(item)
+                    item = replace(item, title=title, text=text, page="")
                 case "edited":
-                    self._put(item)
-                    self._later.append(replace(item, text=f"{item.text} The text was corrected.", page=item.page))
+                    self._later.append(edited(item))
+                case "mended" if item.text:
+                    self._to_mend.append((event, replace(item, text=f"{item.text} {MENDED}")))
+                    item = replace(item, text=f"{item.text} {STATED}")
+            self._put(item)
+
+    def mend(self) -> bool:
+        """Correct a report that was told, in what its readers must hear of; False when there is none."""
+        with self._lock:
+            return self._mend()
+
+    def _mend(self) -> bool:
+        for place, (event, item) in enumerate(self._to_mend):
+            told = [one for one in self._channels(event) if one.way is Way.HOOK]
+            if all(Place(event.id, one.name, Kind.ALERT) in self._received for one in told):
+                del self._to_mend[place]
+                self._put(item)
+                self.mended.add(event.id)
+                prompt = [one.name for one in self._channels(event) if one.way.is_prompt]
+                self.expected.update(Place(event.id, name, Kind.UPDATE) for name in prompt)
+                return True
+        return False
 
     def _report(self, event: Event, feed: int, published: datetime, *, wording: int) -> Item:
         title, text = event.told(wording)
@@ -160,20 +261,21 @@ class World:
         return f"{of}-{self._numbers[of]}"
 
     def _put(self, item: Item) -> None:
-        feed = self._feeds[item.feed]
-        feed.items[item.id] = item
-        feed.revision += 1
+        self._feeds[item.feed].put(item)
+        self._published[self.link(item)] = item
 
     def _expect(self, event: Event) -> None:
-        due = frozenset(name for name, group in self.channels().items() if group in (None, self.group(event)))
-        self.expected[event.id] = due
-        self._due += len(due)
+        for channel in self._channels(event):
+            kind = Kind.ESCALATION if channel.way is Way.HEAD else Kind.ALERT
+            self.expected.add(Place(event.id, channel.name, kind))
 
     def flush(self) -> None:
-        """Publish every second report and correction that still waits."""
+        """Publish every second report and correction that still waits, and correct what was told."""
         with self._lock:
             while self._later:
                 self._put(self._later.pop(0))
+            while self._mend():
+                pass
 
     # --- what is known ----------------------------------------------------------------------------------------
 
@@ -183,31 +285,52 @@ class World:
     def jurisdictions(self, group: int) -> list[str]:
         return [code for place, code in enumerate(COUNTRIES) if place % self.shape.groups == group]
 
-    def channels(self) -> dict[str, int | None]:
-        """Every channel with the group of countries it hears of; None hears of all."""
-        named: dict[str, int | None] = {
-            f"{group}-{number}": group for group in range(self.shape.groups) for number in range(self.shape.channels)
-        }
-        return {**named, "all": None}
+    def channels(self, group: int) -> list[Channel]:
+        """The destinations of a group of countries."""
+        return [Channel(group, way) for way in Way if way is not Way.HEAD or group == 0]
+
+    def _channels(self, event: Event) -> list[Channel]:
+        return self.channels(self.group(event))
+
+    def address_of(self, channel: Channel) -> str:
+        """Where a channel is reached, as a subscription names it."""
+        if channel.way is Way.MAIL:
+            return f"mailto:{channel.name}@example.org"
+        return f"{self.address}/hook/{channel.name}"
+
+    @property
+    def mail_port(self) -> int:
+        return self._mail.port
 
     def titles(self) -> dict[str, str]:
-        """The title of every item as it stands now, by its address."""
+        """The title of every item as it was last published, by its address."""
         with self._lock:
-            return {self.link(item): item.title for feed in self._feeds for item in feed.items.values()}
+            return {link: item.title for link, item in self._published.items()}
 
     @property
     def outstanding(self) -> int:
-        """How many messages are due and have not arrived."""
+        """How many messages that are sent at once are due and have not arrived."""
+        return sum(1 for place in self._missing() if not place.channel.endswith((Way.DIGEST, Way.HEAD)))
+
+    @property
+    def waiting(self) -> int:
+        """How many events wait for the fullest digest."""
+        counts = Counter(place.channel for place in self._missing() if place.channel.endswith(Way.DIGEST))
+        return max(counts.values(), default=0)
+
+    def _missing(self) -> set[Place]:
         with self._lock:
-            return self._due - len(self._received)
+            return self.expected - self._received
 
     # --- serving ----------------------------------------------------------------------------------------------
 
     def __enter__(self) -> World:
+        self._mail.__enter__()
         self._server = _Server(self)
         self.address = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
+        self._fill(self._start)
         return self
 
     def __exit__(
@@ -217,58 +340,67 @@ class World:
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
+        self._mail.__exit__(kind, exc, trace)
 
     def feed_urls(self) -> list[str]:
         return [f"{self.address}/feed/{number}" for number in range(self.shape.feeds)]
-
-    def hook_url(self, channel: str) -> str:
-        return f"{self.address}/hook/{channel}"
 
     def link(self, item: Item) -> str:
         return f"{self.address}/item/{item.feed}/{item.id}"
 
     def get(self, path: str, asked: Mapping[str, str]) -> tuple[HTTPStatus, bytes, dict[str, str]]:
-        """The answer to a GET: a feed with its ETag, or the page of an item."""
+        """A feed, with its ETag, or an article page."""
         self.activity += 1
         match path.strip("/").split("/"):
             case ["feed", number]:
+                named = asked.get("if-none-match", "").strip('"')
                 with self._lock:
                     feed = self._feeds[int(number)]
-                    tag, items = f'"{feed.revision}"', list(feed.items.values())
-                headers = {"ETag": tag, "Content-Type": "application/rss+xml"}
-                if asked.get("if-none-match") == tag:
+                    if named:
+                        # The service stores a feed's ETag in the commit that stores its entries.
+                        feed.known = max(feed.known, int(named))
+                        feed.forget(self._busy())
+                    tag, items = str(feed.revision), list(feed.items.values())
+                headers = {"ETag": f'"{tag}"', "Content-Type": "application/rss+xml"}
+                if named == tag:
                     return HTTPStatus.NOT_MODIFIED, b"", headers
                 return HTTPStatus.OK, self._rss(int(number), items), headers
             case ["item", number, name]:
                 with self._lock:
-                    item = self._feeds[int(number)].items[name]
-                return HTTPStatus.OK, _page(item), {"Content-Type": "text/html; charset=utf-8"}
+                    item = self._published[f"{self.address}/item/{number}/{name}"]
+                return HTTPStatus.OK, page_of(item), {"Content-Type": "text/html; charset=utf-8"}
         return HTTPStatus.NOT_FOUND, b"", {}
+
+    def _busy(self) -> set[str]:
+        return {item.id for item in self._later} | {item.id for _, item in self._to_mend}
 
     def post(self, path: str, headers: Mapping[str, str], body: bytes) -> HTTPStatus:
         """Log a webhook's request; what is logged as accepted is accepted, whether or not the answer is read."""
         message, attempt = headers["webhook-id"], int(headers["webhook-attempt"])
-        dice = int(hashlib.sha256(message.encode()).hexdigest(), 16)
-        refused = attempt == 1 and dice % REFUSED_SHARE == 0
-        status = HTTPStatus.INTERNAL_SERVER_ERROR if refused else HTTPStatus.NO_CONTENT
-        channel = path.rpartition("/")[2]
-        request = Request(
-            at=datetime.now(UTC),
-            channel=channel,
-            id=message,
-            attempt=attempt,
-            status=status,
-            events=_events(json.loads(body)),
-            body=body,
-        )
+        dice = _dice(message)
+        accepted = attempt > 1 or dice % REFUSED_SHARE != 0
+        self._log(_of_webhook(path.rpartition("/")[2], message, attempt, accepted, body))
+        if (dice // REFUSED_SHARE + attempt) % SLOW_SHARE == 0:
+            self._closing.wait(SLOW.total_seconds())
+        return HTTPStatus.NO_CONTENT if accepted else HTTPStatus.INTERNAL_SERVER_ERROR
+
+    def take_mail(self, mail: EmailMessage, recipients: list[str]) -> bool:
+        """Log a mail; False asks the sender to try again later."""
+        self.activity += 1
+        message = mail["X-Policywatch-Id"]
+        accepted = message in self._seen or _dice(message) % REFUSED_SHARE != 0
+        self._seen.add(message)
+        if [name.partition("@")[0] for name in recipients] != [mail["To"].partition("@")[0]]:
+            self.errors.append(f"a mail to {mail['To']} was sent to {recipients}")
+        self._log(_of_mail(recipients[0].partition("@")[0], message, accepted, mail))
+        return accepted
+
+    def _log(self, request: Request) -> None:
         with self._lock:
             self.activity += 1
             self.requests.append(request)
             if request.accepted:
-                self._received.update((event, channel) for event in request.events)
-        if (dice // REFUSED_SHARE + attempt) % SLOW_SHARE == 0:
-            self._closing.wait(SLOW.total_seconds())
-        return status
+                self._received.update(request.places)
 
     def _rss(self, number: int, items: list[Item]) -> bytes:
         listed = "".join(
@@ -284,8 +416,14 @@ class World:
         ).encode()
 
 
-def _page(item: Item) -> bytes:
-    more = "The announcement was published in the official journal and on the web site of the ministry. " * 4
+def edited(item: Item) -> Item:
+    """The item with more words that change nothing: who was told of it need not hear of that."""
+    return replace(item, text=f"{item.text} The text was corrected.".strip())
+
+
+def page_of(item: Item) -> bytes:
+    """The article that the item leads to."""
+    more = "Questions are answered by the press office, from nine to five, by telephone and by letter. " * 4
     return (
         f"<!doctype html><html lang='en'><head><title>{html.escape(item.title)}</title></head><body><article>"
         f"<h1>{html.escape(item.title)}</h1><p>{html.escape(item.page or item.text)}</p><p>{more}</p>"
@@ -293,11 +431,69 @@ def _page(item: Item) -> bytes:
     ).encode()
 
 
-def _events(payload: Mapping[str, Any]) -> tuple[str, ...]:
-    """The events that an alert's sources report, read from their addresses."""
-    links = (source["link"] or "" for source in payload["data"].get("sources", ()))
-    names = (link.rpartition("/")[2].rpartition("-")[0] for link in links)
-    return tuple(dict.fromkeys(names))
+def _dice(message: str) -> int:
+    return int(hashlib.sha256(message.encode()).hexdigest(), 16)
+
+
+_KINDS = {
+    "alert.raised": Kind.ALERT,
+    "alert.updated": Kind.UPDATE,
+    "alert.escalated": Kind.ESCALATION,
+    "digest": Kind.DIGEST,
+}
+
+
+def _of_webhook(channel: str, message: str, attempt: int, accepted: bool, body: bytes) -> Request:
+    """The request as the oracle reads it. KeyError for a payload that nothing here asks for: a defect to be told."""
+    payload = json.loads(body)
+    kind, data = _KINDS[payload["type"]], payload["data"]
+    links = [source["link"] for source in data.get("sources", ())]
+    updated: list[str] = []
+    until = data.get("until")
+    if kind is Kind.DIGEST:
+        items = [item for group in data["groups"] for item in group["alerts"]]
+        if len(items) != data["alerts_total"]:
+            raise ValueError(f"digest {message} was cut: the world publishes too much for one")
+        links = [item["link"] for item in items if item["reason"] != "updated"]
+        updated = [item["link"] for item in items if item["reason"] == "updated"]
+    elif kind is Kind.UPDATE:
+        until = max(update["at"] for update in data["updates"])
+    return Request(
+        channel=channel,
+        id=message,
+        attempt=attempt,
+        accepted=accepted,
+        kind=kind,
+        events=_events(links),
+        updated=_events(updated),
+        until=datetime.fromisoformat(until) if until else None,
+        body=body,
+    )
+
+
+def _of_mail(channel: str, message: str, accepted: bool, mail: EmailMessage) -> Request:
+    texts = [part.get_content() for part in mail.walk() if part.get_content_maintype() == "text"]
+    return Request(
+        channel=channel,
+        id=message,
+        attempt=None,
+        accepted=accepted,
+        kind=Kind.UPDATE if "In-Reply-To" in mail else Kind.ALERT,
+        events=_events(re.findall(r"/item/\d+/[\w-]+", texts[0])),
+        says_again=AGAIN in texts[0],
+        body="\n".join([mail["Message-ID"], mail["Subject"], *map(_same, texts)]).encode(),
+    )
+
+
+def _same(text: str) -> str:
+    """The words of a mail's part that do not depend on when it leaves, and how often it has left before."""
+    words = re.sub("<[^>]*>", " ", text).replace(LATE, "").replace(AGAIN, "")
+    return " ".join(words.split())
+
+
+def _events(links: Iterable[str]) -> tuple[str, ...]:
+    """The events that these addresses report."""
+    return tuple(dict.fromkeys(link.rpartition("/")[2].rpartition("-")[0] for link in links))
 
 
 class _Server(ThreadingHTTPServer):

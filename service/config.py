@@ -418,7 +418,7 @@ class ExcludeSettings(Section):
     jurisdictions: Codes = Field((), description="Codes such as KZ, HK, EU.")
     groups: tuple[str, ...] = Field((), description="Groups of jurisdictions such as gcc.")
     topics: tuple[Topic, ...] = Field((), description="Topics such as mining.")
-    actions: tuple[Action, ...] = Field((), description="Actions such as statement.")
+    actions: tuple[Action, ...] = Field((), description="Actions such as statistics.")
     rules: tuple[str, ...] = Field((), description="Rule ids or patterns such as cn-*.")
 
 

@@ -20,7 +20,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
-from service.api import alerts, deliveries, feeds, rules, silences, status, subscriptions
+from service.api import alerts, audit, deliveries, feeds, keys, rules, silences, status, subscriptions
 from service.api.app import Deps, build
 from service.api.problems import Kind
 from service.config import Rulebook, Settings, load_rulebook
@@ -231,7 +231,7 @@ async def test_every_reference_in_the_document_leads_somewhere(api: Api) -> None
 
 
 @pytest.mark.parametrize(
-    "noun", [alerts, deliveries, feeds, rules, silences, status, subscriptions], ids=lambda n: n.__name__
+    "noun", [alerts, audit, deliveries, feeds, keys, rules, silences, status, subscriptions], ids=lambda n: n.__name__
 )
 def test_examples_of_answers_are_such_answers(noun) -> None:
     for route in noun.router.routes:

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 
 from service import __version__
 from service.api import alerts, audit, deliveries, feeds, keys, links, pushes, rules, silences, status, subscriptions
+from service.api.cards import Cards
 from service.api.deps import Deps
 from service.api.etags import Etags
 from service.api.gate import PREFIX, Gate
@@ -56,6 +57,7 @@ def build(deps: Deps) -> FastAPI:
         app, redirect_from_root_to_docs=False, title="policywatch API", swagger_ui_parameters={"filter": True}
     )
     app.state.deps = deps
+    app.state.cards = Cards(alerts.render, deps.now)
     for middleware, more in ((Repeats, {"deps": deps}), (Etags, {}), (Gate, {"deps": deps})):  # the last is outermost
         app.add_middleware(middleware, **more)
     app.add_exception_handler(Refusal, on_refusal)

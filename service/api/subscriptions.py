@@ -63,7 +63,7 @@ class ExcludeBody(BaseModel):
     jurisdictions: list[Code] = Field([], max_length=300, description="Codes such as KZ, HK, EU, INTL.")
     groups: list[Name] = Field([], max_length=50, description="Groups of jurisdictions such as gcc.")
     topics: list[Topic] = Field([], max_length=50, description="Topics such as mining.")
-    actions: list[Action] = Field([], max_length=50, description="Actions such as statement.")
+    actions: list[Action] = Field([], max_length=50, description="Actions such as statistics.")
     rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
 
     @property
@@ -275,13 +275,12 @@ def _channel(channel: Channel, subscription: Subscription, *, told: bool) -> Cha
 
 _IN: Mapping[str, Any] = {
     "name": "central-asia",
-    "watch": {
-        "jurisdictions": ["KZ", "KG", "TJ", "TM", "UZ"],
-        "topics": ["stablecoin", "exchange"],
-        "actions": [],
-        "rules": [],
-        "min_severity": "medium",
-    },
+    "watch": WatchBody(
+        groups=["central-asia"],
+        topics=[Topic.STABLECOIN, Topic.EXCHANGE],
+        exclude=ExcludeBody(actions=[Action.STATISTICS]),
+        min_severity=Severity.MEDIUM,
+    ).model_dump(mode="json"),
     "channels": ["https://grc.example.org/hook", {"address": "mailto:desk@example.org", "schedule": "daily"}],
     "active": True,
     "mute_rumours": False,

@@ -10,6 +10,7 @@ from sqlalchemy import make_url, select
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
 from service.storage.audit import Audit
+from service.storage.comments import Comments
 from service.storage.database import Database
 from service.storage.decisions import Decisions
 from service.storage.due import Due
@@ -24,6 +25,7 @@ from service.storage.pushes import Pushes
 from service.storage.readings import Readings
 from service.storage.requests import Requests
 from service.storage.silences import Silences
+from service.storage.statistics import Statistics
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import CHANNEL, FEED, PUSH
 from service.storage.vault import Vault, read_key_file
@@ -54,6 +56,8 @@ class Store:
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.due = Due(self.database, self.subscriptions)
         self.decisions = Decisions(self.database)
+        self.comments = Comments(self.database)
+        self.statistics = Statistics(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
         self.keys = Keys(self.database)

@@ -336,6 +336,44 @@ class AlertRow(Row, table=True):
     title: str = _text()
     severity: str
     raised_at: datetime = _time(index=True)
+    version: int = 0  # counts its changes: who has shown this version need not read it again
+    words: str = _text()  # the title folded, to be searched
+
+
+class TeamAlertRow(Row, table=True):
+    """The alerts that one of a team's subscriptions wanted, and the verdict that stands, if any."""
+
+    __tablename__ = "team_alert"
+    team_id: int = Field(sa_column=Column(ForeignKey("team.id", ondelete="CASCADE"), primary_key=True))
+    alert_id: int = Field(sa_column=Column(ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True, index=True))
+    verdict: str | None = None
+
+
+class AlertActRow(Row, table=True):
+    """What an alert is about, act by act, to be looked for."""
+
+    __tablename__ = "alert_act"
+    __table_args__ = tuple(
+        Index(f"ix_alert_act_{name}_alert_id", name, "alert_id") for name in ("jurisdiction", "topic", "action")
+    )
+    alert_id: int = Field(sa_column=Column(ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True))
+    jurisdiction: str = Field(primary_key=True)
+    topic: str = Field(primary_key=True)
+    action: str = Field(primary_key=True)
+    stage: str = Field(primary_key=True)
+    direction: str = Field(primary_key=True)
+
+
+class CommentRow(Row, table=True):
+    """What members of a team say of an alert."""
+
+    __tablename__ = "comment"
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int = _ref("team.id")
+    alert_id: int = _ref("alert.id")
+    by: str
+    text: str = _text()
+    at: datetime = _time()
 
 
 class AlertUpdateRow(Row, table=True):
@@ -621,3 +659,6 @@ DELIVERY: Any = DeliveryRow
 ATTEMPT: Any = AttemptRow
 AUDIT: Any = AuditRow
 REQUEST: Any = RequestRow
+TEAM_ALERT: Any = TeamAlertRow
+ALERT_ACT: Any = AlertActRow
+COMMENT: Any = CommentRow

@@ -132,8 +132,8 @@ class Service:
     async def start(self) -> None:
         """Build what lives on the running loop, and begin to tick."""
         settings = self.settings
-        # Polls that wait for slow servers beside those that do not, and as many for pages.
-        connections = settings.feeds.concurrency * (1 + SLOW_SHARE) * 2
+        # Polls that wait for slow servers beside those that do not, as many for pages, and messages.
+        connections = (settings.feeds.concurrency * 2 + settings.delivery.concurrency) * (1 + SLOW_SHARE)
         self._client = session(user_agent=user_agent(settings), connections=connections)
         self._parsing = Sandbox(workers=2)
         self._sending = Sandbox(

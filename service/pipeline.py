@@ -49,6 +49,7 @@ from service.domain.model import (
     RouteReason,
     Selectors,
     ServiceError,
+    Settlement,
     Silence,
     StoryKey,
     Subscription,
@@ -83,10 +84,13 @@ SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
 
 SAVED_AT_ONCE = 200
-"""Polls in one commit: enough to spread its cost, few enough that no other writer waits long."""
+"""Polls, or attempts, in one commit: enough to spread its cost, few enough that no other writer waits long."""
 
 PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
 """Documents in one trip to a parsing child, and their bytes."""
+
+SETTLE_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries to store what came of a send while the database is away: within what a lease has to spare."""
 
 FILL_LEASE = timedelta(minutes=15)
 """Longer than an archive of many slow pages takes; nobody waits for it."""
@@ -148,6 +152,8 @@ class Pipeline:
         self._take_up = take_up
         self._links = links
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
+        self._beginning = Together(self._begin_attempts, most=SAVED_AT_ONCE)
+        self._settling = Together(self._settle_all, most=SAVED_AT_ONCE)
         self._parsing = Together(
             self._parse_feeds,
             most=PARSED_AT_ONCE,
@@ -520,8 +526,7 @@ class Pipeline:
 
     async def deliver(self, delivery: Delivery) -> OutcomeStatus | None:
         """Send one claimed delivery and record what came of it; None when the lease was lost."""
-        begun = await asyncio.to_thread(self.store.outbox.begin_attempt, delivery, now=self._now())
-        if not begun:
+        if not await self._beginning(delivery):
             return None
         now = self._now()
         message = render(delivery, now=now, links=self._links)
@@ -533,7 +538,7 @@ class Pipeline:
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> OutcomeStatus | None:
         now = self._now()
         settlement = routing.after_attempt(delivery.tries, outcome, now, self._chance())
-        settled = await asyncio.to_thread(self.store.outbox.settle, delivery, settlement, now=now)
+        settled = await self._noted(delivery, settlement)
         log.info(
             "delivery settled",
             delivery=delivery.id,
@@ -544,6 +549,22 @@ class Pipeline:
             fenced=not settled,
         )
         return outcome.status if settled else None
+
+    async def _noted(self, delivery: Delivery, settlement: Settlement) -> bool:
+        """Store what came of an attempt, though the database is away for a while: what is not stored is sent again."""
+        for wait in SETTLE_WAITS:
+            try:
+                return await self._settling((delivery, settlement))
+            except Exception as exc:
+                log.warning("outcome not stored", delivery=delivery.id, problem=type(exc).__name__, again_in=wait)
+                await asyncio.sleep(wait)
+        return await self._settling((delivery, settlement))
+
+    async def _begin_attempts(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        return await asyncio.to_thread(self.store.outbox.begin_attempts, deliveries, now=self._now())
+
+    async def _settle_all(self, settled: Sequence[tuple[Delivery, Settlement]]) -> Sequence[bool]:
+        return await asyncio.to_thread(self.store.outbox.settle_all, settled, now=self._now())
 
     # --- when a step broke off: the work goes back with its reason, to be taken up again ------------------------
 

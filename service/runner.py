@@ -201,6 +201,10 @@ class Embedded:
             work=pipeline.deliver,
             give_back=pipeline.give_back_delivery,
             room=deliveries,
+            slow=deliveries * SLOW_SHARE,
+            # Each: what ended has freed its channel, whose next message may be all that there is.
+            then=lambda: self._nudge(self.deliver),
+            again=lambda: self._nudge(self.deliver),
         )
         self.process = Lane(
             "process",

@@ -22,6 +22,7 @@ from service.api.alerts import DecisionIn, too_far
 from service.api.deps import Deps, Given
 from service.domain.links import Link, LinkRefusal, Purpose
 from service.domain.model import Alert, Verdict
+from service.storage.audit import acting
 from service.storage.outbox import Recipient
 
 log = structlog.get_logger()
@@ -81,7 +82,8 @@ def _decide(deps: Deps, asked: _Asked, form: dict[str, str], request: Request) -
         return _decide_page(deps, asked, HTTPStatus.UNPROCESSABLE_ENTITY, form=form, wrong=wrong)
     link = asked.link
     try:
-        made = deps.store.decisions.add_by_link(link.delivery_id, link.alert_id, body.decision, now=now)
+        with acting(_who(link)):
+            made = deps.store.decisions.add_by_link(link.delivery_id, link.alert_id, body.decision, now=now)
     except KeyError:
         return _refused(request, LinkRefusal.GONE)
     if made is None:
@@ -162,7 +164,9 @@ def unsubscribe(deps: Given, request: Request, token: str) -> Response:
     if isinstance(asked, LinkRefusal):
         return _refused(request, asked)
     to = asked.recipient
-    if deps.store.subscriptions.unsubscribe(to.subscription_id or 0, to.channel_id, now=deps.now()):
+    with acting(_who(asked.link)):
+        ended = deps.store.subscriptions.unsubscribe(to.subscription_id or 0, to.channel_id, now=deps.now())
+    if ended:
         log.warning(
             "unsubscribed by its reader",
             team=to.team,
@@ -190,6 +194,10 @@ def _asked(deps: Deps, purpose: Purpose, token: str) -> _Asked | LinkRefusal:
     if purpose is Purpose.DECIDE and alert is None:
         return LinkRefusal.GONE
     return _Asked(link, recipient, alert)
+
+
+def _who(link: Link) -> str:
+    return f"the link in delivery {link.delivery_id}"
 
 
 def _refused(request: Request, reason: LinkRefusal) -> Response:

@@ -62,8 +62,7 @@ class Decisions:
             session.add(row)
             session.flush()  # the unique index has the last word
             made = _decided(row)
-            with audit.acting(f"the link in delivery {delivery_id}"):
-                _note(session, row, made)
+            _note(session, row, made)
             return made
 
     def by_link(self, delivery_id: int, alert_id: int) -> Decided | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import compress
 from typing import Any, cast
 
 from sqlalchemy import CursorResult, func, or_, select, update
@@ -139,47 +140,39 @@ class Outbox:
             failpoint.reach("deliver.claimed")
         return deliveries
 
-    def begin_attempt(self, delivery: Delivery, *, now: datetime) -> bool:
-        """Write the attempt row before anything is sent; False when the lease is no longer ours."""
+    def begin_attempts(self, deliveries: Sequence[Delivery], *, now: datetime) -> tuple[bool, ...]:
+        """Write the attempt rows before anything is sent, in one commit; False for each whose lease is no longer ours.
+        No delivery may be there twice."""
+        held = select(DELIVERY.id, DELIVERY.lease_token).where(
+            DELIVERY.id.in_([delivery.id for delivery in deliveries]), DELIVERY.state == DeliveryState.PENDING
+        )
         with self._database.write() as session:
-            ours = select(DELIVERY.id).where(
-                DELIVERY.id == delivery.id,
-                DELIVERY.lease_token == delivery.lease_token,
-                DELIVERY.state == DeliveryState.PENDING,
+            leases = {(delivery_id, token) for delivery_id, token in session.execute(held)}
+            ours = tuple((delivery.id, delivery.lease_token) in leases for delivery in deliveries)
+            session.add_all(
+                AttemptRow(delivery_id=delivery.id, number=delivery.attempts, started_at=now)
+                for delivery in compress(deliveries, ours)
             )
-            if session.execute(ours).first() is None:
-                return False
-            session.add(AttemptRow(delivery_id=delivery.id, number=delivery.attempts, started_at=now))
-        failpoint.reach("deliver.attempt_written")
-        return True
+        for _ in filter(None, ours):
+            failpoint.reach("deliver.attempt_written")
+        return ours
+
+    def settle_all(self, settled: Sequence[tuple[Delivery, Settlement]], *, now: datetime) -> tuple[bool, ...]:
+        """Record what came of attempts, in one commit; False (and nothing written) for each whose lease was lost
+        meanwhile."""
+        with self._database.write() as session:
+            ours = tuple(_settle(session, delivery, settlement, now) for delivery, settlement in settled)
+        for _ in filter(None, ours):
+            failpoint.reach("deliver.settled")
+        return ours
+
+    def begin_attempt(self, delivery: Delivery, *, now: datetime) -> bool:
+        """Like `begin_attempts`, for one."""
+        return self.begin_attempts((delivery,), now=now)[0]
 
     def settle(self, delivery: Delivery, settlement: Settlement, *, now: datetime) -> bool:
-        """Record what came of an attempt; False (and nothing written) when the lease was lost meanwhile."""
-        outcome = settlement.outcome
-        final = settlement.state is not DeliveryState.PENDING
-        with self._database.write() as session:
-            fenced = (
-                update(DeliveryRow)
-                .where(DELIVERY.id == delivery.id, DELIVERY.lease_token == delivery.lease_token)
-                .where(DELIVERY.state == DeliveryState.PENDING)
-                .values(
-                    state=settlement.state,
-                    due_at=settlement.due_at,
-                    settled_at=now if final else None,
-                    detail=outcome.detail,
-                    lease_until=None,
-                )
-                .execution_options(synchronize_session=False)
-            )
-            if cast("CursorResult[Any]", session.execute(fenced)).rowcount != 1:
-                return False
-            session.execute(
-                update(AttemptRow)
-                .where(ATTEMPT.delivery_id == delivery.id, ATTEMPT.number == delivery.attempts)
-                .values(finished_at=now, outcome=outcome.status, http_status=outcome.http_status, detail=outcome.detail)
-            )
-        failpoint.reach("deliver.settled")
-        return True
+        """Like `settle_all`, for one."""
+        return self.settle_all(((delivery, settlement),), now=now)[0]
 
     def add_test(
         self, *, team: str, channel_id: int, subscription: str, language: Language, nonce: str, now: datetime
@@ -315,6 +308,32 @@ def open_channel(row: ChannelRow, vault: Vault) -> Channel:
 def seal_keys(keys: Iterable[SigningKeys], vault: Vault, *, context: str) -> str:
     """What signs a webhook's messages, as `open_channel` reads it."""
     return vault.seal(dump_keys(keys), context=f"{context}:secret")
+
+
+def _settle(session: Session, delivery: Delivery, settlement: Settlement, now: datetime) -> bool:
+    outcome = settlement.outcome
+    final = settlement.state is not DeliveryState.PENDING
+    fenced = (
+        update(DeliveryRow)
+        .where(DELIVERY.id == delivery.id, DELIVERY.lease_token == delivery.lease_token)
+        .where(DELIVERY.state == DeliveryState.PENDING)
+        .values(
+            state=settlement.state,
+            due_at=settlement.due_at,
+            settled_at=now if final else None,
+            detail=outcome.detail,
+            lease_until=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if cast("CursorResult[Any]", session.execute(fenced)).rowcount != 1:
+        return False
+    session.execute(
+        update(AttemptRow)
+        .where(ATTEMPT.delivery_id == delivery.id, ATTEMPT.number == delivery.attempts)
+        .values(finished_at=now, outcome=outcome.status, http_status=outcome.http_status, detail=outcome.detail)
+    )
+    return True
 
 
 def _is_of(session: Session, row: DeliveryRow, team: str | None) -> bool:

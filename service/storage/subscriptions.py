@@ -250,10 +250,9 @@ class Subscriptions:
             session.add(UnsubscribedRow(subscription_id=subscription_id, channel_id=channel_id, at=now))
             session.flush()
             after = self.one(session, subscription_id)
-            with audit.acting("the link in a message"):
-                audit.note(
-                    session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=before, after=after
-                )
+            audit.note(
+                session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=before, after=after
+            )
             self._tell_of_leaving(session, after, channel_id, now)
             return True
 
@@ -264,10 +263,10 @@ class Subscriptions:
             known = session.get(UnsubscribedRow, (subscription_id, channel_id))
             if row is None or known is None:
                 return False
-            before = self._subscription(session, row, team)
+            before = self.one(session, subscription_id)
             session.delete(known)
             session.flush()
-            after = self._subscription(session, row, team)
+            after = self.one(session, subscription_id)
             audit.note(
                 session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=before, after=after
             )

@@ -72,7 +72,7 @@ def build(deps: Deps) -> FastAPI:
 
 
 def _v1() -> APIRouter:
-    v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
+    v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN, Kind.TOO_MANY))
     for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, keys, audit, status):
         v1.include_router(noun.router)
     return v1
@@ -102,6 +102,8 @@ class _Documented(FastAPI):
             for operations in document["paths"].values():
                 for operation in operations.values():
                     _declare_faults(operation["responses"])
+                    if "requestBody" in operation:
+                        _declare_bodies(operation["responses"])
             self.openapi_schema = document
         return self.openapi_schema
 
@@ -110,3 +112,9 @@ def _declare_faults(responses: dict[str, Any]) -> None:
     """Where the framework declares its own validation error, ours is what is answered."""
     if "application/json" in responses.get("422", {}).get("content", {}):
         responses["422"] = declared(Kind.INVALID_REQUEST)[422]
+
+
+def _declare_bodies(responses: dict[str, Any]) -> None:
+    """Whatever takes a body may be sent one that is none, or too much of one."""
+    for status, response in declared(Kind.MALFORMED_BODY, Kind.TOO_LARGE).items():
+        responses.setdefault(str(status), response)

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from service.domain.model import Problem
 
@@ -179,18 +180,25 @@ def on_refusal(_request: Request, exc: Exception) -> Response:
     return exc.answer()
 
 
-def on_http(_request: Request, exc: Exception) -> Response:
+def on_http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     match exc.status_code:
         case 404:
             return answer(Kind.NOT_FOUND, "nothing is at this address; /docs lists what there is")
         case 405:
-            return answer(Kind.METHOD_NOT_ALLOWED, "see the allow header", headers=exc.headers)
+            return answer(Kind.METHOD_NOT_ALLOWED, "see the allow header", headers={"allow": _allowed(request)})
         case 413:
             return answer(Kind.TOO_LARGE, str(exc.detail), headers=exc.headers)
         case 400:
             return answer(Kind.MALFORMED_BODY, "the body could not be read as JSON")
     return answer(Kind.BAD_REQUEST, str(exc.detail), headers=exc.headers, status=exc.status_code)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of this address (RFC 9110, 10.2.1), of which the framework names those of one route alone."""
+    routes = (route for route in request.app.routes if isinstance(route, Route))
+    fitting = (route for route in routes if route.path_regex.match(request.url.path))
+    return ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
 
 
 def on_validation(_request: Request, exc: Exception) -> Response:

@@ -49,7 +49,14 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("is outside of the calendar") from exc
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+def _written(value: object) -> object:
+    if not isinstance(value, str) or not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", value):
+        raise ValueError("write a time as RFC 3339 has it: 2026-03-02T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+"""A time with its zone. A bare number is none: whether it means seconds or milliseconds nobody can tell."""
 
 MIN_INTERVAL, MAX_INTERVAL = timedelta(minutes=1), timedelta(days=7)
 

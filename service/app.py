@@ -33,7 +33,7 @@ from service.feeds.fetch import Fetcher, Limits, session
 from service.feeds.hubs import ask_hub
 from service.feeds.recipes import recipe_faults
 from service.feeds.robots import Robots
-from service.pipeline import Pace, Pipeline
+from service.pipeline import DrillPlan, Pace, Pipeline
 from service.pushing import Pushing, taking_up
 from service.runner import SLOW_SHARE, Chore, Embedded
 from service.sandbox import Sandbox
@@ -153,10 +153,12 @@ class Service:
                 look_back=settings.feeds.look_back,
                 look_again=tuple(sorted(settings.feeds.look_again)),
                 turn=settings.turn,
+                gaps=settings.delivery.gaps,
             ),
             now=self.now,
             chance=self._chance,
             take_up=taking_up(self.store, now=self.now, random=secrets.token_bytes) if may_push else None,
+            drilling=self._drilling(),
             links=self.links,
         )
         self.pushing = self._pushing() if may_push else None
@@ -171,6 +173,10 @@ class Service:
             chores=(Chore("rules", settings.rules.look_every, self.reload_changed_rules),),
             pushing=self.pushing,
         )
+
+    def _drilling(self) -> DrillPlan | None:
+        drill, timing = self.settings.drill, self.settings.drill.timing
+        return DrillPlan(timing=timing, within=drill.within, since=self.started_at) if timing is not None else None
 
     def _pushing(self) -> Pushing:
         settings = self.settings

@@ -349,7 +349,7 @@ class TestOutbox:
         self.one(store)
         (delivery,) = store.outbox.claim_due(NOON, limit=5, lease=LEASE)
         store.outbox.begin_attempt(delivery, now=NOON)
-        refused = Outcome(status=OutcomeStatus.REFUSED, http_status=410, detail="gone")
+        refused = Outcome(status=OutcomeStatus.REFUSED, http_status=400, detail="no such room")
         store.outbox.settle(delivery, routing.after_attempt(1, refused, NOON, 0.5), now=NOON)
         assert not store.outbox.retry(delivery.id, team="other", now=NOON)
         assert store.outbox.retry(delivery.id, team="t", now=NOON)

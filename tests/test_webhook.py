@@ -520,3 +520,18 @@ async def test_a_kill_between_request_and_answer(point, answered):
         await served.wait()
         assert service.got[0].json["data"]["alert_id"] == 42
         never.set()
+
+
+async def test_the_answer_is_kept_without_secrets():
+    """Headers that explain it, no cookies, and not the secret that its address holds, however it comes back."""
+    headers = {"server": "nginx/1", "retry-after": "9", "set-cookie": "session=1", "x-request-id": "r-topsecretpath"}
+    said = "no room at /hook/topsecretpath\r\n" + "x" * 3000
+    async with serving(Answers([(503, headers, said)])) as service:
+        outcome = await send(service.url + "/hook/topsecretpath")
+    assert outcome.answer is not None
+    kept = outcome.answer.headers
+    assert (kept["server"], kept["retry-after"], kept["x-request-id"]) == ("nginx/1", "9", "r-***")
+    assert "set-cookie" not in kept
+    assert outcome.answer.body.startswith("no room at ***")
+    assert len(outcome.answer.body) <= 1000
+    assert "topsecretpath" not in str(outcome)

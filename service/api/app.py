@@ -13,7 +13,21 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import alerts, audit, deliveries, feeds, keys, links, pushes, rules, silences, status, subscriptions
+from service.api import (
+    alerts,
+    audit,
+    deliveries,
+    drills,
+    events,
+    feeds,
+    keys,
+    links,
+    pushes,
+    rules,
+    silences,
+    status,
+    subscriptions,
+)
 from service.api.cards import Cards
 from service.api.deps import Deps
 from service.api.etags import Etags
@@ -73,7 +87,7 @@ def build(deps: Deps) -> FastAPI:
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN, Kind.TOO_MANY))
-    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, keys, audit, status):
+    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, events, drills, keys, audit, status):
         v1.include_router(noun.router)
     return v1
 
@@ -116,5 +130,5 @@ def _declare_faults(responses: dict[str, Any]) -> None:
 
 def _declare_bodies(responses: dict[str, Any]) -> None:
     """Whatever takes a body may be sent one that is none, or too much of one."""
-    for status, response in declared(Kind.MALFORMED_BODY, Kind.TOO_LARGE).items():
-        responses.setdefault(str(status), response)
+    for code, response in declared(Kind.MALFORMED_BODY, Kind.TOO_LARGE).items():
+        responses.setdefault(str(code), response)

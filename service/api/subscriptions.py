@@ -17,7 +17,7 @@ from service.api.deps import Deps, Given
 from service.api.etags import named
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Code, Id, Name, Overlap
+from service.api.texts import Code, Id, Moment, Name, Overlap
 from service.api.watches import timing_problems, watch_problems
 from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
@@ -26,6 +26,7 @@ from service.domain.model import (
     Channel,
     ChannelKind,
     Direction,
+    DisabledReason,
     Exclusion,
     Invalid,
     Key,
@@ -181,6 +182,11 @@ class ChannelOut(BaseModel):
         description="What checks the v1a signatures of a webhook (Ed25519); null for other kinds, and for a webhook "
         "made before there were such until its keys are rotated."
     )
+    failing_since: datetime | None = Field(description="Its first failure since it last accepted a message.")
+    disabled_at: datetime | None = Field(description="Since when nothing is sent to it; what comes is kept.")
+    disabled_because: DisabledReason | None = Field(
+        description="gone: it answered 410; failing: nothing but failures for five days."
+    )
 
 
 class SubscriptionOut(BaseModel):
@@ -229,6 +235,27 @@ class Rotation(BaseModel):
 _IN_A_DAY = Rotation.model_validate({})
 
 
+class Enabling(BaseModel):
+    """How a disabled channel is to be taken up again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Moment | None = Field(
+        None,
+        description="What is older and still waits is dropped: it is dead, and can be replayed. Null: all is sent.",
+    )
+
+
+_ALL = Enabling.model_validate({})
+
+
+class EnabledOut(BaseModel):
+    """What enabling a channel did."""
+
+    waiting: int = Field(description="Messages that are sent now.")
+    dropped: int = Field(description="Messages older than `since`: dead, listed, and replayable.")
+
+
 class TestDelivery(BaseModel):
     """A test message on its way."""
 
@@ -270,6 +297,9 @@ def _channel(channel: Channel, subscription: Subscription, *, told: bool) -> Cha
         unsubscribed_at=subscription.unsubscribed.get(channel.id),
         secret=current.secret.reveal() if told and current else None,
         public_key=public_key(current.private) if current and current.private else None,
+        failing_since=channel.health.failing_since,
+        disabled_at=channel.health.disabled_at,
+        disabled_because=channel.health.disabled_because,
     )
 
 
@@ -309,6 +339,9 @@ _EXAMPLE: Mapping[str, Any] = {
             "unsubscribed_at": None,
             "secret": None,
             "public_key": "whpk_GcAMfiHwRGPmwyKVFS5S1pnBKtEbLtZv4hMFV8Yk3pA=",
+            "failing_since": None,
+            "disabled_at": None,
+            "disabled_because": None,
         },
         {
             "id": 4,
@@ -318,6 +351,9 @@ _EXAMPLE: Mapping[str, Any] = {
             "unsubscribed_at": None,
             "secret": None,
             "public_key": None,
+            "failing_since": None,
+            "disabled_at": None,
+            "disabled_because": None,
         },
     ],
     "managed": False,
@@ -542,6 +578,29 @@ def resubscribe(deps: Given, key: Writer, subscription_id: Id, channel_id: Id) -
     _own(deps, key, subscription_id)
     if not deps.store.subscriptions.resubscribe(key.team, subscription_id, channel_id, now=deps.now()):
         raise absent("unsubscribed channel", channel_id)
+
+
+@router.post(
+    "/{subscription_id}/channels/{channel_id}/enable",
+    summary="Send to a disabled channel again",
+    responses=shows(200, {"waiting": 12, "dropped": 0}, Kind.NOT_FOUND),
+)
+def enable_channel(
+    deps: Given,
+    key: Writer,
+    subscription_id: Id,
+    channel_id: Id,
+    body: Annotated[
+        Enabling,
+        Body(openapi_examples={"lately": {"summary": "Of today only", "value": {"since": "2026-03-02T00:00:00Z"}}}),
+    ] = _ALL,
+) -> EnabledOut:
+    """What came for it meanwhile is sent, oldest first. One that is not disabled stays as it is."""
+    subscription = _own(deps, key, subscription_id)
+    if channel_id not in {channel.id for channel in subscription.channels}:
+        raise absent("channel", channel_id)
+    done = deps.store.channels.enable(channel_id, team=key.team, since=body.since, now=deps.now())
+    return EnabledOut(waiting=done.waiting if done else 0, dropped=done.dropped if done else 0)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

@@ -135,9 +135,11 @@ def _answered(answer: Answer, parcel: Parcel, *, accepted: bool, secrets: frozen
         secrets=secrets,
     )
     if accepted or status_of(parcel.kind, answer.code) is not OutcomeStatus.SENT:
-        return outcome if not accepted else Outcome(status=OutcomeStatus.SENT, http_status=answer.code)
+        if not accepted:
+            return outcome
+        return Outcome(status=OutcomeStatus.SENT, http_status=answer.code, answer=outcome.answer)
     status = OutcomeStatus.REFUSED if _is_final(parcel.kind, said) else OutcomeStatus.RETRY
-    return Outcome(status=status, detail=outcome.detail, http_status=answer.code)
+    return Outcome(status=status, detail=outcome.detail, http_status=answer.code, answer=outcome.answer)
 
 
 def _is_final(kind: ChannelKind, said: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ from service.delivery.text import cut, link, phrase
 from service.delivery.words import (
     acts,
     changes,
+    drill_headline,
     escalated_headline,
     follows,
     headline,
@@ -80,7 +81,11 @@ class Letter:
 
 def compose(alert: Alert, delivery: Delivery, words: Words, *, late: bool, links: Links | None = None) -> Letter:
     """What the delivery says to its reader; the same alert says the same. With `links`, where to decide about it."""
-    said = {DeliveryKind.UPDATE: update_headline, DeliveryKind.ESCALATION: escalated_headline}
+    said = {
+        DeliveryKind.UPDATE: update_headline,
+        DeliveryKind.ESCALATION: escalated_headline,
+        DeliveryKind.DRILL: drill_headline,
+    }
     title = said.get(delivery.kind, headline)(alert, words)
     return letter_of(title, _parts(alert, delivery, words, late=late, links=links), words)
 
@@ -102,6 +107,12 @@ def test_letter(delivery: Delivery, words: Words) -> Letter:
     names = {"subscription": phrase(delivery.subscription, 60), "team": phrase(delivery.team, 60)}
     body = _line(words.test_body.format(**names))
     return letter_of(words.test_title, [Part(kind=PartKind.FOOT, lines=(body,))], words)
+
+
+def as_repeat(letter: Letter, words: Words) -> Letter:
+    """The letter with a line, where nothing is cut, that says that the reader may have it already."""
+    foot = letter.parts[-1]
+    return replace(letter, parts=(*letter.parts[:-1], replace(foot, lines=(*foot.lines, _line(words.sent_again)))))
 
 
 def left_letter(delivery: Delivery, words: Words) -> Letter:
@@ -182,6 +193,9 @@ def _report(source: Source, words: Words) -> Line:
 
 
 def _foot(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Iterable[str]:
+    if delivery.kind is DeliveryKind.DRILL:
+        yield words.drill_body.format(subscription=phrase(delivery.subscription, 60), team=phrase(delivery.team, 60))
+        return
     rules = phrase(", ".join(phrase(rule, 60) for rule in alert.rules[:8]), 300)
     rules += ", …" if len(alert.rules) > 8 else ""
     yield words.matched_by.format(rules=rules) if rules else words.matched_by_none

@@ -8,10 +8,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from service.delivery.letter import Letter, compose, digest_letter, left_letter, test_letter
+from service.delivery.letter import Letter, as_repeat, compose, digest_letter, left_letter, test_letter
 from service.delivery.markup import MAIL_LIMIT, PLAIN_LIMIT, fitted, mail_html, markdown, plain, slack, telegram
-from service.delivery.notices import notice_letter
-from service.delivery.payload import alert_payload, digest_payload, left_payload, notice_payload, test_payload
+from service.delivery.notices import channel_notice_letter, notice_letter
+from service.delivery.payload import (
+    alert_payload,
+    channel_notice_payload,
+    digest_payload,
+    left_payload,
+    notice_payload,
+    test_payload,
+)
 from service.delivery.words import words_of
 from service.domain.links import Links
 from service.domain.model import ChannelKind, Delivery, DeliveryKind, Message
@@ -29,7 +36,8 @@ def render(delivery: Delivery, *, now: datetime, links: Links | None = None) -> 
     without an alert or a digest.
     """
     words = words_of(delivery.language)
-    decide = links if links is not None and links.decide_for else None
+    may_decide = links is not None and links.decide_for and delivery.kind is not DeliveryKind.DRILL
+    decide = links if may_decide else None
     if delivery.kind is DeliveryKind.TEST:
         letter, payload = test_letter(delivery, words), test_payload(words.test_title, delivery)
     elif delivery.digest is not None:
@@ -42,6 +50,9 @@ def render(delivery: Delivery, *, now: datetime, links: Links | None = None) -> 
     elif delivery.kind is DeliveryKind.NOTICE:
         letter = notice_letter(delivery, words)
         payload = notice_payload(letter.title, delivery)
+    elif delivery.kind is DeliveryKind.CHANNEL_NOTICE:
+        letter = channel_notice_letter(delivery, words)
+        payload = channel_notice_payload(letter.title, delivery)
     elif delivery.alert is None:
         raise ValueError(f"delivery {delivery.id} has no alert")
     else:
@@ -50,7 +61,7 @@ def render(delivery: Delivery, *, now: datetime, links: Links | None = None) -> 
         payload = b""
         if delivery.channel.kind is ChannelKind.WEBHOOK:  # building it takes as long as all the rest
             payload = alert_payload(delivery.alert, delivery, words, decide)
-    return _message(letter, delivery, payload, links)
+    return _message(as_repeat(letter, words) if delivery.repeat else letter, delivery, payload, links)
 
 
 def _message(letter: Letter, delivery: Delivery, payload: bytes, links: Links | None) -> Message:

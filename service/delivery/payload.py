@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 
 from service.delivery.languages import Words
 from service.delivery.text import link, phrase
-from service.delivery.words import acts, headline
+from service.delivery.words import acts, drill_headline, headline
 from service.domain.digest import groups
 from service.domain.links import Links
 from service.domain.model import (
     Action,
     Alert,
+    ChannelNoticeKind,
+    ChannelReport,
     Delivery,
     DeliveryKind,
     Development,
@@ -126,23 +128,35 @@ _REPORT = {
         "at": _TEXT,
     },
 }
+_CHANNEL_REPORT = {
+    "type": "object",
+    "required": ["channel_id", "channel", "kind", "detail", "at"],
+    "properties": {
+        "channel_id": {"type": "integer"},
+        "channel": {**_TEXT, "description": "its address, masked"},
+        "kind": {"enum": [*ChannelNoticeKind]},
+        "detail": _TEXT,
+        "at": _TEXT,
+    },
+}
+_TYPES = (
+    "alert.raised",
+    "alert.updated",
+    "alert.escalated",
+    "digest",
+    "feed.notice",
+    "channel.notice",
+    "channel.unsubscribed",
+    "drill",
+    "test",
+)
 PAYLOAD_SCHEMA: dict[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "policywatch webhook payload, version 1",
     "type": "object",
     "required": ["type", "version", "timestamp", "data"],
     "properties": {
-        "type": {
-            "enum": [
-                "alert.raised",
-                "alert.updated",
-                "alert.escalated",
-                "digest",
-                "feed.notice",
-                "channel.unsubscribed",
-                "test",
-            ]
-        },
+        "type": {"enum": [*_TYPES]},
         "version": {"const": 1},
         "timestamp": {
             "type": "string",
@@ -151,7 +165,7 @@ PAYLOAD_SCHEMA: dict[str, object] = {
         },
         "data": {
             "type": "object",
-            "description": "a test carries headline, team and subscription only, a notice those and reports, "
+            "description": "a test carries headline, team and subscription only, a notice those and its reports, "
             "channel.unsubscribed those and left",
             "required": ["headline", "team", "subscription"],
             "properties": {
@@ -188,6 +202,12 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                 "reports": {"type": "array", "items": _REPORT, "description": "of feed.notice, oldest first"},
                 "left": {**_TEXT, "description": "of channel.unsubscribed: whose reader asked for no more, masked"},
                 "reports_total": {"type": "integer", "description": "larger than the list when that was cut"},
+                "channel_reports": {
+                    "type": "array",
+                    "items": _CHANNEL_REPORT,
+                    "description": "of channel.notice, oldest first",
+                },
+                "drill": {"const": True, "description": "of a drill: none of it has happened"},
                 "team": _TEXT,
                 "subscription": _TEXT,
             },
@@ -224,6 +244,11 @@ def alert_payload(alert: Alert, delivery: Delivery, words: Words, links: Links |
             body = _canonical("alert.updated", delivery.created_at, data)
         elif delivery.kind is DeliveryKind.ESCALATION:
             body = _canonical("alert.escalated", delivery.created_at, data)
+        elif delivery.kind is DeliveryKind.DRILL:
+            made_up = {name: value for name, value in data.items() if name not in ("alert_id", "story_id")}
+            body = _canonical(
+                "drill", alert.raised_at, made_up | {"headline": drill_headline(alert, words), "drill": True}
+            )
         else:
             body = _canonical("alert.raised", alert.raised_at, data)
         if len(body) < PAYLOAD_LIMIT:
@@ -316,6 +341,33 @@ def notice_payload(headline: str, delivery: Delivery) -> bytes:
         if len(body) < PAYLOAD_LIMIT:
             break
     return body
+
+
+def channel_notice_payload(headline: str, delivery: Delivery) -> bytes:
+    """Reports about other channels as JSON, cut in steps until they are below `PAYLOAD_LIMIT`."""
+    body = b""
+    for keep, chars in ((50, 300), (25, 200), (10, 120), (3, 60)):
+        data = {
+            "headline": headline,
+            "channel_reports": [_channel_report(report, chars=chars) for report in delivery.channel_reports[:keep]],
+            "reports_total": len(delivery.channel_reports),
+            "team": phrase(delivery.team, 100),
+            "subscription": phrase(delivery.subscription, 100),
+        }
+        body = _canonical("channel.notice", delivery.created_at, data)
+        if len(body) < PAYLOAD_LIMIT:
+            break
+    return body
+
+
+def _channel_report(report: ChannelReport, *, chars: int) -> dict[str, object]:
+    return {
+        "channel_id": report.channel_id,
+        "channel": phrase(report.shown, 200),
+        "kind": report.kind,
+        "detail": phrase(report.detail, chars),
+        "at": _iso(report.at),
+    }
 
 
 def _report(report: FeedReport, *, chars: int) -> dict[str, object]:

@@ -629,7 +629,7 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedEntry:
-    """An entry leased to one process step, with what it needs to know of its feed."""
+    """An entry leased to one process step, with what it needs to know of its feed; with `drill` it is made up."""
 
     entry: Entry
     feed_id: int
@@ -639,6 +639,7 @@ class ClaimedEntry:
     received_at: datetime
     attempts: int
     lease_token: int
+    drill: bool = False
 
 
 # --- what is read -------------------------------------------------------------------------------------------------
@@ -993,6 +994,29 @@ class SigningKeys:
     until: datetime | None = None
 
 
+class DisabledReason(StrEnum):
+    """Why nothing is sent to a channel until a person enables it again."""
+
+    GONE = "gone"  # it answered 410
+    FAILING = "failing"  # nothing but failures for five days
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelHealth:
+    """How a channel stands. `failing_since` is its first failure since it last accepted something, `told` whether
+    somebody was told that it fails; `disabled_at` is set while nothing is sent to it, and `disabled_because` says why.
+    """
+
+    failing_since: datetime | None = None
+    last_failed_at: datetime | None = None
+    told: bool = False
+    disabled_at: datetime | None = None
+    disabled_because: DisabledReason | None = None
+
+
+HEALTHY = ChannelHealth()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A destination: a signed webhook (http, https), a mail address (mailto:), or another Apprise URL.
@@ -1006,6 +1030,28 @@ class Channel:
     url: Secret
     shown: str
     keys: tuple[SigningKeys, ...] = ()
+    health: ChannelHealth = HEALTHY
+
+
+class ChannelNoticeKind(StrEnum):
+    """What is told about a channel, over another one."""
+
+    FAILING = "failing"
+    RECOVERED = "recovered"
+    DISABLED = "disabled"
+    GIVEN_UP = "given_up"
+    DRILL_MISSED = "drill_missed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelReport:
+    """Something about a channel that somebody is told; `shown` is its masked address."""
+
+    channel_id: int
+    shown: str
+    kind: ChannelNoticeKind
+    detail: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1304,6 +1350,8 @@ class DeliveryKind(StrEnum):
     DIGEST = "digest"
     ESCALATION = "escalation"
     NOTICE = "notice"
+    CHANNEL_NOTICE = "channel_notice"
+    DRILL = "drill"
     UNSUBSCRIBED = "unsubscribed"  # another channel hears no more
     TEST = "test"
 
@@ -1318,13 +1366,13 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert, update or escalation of it, digest, message about feeds, or test message to one channel: a row of the
-    outbox.
+    """One alert, update or escalation of it, digest, message about feeds or about channels, drill or test message to
+    one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
-    this channel was told of the alert that an update belongs to. `left` is the masked address of the channel that hears
-    no more of the subscription, of a message that tells of such.
+    this channel was told of the alert that an update belongs to. `repeat`: an earlier attempt may have been accepted.
+    `left` is the masked address of the channel that hears no more of the subscription, of a message that tells of such.
     """
 
     id: int
@@ -1340,9 +1388,11 @@ class Delivery:
     created_at: datetime
     lease_token: int
     reports: tuple[FeedReport, ...] = ()
+    channel_reports: tuple[ChannelReport, ...] = ()
     language: Language = Language.ENGLISH
     thread: str | None = None
     digest: Digest | None = None
+    repeat: bool = False
     left: str = ""
 
 
@@ -1353,22 +1403,33 @@ class OutcomeStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a receiver said: the headers that explain an answer, and the beginning of its body, without secrets."""
+
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one attempt. `detail` is for a person and holds no secret."""
+    """What came of one attempt. `detail` is for a person and holds no secret; nor does `answer`, if there was one."""
 
     status: OutcomeStatus
     detail: str = ""
     http_status: int | None = None
     retry_after: timedelta | None = None
+    answer: Answer | None = field(default=None, compare=False)  # it only explains what was decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a delivery becomes after an attempt: the decision of `routing.after_attempt`."""
+    """What a delivery becomes after an attempt: the decision of `routing.after_attempt`. Until `rest_until` its channel
+    is sent nothing."""
 
     state: DeliveryState
     due_at: datetime
     outcome: Outcome
+    rest_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import select, tuple_
 from sqlmodel import Session
@@ -70,9 +70,31 @@ def _readers(session: Session, feed: Feed, notice: Notice) -> dict[int, Subscrip
 def _tell(
     session: Session, channel_id: int, subscription: SubscriptionRow, report: FeedReport, notice_id: int, now: datetime
 ) -> None:
+    gather(
+        session,
+        channel_id,
+        subscription,
+        kind=DeliveryKind.NOTICE,
+        report=dump_reports([report]),
+        seed=f"notice:{notice_id}:{channel_id}",
+        now=now,
+    )
+
+
+def gather(
+    session: Session,
+    channel_id: int,
+    subscription: SubscriptionRow,
+    *,
+    kind: DeliveryKind,
+    report: list[dict[str, Any]],
+    seed: str,
+    now: datetime,
+) -> None:
+    """Put a report into the channel's next message of `kind`, or into a new one, whose id `seed` makes."""
     waiting = session.execute(
         select(DeliveryRow)
-        .where(DELIVERY.channel_id == channel_id, DELIVERY.kind == DeliveryKind.NOTICE)
+        .where(DELIVERY.channel_id == channel_id, DELIVERY.kind == kind)
         .where(DELIVERY.state == DeliveryState.PENDING, DELIVERY.attempts == 0, DELIVERY.due_at > now)
         .order_by(DELIVERY.id.desc())
         .limit(1)
@@ -80,17 +102,17 @@ def _tell(
     ).scalar_one_or_none()
     if waiting is not None and len((waiting.content or {}).get("reports", ())) < MOST_IN_ONE:
         # A new value: a change inside of the old one would not be seen, and not be written.
-        waiting.content = {"reports": [*(waiting.content or {})["reports"], *dump_reports([report])]}
+        waiting.content = {"reports": [*(waiting.content or {})["reports"], *report]}
         session.flush()
         return
     row = DeliveryRow(
-        message_id=message_id(f"notice:{notice_id}:{channel_id}"),
-        kind=DeliveryKind.NOTICE,
+        message_id=message_id(seed),
+        kind=kind,
         team_id=subscription.team_id,
         channel_id=channel_id,
         subscription=subscription.name,
         subscription_id=subscription.id,
-        content={"reports": dump_reports([report])},
+        content={"reports": report},
         state=DeliveryState.PENDING,
         due_at=now + GATHERED_FOR,
         created_at=now,

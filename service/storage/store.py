@@ -10,9 +10,11 @@ from sqlalchemy import make_url, select
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
 from service.storage.audit import Audit
+from service.storage.channels import Channels
 from service.storage.comments import Comments
 from service.storage.database import Database
 from service.storage.decisions import Decisions
+from service.storage.drills import Drills
 from service.storage.due import Due
 from service.storage.entries import Entries
 from service.storage.fates import Fates
@@ -53,8 +55,10 @@ class Store:
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
+        self.channels = Channels(self.database)
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.due = Due(self.database, self.subscriptions)
+        self.drills = Drills(self.database, self.subscriptions)
         self.decisions = Decisions(self.database)
         self.comments = Comments(self.database)
         self.statistics = Statistics(self.database)

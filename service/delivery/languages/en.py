@@ -139,6 +139,12 @@ ENGLISH = Words(
         "This is a test of subscription {subscription} of {team}: alerts will arrive here. "
         "Nothing has happened and nothing needs to be done."
     ),
+    sent_again="Sent again: you may have had this message before.",
+    drill="DRILL: {headline}",
+    drill_body=(
+        "This is a drill of subscription {subscription} of {team}: "
+        "none of it has happened, and nothing needs to be done."
+    ),
     decide="Decide",
     decide_until="Decide until {time} UTC",
     page_decide="Decide about alert {alert}",

@@ -139,6 +139,12 @@ SPANISH = Words(
         "Esto es una prueba de la suscripción {subscription} de {team}: las alertas llegarán aquí. "
         "No hay que hacer nada."
     ),
+    sent_again="Enviado de nuevo: es posible que ya haya recibido este mensaje.",
+    drill="SIMULACRO: {headline}",
+    drill_body=(
+        "Esto es un simulacro de la suscripción {subscription} de {team}: "
+        "nada de esto ha ocurrido y no hay que hacer nada."
+    ),
     decide="Decidir",
     decide_until="Decidir hasta {time} UTC",
     page_decide="Decidir sobre la alerta {alert}",

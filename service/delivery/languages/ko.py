@@ -132,6 +132,12 @@ KOREAN = Words(
     raised_late="알림 {alert}, 발생 {time} UTC, 지연 발송; {team}의 구독 {subscription}",
     test_title="policywatch 시험 메시지",
     test_body="{team}의 구독 {subscription} 시험입니다. 알림은 이곳으로 옵니다. 조치할 것이 없습니다.",
+    sent_again="다시 보냄: 이미 받은 메시지일 수 있습니다.",
+    drill="훈련: {headline}",
+    drill_body=(
+        "이것은 {team}의 구독 {subscription}에 대한 훈련입니다. "
+        "위 내용은 실제로 일어나지 않았으며 아무 조치도 필요하지 않습니다."
+    ),
     decide="결정하기",
     decide_until="{time} UTC까지 결정하십시오",
     page_decide="알림 {alert}에 대해 결정하기",

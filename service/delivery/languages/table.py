@@ -72,6 +72,9 @@ class Words:
     raised_late: str
     test_title: str
     test_body: str  # {subscription} {team}
+    sent_again: str
+    drill: str  # {headline}
+    drill_body: str  # {subscription} {team}
 
     # Links in a message, and the pages that they lead to.
     decide: str

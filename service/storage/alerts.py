@@ -142,7 +142,7 @@ class Alerts:
             found = session.execute(known.where(TEAM.name == team, TEAM_ALERT.alert_id.in_(numbers)))
             return frozenset(found.scalars())
 
-    def ledger(self, team: str, alert_id: int, *, limit: int) -> tuple[LedgerLine, ...]:
+    def ledger(self, team: str, alert_id: int, *, limit: int | None = None) -> tuple[LedgerLine, ...]:
         """Each match of an alert's story and what became of it for each of the team's subscriptions, the first ones."""
         statement = (
             select(RouteRow, MatchRow)

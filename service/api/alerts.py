@@ -298,7 +298,7 @@ class StatisticsOut(BaseModel):
         )
 
 
-_EXAMPLE: Mapping[str, Any] = {
+EXAMPLE: Mapping[str, Any] = {
     "id": 12,
     "story_id": 12,
     "raised_at": "2026-03-02T12:00:02Z",
@@ -362,7 +362,7 @@ _STATISTICS: Mapping[str, Any] = {
     "decided": {"alerts": 10, "median_seconds": 2400.0, "p90_seconds": 14400.0},
 }
 _DETAIL: Mapping[str, Any] = {
-    **_EXAMPLE,
+    **EXAMPLE,
     "decisions": [_DECIDED],
     "comments": [_COMMENTED],
     "ledger": [
@@ -382,7 +382,7 @@ _DETAIL: Mapping[str, Any] = {
     "",
     summary="List alerts",
     response_model=Page[AlertOut],
-    responses=shows(200, {"items": [_EXAMPLE], "next": None}, Kind.INVALID_CURSOR),
+    responses=shows(200, {"items": [EXAMPLE], "next": None}, Kind.INVALID_CURSOR),
 )
 def list_alerts(
     request: Request, response: Response, deps: Given, key: Reader, query: Annotated[AlertQuery, Query()]
@@ -409,7 +409,7 @@ def render(alert: Alert) -> bytes:
         200: {
             "content": {
                 "text/csv": {"schema": {"type": "string"}, "example": next(iter(exports.rows(())))},
-                "application/x-ndjson": {"schema": {"type": "string"}, "example": json.dumps(_EXAMPLE)},
+                "application/x-ndjson": {"schema": {"type": "string"}, "example": json.dumps(EXAMPLE)},
             }
         },
         **declared(Kind.INVALID_REQUEST),

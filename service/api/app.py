@@ -61,6 +61,7 @@ def build(deps: Deps) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         redirect_slashes=False,
+        separate_input_output_schemas=False,  # one name for one thing, in generated clients too
         generate_unique_id_function=_operation_id,
         docs_url=None,
         redoc_url=None,
@@ -106,7 +107,11 @@ class _Documented(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             document = get_openapi(
-                title=self.title, version=self.version, description=self.description, routes=self.routes
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self.routes,
+                separate_input_output_schemas=self.separate_input_output_schemas,
             )
             schemas = document["components"]["schemas"]
             for name in ("HTTPValidationError", "ValidationError"):

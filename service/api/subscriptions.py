@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
@@ -16,8 +16,9 @@ from service.api.channels import checked_channel
 from service.api.deps import Deps, Given
 from service.api.etags import named
 from service.api.pages import Page, Paging, cut, number_of
+from service.api.previews import SHOWN, PreviewOut, previewed
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Code, Id, Moment, Name, Overlap
+from service.api.texts import Back, Code, Id, Moment, Name, Overlap
 from service.api.watches import timing_problems, watch_problems
 from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
@@ -52,6 +53,8 @@ MAX_CHANNELS = 20
 IfMatch = Annotated[
     str | None, Header(max_length=1000, description="The ETag that was read: refuse if it has changed.")
 ]
+
+_A_MONTH = timedelta(days=30)
 
 # --- what goes in and out -----------------------------------------------------------------------------------------
 
@@ -390,7 +393,20 @@ def list_subscriptions(
     return Page(items=[SubscriptionOut.of(subscription) for subscription in kept], next=following)
 
 
-@router.post("", summary="Subscribe", status_code=201, responses=shows(201, _CREATED, *_FAULTS))
+@router.post(
+    "",
+    summary="Subscribe",
+    status_code=201,
+    response_model=SubscriptionOut,
+    responses={
+        **shows(201, _CREATED, *_FAULTS),
+        200: {
+            "model": PreviewOut,
+            "description": "With dry_run: what it would have heard",
+            "content": {"application/json": {"example": SHOWN}},
+        },
+    },
+)
 def create_subscription(
     deps: Given,
     key: Writer,
@@ -407,9 +423,18 @@ def create_subscription(
             }
         ),
     ],
-) -> SubscriptionOut:
-    """The signing secret of a webhook that the team has not used before is in the answer, this once."""
+    dry_run: Annotated[bool, Query(description="Store nothing; answer what it would have heard.")] = False,
+    since: Annotated[Back | None, Query(description="With dry_run: how far back to look; 30 days by default.")] = None,
+) -> SubscriptionOut | Response:
+    """The signing secret of a webhook that the team has not used before is in the answer, this once.
+
+    With `dry_run` nothing is stored: the answer (200) tells how many alerts of the last 30 days, or since another time,
+    would have come through, at what hours, the newest ten of them, and what would have been held back and why.
+    """
     new = _checked(body, deps, old=None)
+    if dry_run:
+        told = previewed(deps, key.team, new, since or _A_MONTH).model_dump_json()
+        return Response(told, media_type="application/json")
     try:
         saved = deps.store.subscriptions.create(key.team, new, now=deps.now())
     except NameTaken as exc:

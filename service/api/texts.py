@@ -72,5 +72,7 @@ Interval = Annotated[Duration, BeforeValidator(_short), Field(ge=MIN_INTERVAL, l
 """A duration as it is written in a request."""
 Overlap = Annotated[Duration, BeforeValidator(_short), Field(ge=timedelta(0), le=timedelta(days=30)), _SCHEMA]
 """A duration that may be none at all."""
+Back = Annotated[Duration, BeforeValidator(_short), Field(ge=timedelta(minutes=1), le=timedelta(days=366)), _SCHEMA]
+"""How far back something is looked at."""
 Shown = Annotated[Duration, _SCHEMA]
 """A duration as it stands in an answer."""

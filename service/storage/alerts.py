@@ -8,18 +8,22 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 from sqlalchemy import func, or_, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
-from service.domain.model import Alert, RouteReason, Severity
+from service.domain.model import Alert, Origin, RouteReason, Severity, Tier
+from service.domain.preview import Past
 from service.domain.text import fold
 from service.storage import desk
 from service.storage.database import Database
+from service.storage.entries import load_match
 from service.storage.shown import read_alerts
 from service.storage.tables import (
     ALERT,
     ALERT_ACT,
     ALERT_RULE,
     ENTRY,
+    FEED,
     MATCH,
     ROUTE,
     SUBSCRIPTION,
@@ -27,6 +31,8 @@ from service.storage.tables import (
     TEAM_ALERT,
     AlertActRow,
     AlertRow,
+    EntryRow,
+    FeedRow,
     MatchRow,
     RouteRow,
     SubscriptionRow,
@@ -134,6 +140,38 @@ class Alerts:
             seen = seen.join(TeamRow, TEAM.id == TEAM_ALERT.team_id).where(TEAM.name == team, ALERT.id == alert_id)
             row = session.execute(seen).scalar_one_or_none()
             return read_alerts(session, [row], most=most)[0] if row is not None else None
+
+    def past(self, since: datetime, *, limit: int) -> tuple[Past, ...]:
+        """The newest alerts since then, whoever sees them, each with what its first matching report matched."""
+        newest = select(ALERT.id).where(ALERT.raised_at >= since).order_by(ALERT.id.desc()).limit(limit).subquery()
+        first = (
+            select(func.min(MATCH.id))
+            .join(EntryRow, ENTRY.id == MATCH.entry_id)
+            .where(ENTRY.story_id == ALERT.story_id)
+            .correlate(AlertRow)
+            .scalar_subquery()
+        )
+        led = select(ALERT.id, first.label("match_id")).where(ALERT.id.in_(select(newest.c.id))).subquery()
+        leading: Any = aliased(MatchRow)
+        rows = (
+            select(AlertRow, MatchRow, ENTRY.lang, FEED.tier, FEED.tags)
+            .join(led, led.c.id == ALERT.id)
+            .join(leading, leading.id == led.c.match_id)
+            .join(MatchRow, MATCH.entry_id == leading.entry_id)
+            .join(EntryRow, ENTRY.id == leading.entry_id)
+            .join(FeedRow, FEED.id == ENTRY.feed_id)
+            .order_by(ALERT.id, MATCH.id)
+        )
+        found: dict[int, Past] = {}
+        with self._database.read() as session:
+            for row, match, lang, tier, tags in session.execute(rows):
+                known = found.get(row.id)
+                matches = (*(known.matches if known else ()), load_match(match))
+                origin = Origin(tier=Tier(tier), language=lang or "", tags=tuple(tags))
+                found[row.id] = Past(
+                    alert_id=row.id, story_id=row.story_id, raised_at=row.raised_at, matches=matches, origin=origin
+                )
+        return tuple(found.values())
 
     def seen(self, team: str, numbers: Collection[int]) -> frozenset[int]:
         """Which of these alerts the team sees."""

@@ -406,7 +406,7 @@ class Placing:
         ).scalars()
         found: dict[int, list[Match]] = {}
         for row in {row.id: row for row in rows}.values():  # one may wait for several subscriptions
-            found.setdefault(row.entry_id, []).append(_load_match(row))
+            found.setdefault(row.entry_id, []).append(load_match(row))
         return tuple((entry_id, tuple(matches)) for entry_id, matches in found.items())
 
     def record_routes(
@@ -610,7 +610,7 @@ def _site(link: str, feed_url: str) -> str:
     return host.removeprefix("www.")
 
 
-def _load_match(row: MatchRow) -> Match:
+def load_match(row: MatchRow) -> Match:
     return Match(
         rule_id=row.rule_id,
         digest=row.digest,

@@ -158,7 +158,7 @@ class Pipeline:
         self._fetcher = fetcher
         self._robots = robots
         self._pages = Pages(fetcher, sandbox, robots)
-        self._archive = Archive(fetcher, sandbox)
+        self._archive = Archive(fetcher, sandbox, robots)
         self._sandbox = sandbox
         self._sender = sender
         self._pace = pace
@@ -190,7 +190,9 @@ class Pipeline:
     # --- claims: what the runner asks for ----------------------------------------------------------------------
 
     async def claim_polls(self, limit: int) -> tuple[Feed, ...]:
-        return await asyncio.to_thread(self.store.feeds.claim_due, self._now(), limit=limit, lease=self._pace.lease)
+        now = self._now()
+        self._fetcher.keep_closed(await asyncio.to_thread(self.store.hosts.share, self._fetcher.closed(now), now=now))
+        return await asyncio.to_thread(self.store.feeds.claim_due, now, limit=limit, lease=self._pace.lease)
 
     async def claim_gaps(self, limit: int) -> tuple[ClaimedGap, ...]:
         return await asyncio.to_thread(self.store.gaps.claim_due, self._now(), limit=limit, lease=FILL_LEASE)

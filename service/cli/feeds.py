@@ -396,6 +396,8 @@ def feeds_import(
                 problem = egress.check_url(address.url, settings.egress.allow)
             except ValueError as exc:
                 problem = str(exc)
+            faults = recipe_faults(each.recipe) if each.recipe is not None and not problem else ()
+            problem = problem or "; ".join(f"{name} {fault}" for name, fault in faults)
             if problem:
                 problems.append(Problem(where=f"{file}: {each.title or shown_address(each.url)}", what=problem))
             else:
@@ -426,6 +428,7 @@ def _from_list(each: Listed, address: Address, settings: Settings) -> NewFeed:
         tier=each.tier,
         full_text=each.full_text,
         interval=each.interval or settings.feeds.interval,
+        recipe=each.recipe,
     )
 
 
@@ -440,4 +443,5 @@ def _to_list(feed: Feed) -> Listed:
         tier=feed.tier,
         full_text=feed.full_text,
         interval=feed.interval,
+        recipe=feed.recipe,
     )

@@ -20,6 +20,7 @@ from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
 from service.storage.gaps import Gaps
+from service.storage.hosts import Hosts
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
 from service.storage.pages import Pages
@@ -49,6 +50,7 @@ class Store:
         self.vault = Vault(keys)
         self.feeds = Feeds(self.database, self.vault)
         self.gaps = Gaps(self.database)
+        self.hosts = Hosts(self.database)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
         self.pages = Pages(self.database)

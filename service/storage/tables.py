@@ -137,6 +137,14 @@ class FeedDigestsRow(Row, table=True):
     digests: str = _text()
 
 
+class HostClosedRow(Row, table=True):
+    """A host and port that asked to be left alone, and until when."""
+
+    __tablename__ = "host_closed"
+    host: str = Field(primary_key=True)
+    until: datetime = _time()
+
+
 class PushRow(Row, table=True):
     """What was agreed with a feed's hub (WebSub). `sealed` holds the callback's token and the key of its signatures;
     the token is looked up by its hash, so that what is stored lets nobody push. `public_url` is the address of ours
@@ -672,6 +680,7 @@ KEY: Any = KeyRow
 FEED: Any = FeedRow
 PUSH: Any = PushRow
 FEED_DIGESTS: Any = FeedDigestsRow
+HOST_CLOSED: Any = HostClosedRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow

@@ -463,7 +463,7 @@ def decide_alerts(
     return list(deps.store.decisions.add_all(key.team, numbers, body.decision, now=now))
 
 
-@router.get("/{alert_id:int}", summary="Read an alert", responses=shows(200, _DETAIL, Kind.NOT_FOUND))
+@router.get("/{alert_id:id}", summary="Read an alert", responses=shows(200, _DETAIL, Kind.NOT_FOUND))
 def read_alert(deps: Given, key: Reader, alert_id: Id) -> AlertDetail:
     """An alert with its evidence, its sources, the ledger of decisions and the deliveries."""
     alert = deps.store.alerts.get(key.team, alert_id, most=MAX_LINES)
@@ -480,7 +480,7 @@ def read_alert(deps: Given, key: Reader, alert_id: Id) -> AlertDetail:
 
 
 @router.post(
-    "/{alert_id:int}/decisions",
+    "/{alert_id:id}/decisions",
     summary="Decide about an alert",
     status_code=201,
     responses=shows(201, _DECIDED, Kind.NOT_FOUND, Kind.INVALID_REQUEST),
@@ -502,7 +502,7 @@ def decide_alert(
 
 
 @router.post(
-    "/{alert_id:int}/comments",
+    "/{alert_id:id}/comments",
     summary="Say something of an alert",
     status_code=201,
     responses=shows(201, _COMMENTED, Kind.NOT_FOUND, Kind.INVALID_REQUEST),

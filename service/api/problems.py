@@ -15,7 +15,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
-from starlette.routing import Route
+from starlette.routing import compile_path
 
 from service.domain.model import Problem
 
@@ -188,7 +188,9 @@ def on_http(request: Request, exc: Exception) -> Response:
         case 404:
             return answer(Kind.NOT_FOUND, "nothing is at this address; /docs lists what there is")
         case 405:
-            return answer(Kind.METHOD_NOT_ALLOWED, "see the allow header", headers={"allow": _allowed(request)})
+            return answer(
+                Kind.METHOD_NOT_ALLOWED, "see the allow header", headers={"allow": _allowed(request) or "GET"}
+            )
         case 413:
             return answer(Kind.TOO_LARGE, str(exc.detail), headers=exc.headers)
         case 400:
@@ -198,9 +200,9 @@ def on_http(request: Request, exc: Exception) -> Response:
 
 def _allowed(request: Request) -> str:
     """Every method of this address (RFC 9110, 10.2.1), of which the framework names those of one route alone."""
-    routes = (route for route in request.app.routes if isinstance(route, Route))
-    fitting = (route for route in routes if route.path_regex.match(request.url.path))
-    return ", ".join(sorted({method for route in fitting for method in route.methods or ()}))
+    paths, path = request.app.openapi()["paths"], request.url.path
+    named = [paths[path]] if path in paths else [paths[one] for one in paths if compile_path(one)[0].match(path)]
+    return ", ".join(sorted({method.upper() for operations in named for method in operations}))
 
 
 def on_validation(_request: Request, exc: Exception) -> Response:

@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from starlette.convertors import Convertor, register_url_convertor
 
 from service.api.pages import MAX_ID
 from service.config import Duration
@@ -38,6 +39,21 @@ Code = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^([A-Z]{2}|INTL)$", "examples": ["KZ"]}),
 ]
 """A jurisdiction's code. Whether it exists is checked against the lexicon, which also knows whose name was meant."""
+
+
+class _IdConvertor(Convertor[str]):
+    """What looks like an id at all, for addresses below which there are words too: `/alerts/export`."""
+
+    regex = "-?[0-9]{1,12}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _IdConvertor())
 
 Id = Annotated[int, Path(ge=1, le=MAX_ID)]
 

@@ -37,6 +37,7 @@ from service.domain.model import (
     Settlement,
     Watch,
 )
+from service.storage.entries import Judged
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from tests.builders import (
@@ -167,15 +168,19 @@ def raise_alerts(store: Store, *jurisdictions: str) -> None:
         guid = f"{code}-{number}"
         received(store, NOON, a_parsed(guid, title=f"{code} bans stablecoins"), url=f"https://{guid}.example/rss")
         (claimed,) = store.entries.claim_new(NOON, limit=1, lease=LEASE)
-        value = judged(claimed, a_development(code), matches=(a_match(f"{code}-ban", a_development(code)),))
-        with store.entries.placing() as placing:
-            key = value.story_key
-            placement = stories.place(key, NOON, placing.stories_near(key, NOON))
-            story_id = placing.record_story(value, placement, now=NOON)
-            alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
-            everybody = placing.subscriptions(store.subscriptions)
-            routes = routing.route(value.matches, everybody, placing.told(alert.id), a_background())
-            placing.record_routes(int(value.entry.id), alert, routes, everybody, now=NOON)
+        tell(store, judged(claimed, a_development(code), matches=(a_match(f"{code}-ban", a_development(code)),)))
+
+
+def tell(store: Store, value: Judged) -> None:
+    """The story of an entry, its alert, and whoever is told."""
+    with store.entries.placing() as placing:
+        key = value.story_key
+        placement = stories.place(key, NOON, placing.stories_near(key, NOON))
+        story_id = placing.record_story(value, placement, now=NOON)
+        alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
+        everybody = placing.subscriptions(store.subscriptions)
+        routes = routing.route(value.matches, everybody, placing.told(alert.id), a_background())
+        placing.record_routes(int(value.entry.id), alert, routes, everybody, now=NOON)
 
 
 def a_silence(store: Store, code: str = "KE") -> None:

@@ -13,7 +13,7 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import alerts, audit, deliveries, feeds, keys, pushes, rules, silences, status, subscriptions
+from service.api import alerts, audit, deliveries, feeds, keys, pushes, rules, silences, status, subscriptions, ways
 from service.api.deps import Deps
 from service.api.etags import Etags
 from service.api.gate import PREFIX, Gate
@@ -26,6 +26,7 @@ from service.api.problems import (
     on_refusal,
     on_validation,
 )
+from service.api.rates import Rates
 from service.api.repeats import Repeats
 
 __all__ = ["Deps", "build"]
@@ -56,6 +57,7 @@ def build(deps: Deps) -> FastAPI:
         app, redirect_from_root_to_docs=False, title="policywatch API", swagger_ui_parameters={"filter": True}
     )
     app.state.deps = deps
+    app.state.feed_rates = Rates(ways.RATE, "feed")
     for middleware, more in ((Repeats, {"deps": deps}), (Etags, {}), (Gate, {"deps": deps})):  # the last is outermost
         app.add_middleware(middleware, **more)
     app.add_exception_handler(Refusal, on_refusal)
@@ -64,13 +66,14 @@ def build(deps: Deps) -> FastAPI:
     app.include_router(_v1())
     app.include_router(status.health)
     app.include_router(pushes.router)
+    app.include_router(ways.public)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
 
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
-    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, keys, audit, status):
+    for noun in (feeds, rules, subscriptions, ways, silences, alerts, deliveries, keys, audit, status):
         v1.include_router(noun.router)
     return v1
 

@@ -18,6 +18,7 @@ from service.api.auth import bearer, unknown
 from service.api.deps import Deps
 from service.api.problems import Kind, Refusal, answer
 from service.api.rates import Rates
+from service.api.ways import PATH as FEEDS
 from service.domain.model import Key
 from service.domain.push import PATH as PUSHES
 from service.storage.audit import acting
@@ -87,8 +88,8 @@ def _is_private(request: Request) -> bool:
 
 
 def _shown(path: str) -> str:
-    """A path for the log: whoever knows the whole of a push's path could try to push."""
-    return f"{PUSHES}***" if path.startswith(PUSHES) else path
+    """A path for the log: whoever knows the whole of a push's path could try to push, and of a feed's, read it."""
+    return next((f"{secret}***" for secret in (PUSHES, FEEDS) if path.startswith(secret)), path)
 
 
 def _too_large(most: int) -> str:

@@ -79,7 +79,15 @@ def compose(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Le
     """What the delivery says to its reader; the same alert says the same."""
     said = {DeliveryKind.UPDATE: update_headline, DeliveryKind.ESCALATION: escalated_headline}
     title = said.get(delivery.kind, headline)(alert, words)
-    return letter_of(title, _parts(alert, delivery, words, late=late), words)
+    parts = _parts(alert, words, kind=delivery.kind, to=(delivery.subscription, delivery.team), late=late)
+    return letter_of(title, parts, words)
+
+
+def standing(alert: Alert, words: Words, *, subscription: str, team: str) -> Letter:
+    """What the alert says as it stands now, to whoever looks for themselves: what changed since comes first."""
+    kind, said = (DeliveryKind.UPDATE, update_headline) if alert.updates else (DeliveryKind.ALERT, headline)
+    parts = _parts(alert, words, kind=kind, to=(subscription, team), late=False)
+    return letter_of(said(alert, words), parts, words)
 
 
 def digest_letter(digest: Digest, delivery: Delivery, words: Words) -> Letter:
@@ -103,11 +111,12 @@ def letter_of(title: str, parts: Iterable[Part], words: Words) -> Letter:
     return Letter(title=title, parts=tuple(parts), lang=words.tag, quotation=(before, after))
 
 
-def _parts(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Iterator[Part]:
-    if delivery.kind is DeliveryKind.UPDATE and alert.updates:
+def _parts(alert: Alert, words: Words, *, kind: DeliveryKind, to: tuple[str, str], late: bool) -> Iterator[Part]:
+    """`to` are the subscription and its team."""
+    if kind is DeliveryKind.UPDATE and alert.updates:
         changed = tuple((Run(text=said, style=Style.STRONG),) for said in changes(alert.updates, words))
         yield Part(kind=PartKind.LIST, lines=changed)
-    if delivery.kind is DeliveryKind.ESCALATION:
+    if kind is DeliveryKind.ESCALATION:
         yield Part(kind=PartKind.TEXT, lines=(_line(words.undecided),))
     first, *others = alert.sources or (None,)
     title = _runs(marked_title(alert)) or _line(words.no_title)
@@ -127,7 +136,7 @@ def _parts(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Ite
         lines = [_report(source, words) for source in others[:5] if source]
         heading = words.heading.format(text=reported_by(alert, words) or words.also_reported)
         yield Part(kind=PartKind.LIST, heading=heading, lines=(*lines, *_more(len(others) - 5, words)))
-    yield Part(kind=PartKind.FOOT, lines=tuple(map(_line, _foot(alert, delivery, words, late=late))))
+    yield Part(kind=PartKind.FOOT, lines=tuple(map(_line, _foot(alert, words, to=to, late=late))))
 
 
 def _line(text: str) -> Line:
@@ -158,15 +167,15 @@ def _report(source: Source, words: Words) -> Line:
     return (Run(text=f"{title}: "), *_source(source))
 
 
-def _foot(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Iterable[str]:
+def _foot(alert: Alert, words: Words, *, to: tuple[str, str], late: bool) -> Iterable[str]:
     rules = phrase(", ".join(phrase(rule, 60) for rule in alert.rules[:8]), 300)
     rules += ", …" if len(alert.rules) > 8 else ""
     yield words.matched_by.format(rules=rules) if rules else words.matched_by_none
     yield (words.raised_late if late else words.raised).format(
         alert=alert.id,
         time=f"{alert.raised_at.astimezone(UTC):%Y-%m-%d %H:%M}",
-        subscription=phrase(delivery.subscription, 60),
-        team=phrase(delivery.team, 60),
+        subscription=phrase(to[0], 60),
+        team=phrase(to[1], 60),
     )
 
 

@@ -17,7 +17,7 @@ from itertools import groupby, islice
 
 from babel.dates import get_month_names
 
-from service.domain.model import Entry
+from service.domain.model import Alert, Entry
 from service.domain.text import LANGUAGES
 
 
@@ -35,6 +35,13 @@ class NamedDay:
     day: date
     meaning: Meaning
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatedAlert(NamedDay):
+    """A day that some report of an alert names."""
+
+    alert: Alert
 
 
 READ = 60_000

@@ -27,6 +27,7 @@ from service.storage.silences import Silences
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import CHANNEL, FEED, PUSH
 from service.storage.vault import Vault, read_key_file
+from service.storage.ways import Ways
 
 
 class Store:
@@ -56,6 +57,7 @@ class Store:
         self.decisions = Decisions(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
+        self.ways = Ways(self.database)
         self.keys = Keys(self.database)
         self.audit = Audit(self.database)
         self.requests = Requests(self.database, self.vault)

@@ -17,7 +17,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select
 from sqlmodel import Session
 
-from service.domain.dates import Meaning
+from service.domain.dates import DatedAlert, Meaning
 from service.domain.model import Alert, ChangeKind, Language, RouteReason, Secret
 from service.storage import audit
 from service.storage.database import Database
@@ -64,16 +64,6 @@ class Way:
     language: Language
     seed: UUID
     made_at: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dated:
-    """A day on which something happens, the words that say so, and the alert of the story that they belong to."""
-
-    alert: Alert
-    meaning: Meaning
-    day: date
-    text: str
 
 
 class Ways:
@@ -147,7 +137,7 @@ class Ways:
             found = _alerts(session, ids)
         return tuple(sorted(found.values(), key=lambda alert: (changed_at(alert), alert.id), reverse=True)[:limit])
 
-    def dates(self, subscription_id: int, *, since: date, limit: int) -> tuple[Dated, ...]:
+    def dates(self, subscription_id: int, *, since: date, limit: int) -> tuple[DatedAlert, ...]:
         """The days from `since` on that reports of those alerts name, in order; each of an alert once."""
         named = (
             select(ALERT.id, ENTRY_DATE.meaning, ENTRY_DATE.day, func.min(ENTRY_DATE.text))
@@ -163,7 +153,7 @@ class Ways:
             rows = session.execute(named).all()
             alerts = _alerts(session, (row[0] for row in rows))
         return tuple(
-            Dated(alert=alerts[alert_id], meaning=Meaning(meaning), day=day, text=text)
+            DatedAlert(alert=alerts[alert_id], meaning=Meaning(meaning), day=day, text=text)
             for alert_id, meaning, day, text in rows
         )
 

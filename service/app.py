@@ -286,8 +286,8 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
     )
 
 
-def api_of(service: Service) -> FastAPI:
-    """The service's API, to be served on the loop on which it was started."""
+def api_of(service: Service, *, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+    """The service's API, to be served on the loop on which it was started; `stopping` ends its streams."""
     return build(
         Deps(
             store=service.store,
@@ -300,6 +300,7 @@ def api_of(service: Service) -> FastAPI:
             ready=service.not_ready,
             problems=lambda: service.problems,
             reload=service.reload_rules,
+            stopping=stopping,
         )
     )
 
@@ -313,7 +314,7 @@ class Server:
         # asyncio's own loop: the egress guard does not see connections made by uvloop.
         self._uvicorn = _Quiet(
             uvicorn.Config(
-                api_of(service),
+                api_of(service, stopping=lambda: self._uvicorn.should_exit),
                 host=settings.api.host,
                 port=settings.api.port,
                 loop="asyncio",

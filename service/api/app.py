@@ -13,7 +13,20 @@ from fastapi_swagger import patch_fastapi
 from starlette.exceptions import HTTPException
 
 from service import __version__
-from service.api import alerts, audit, deliveries, feeds, keys, pushes, rules, silences, status, subscriptions, ways
+from service.api import (
+    alerts,
+    audit,
+    deliveries,
+    feeds,
+    keys,
+    pushes,
+    rules,
+    silences,
+    status,
+    stream,
+    subscriptions,
+    ways,
+)
 from service.api.deps import Deps
 from service.api.etags import Etags
 from service.api.gate import PREFIX, Gate
@@ -57,6 +70,7 @@ def build(deps: Deps) -> FastAPI:
         app, redirect_from_root_to_docs=False, title="policywatch API", swagger_ui_parameters={"filter": True}
     )
     app.state.deps = deps
+    app.state.streams = stream.Streams(deps)
     app.state.feed_rates = Rates(ways.RATE, "feed")
     for middleware, more in ((Repeats, {"deps": deps}), (Etags, {}), (Gate, {"deps": deps})):  # the last is outermost
         app.add_middleware(middleware, **more)
@@ -73,7 +87,7 @@ def build(deps: Deps) -> FastAPI:
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
-    for noun in (feeds, rules, subscriptions, ways, silences, alerts, deliveries, keys, audit, status):
+    for noun in (feeds, rules, subscriptions, ways, silences, stream, alerts, deliveries, keys, audit, status):
         v1.include_router(noun.router)
     return v1
 

@@ -23,6 +23,10 @@ def _nobody() -> None:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
 def _none() -> Sequence[Problem]:
     return ()
 
@@ -32,7 +36,8 @@ class Deps:
     """`rulebook` is the one in force; `reload` reads its files again, and it stays if that raises Invalid.
 
     `pushing` answers hubs, None where feeds are only polled; `pushed` is called when one has brought something.
-    `ready` says why not; `problems` are faults of the configuration, left out.
+    `ready` says why not; `problems` are faults of the configuration, left out. `stopping` says that the process is
+    about to end, and with it whatever would go on for ever.
     """
 
     store: Store
@@ -45,6 +50,7 @@ class Deps:
     pushed: Callable[[], None] = _nobody
     ready: Callable[[], list[str]] = _nothing
     problems: Callable[[], Sequence[Problem]] = _none
+    stopping: Callable[[], bool] = _never
 
 
 def _given(request: Request) -> Deps:

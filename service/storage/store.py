@@ -24,6 +24,7 @@ from service.storage.pushes import Pushes
 from service.storage.readings import Readings
 from service.storage.requests import Requests
 from service.storage.silences import Silences
+from service.storage.streams import Streams
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import CHANNEL, FEED, PUSH
 from service.storage.vault import Vault, read_key_file
@@ -58,6 +59,7 @@ class Store:
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
         self.ways = Ways(self.database)
+        self.streams = Streams(self.database)
         self.keys = Keys(self.database)
         self.audit = Audit(self.database)
         self.requests = Requests(self.database, self.vault)

@@ -28,7 +28,9 @@ from service.config import Rulebook, Settings, load_rulebook, rule_files_mark
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
 from service.domain.model import Invalid, Problem, ServiceError
+from service.feeds.discover import discover
 from service.feeds.fetch import Fetcher, Limits, session
+from service.feeds.found import Found
 from service.feeds.hubs import ask_hub
 from service.feeds.recipes import recipe_faults
 from service.feeds.robots import Robots
@@ -136,7 +138,7 @@ class Service:
         self._sending = Sandbox(
             workers=2, wall_seconds=settings.delivery.timeout.total_seconds(), egress_allow=settings.egress.allow
         )
-        fetcher = Fetcher(self._client, limits=fetch_limits(settings))
+        self._fetcher = fetcher = Fetcher(self._client, limits=fetch_limits(settings))
         may_push = bool(settings.api.public_url)
         self.pipeline = Pipeline(
             store=self.store,
@@ -180,6 +182,10 @@ class Service:
             read=self.pipeline.read_pushed,
             now=self.now,
         )
+
+    async def discover(self, url: str) -> tuple[Found, ...]:
+        """What could be polled at an address, by this service's own client and sandbox. ServiceError if nothing is."""
+        return await discover(url, self._fetcher, self._parsing, now=self.now())
 
     async def stop(self) -> None:
         """Finish what is in flight, then let go of everything."""
@@ -301,6 +307,7 @@ def api_of(service: Service, *, stopping: Callable[[], bool] = lambda: False) ->
             problems=lambda: service.problems,
             reload=service.reload_rules,
             stopping=stopping,
+            discover=service.discover,
         )
     )
 

@@ -20,7 +20,20 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
-from service.api import alerts, deliveries, feeds, rules, silences, status, subscriptions
+from service.api import (
+    alerts,
+    deliveries,
+    editing,
+    entries,
+    feedlists,
+    feeds,
+    rules,
+    silences,
+    status,
+    stream,
+    subscriptions,
+    ways,
+)
 from service.api.app import Deps, build
 from service.api.problems import Kind
 from service.config import Rulebook, Settings, load_rulebook
@@ -236,7 +249,22 @@ async def test_every_reference_in_the_document_leads_somewhere(api: Api) -> None
 
 
 @pytest.mark.parametrize(
-    "noun", [alerts, deliveries, feeds, rules, silences, status, subscriptions], ids=lambda n: n.__name__
+    "noun",
+    [
+        alerts,
+        deliveries,
+        editing,
+        entries,
+        feedlists,
+        feeds,
+        rules,
+        silences,
+        status,
+        stream,
+        subscriptions,
+        ways,
+    ],
+    ids=lambda n: n.__name__,
 )
 def test_examples_of_answers_are_such_answers(noun) -> None:
     for route in noun.router.routes:
@@ -256,6 +284,8 @@ async def test_examples_of_requests_are_accepted(api: Api, rulebook: Rulebook) -
     await api.client.post("/v1/subscriptions", headers=key, json={"name": "first", "channels": [HOOK]})
     raise_alerts(api.store, "CN")
     for method, path, operation in operations(api.document):
+        if path == "/v1/feeds/discover":  # asks the network, which this application does not reach
+            continue
         for name, example in (
             operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
         ).items():
@@ -322,10 +352,14 @@ async def test_a_key_that_is_expired_or_revoked_is_refused(api: Api) -> None:
         assert "expired" in response.json()["detail"]
 
 
+ASKED = {f"/v1/rules/{what}" for what in ("validate", "explain", "why-not", "backtest")}
+"""What is asked with POST, since a question has a body, and changes nothing."""
+
+
 async def test_a_read_key_changes_nothing(api: Api) -> None:
     key = api.key("desk", Scope.READ)
     for method, path, _ in operations(api.document):
-        if path.startswith("/v1") and method != "GET":
+        if path.startswith("/v1") and method != "GET" and path not in ASKED:
             response = await api.client.request(method, filled(path), headers=key)
             assert response.status_code == 403, (method, path)
             assert re.search("scope (decide|write|admin)", response.json()["detail"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -17,6 +18,9 @@ from service.api import (
     alerts,
     audit,
     deliveries,
+    editing,
+    entries,
+    feedlists,
     feeds,
     keys,
     pushes,
@@ -41,6 +45,7 @@ from service.api.problems import (
 )
 from service.api.rates import Rates
 from service.api.repeats import Repeats
+from service.api.workshop import Workshop
 
 __all__ = ["Deps", "build"]
 
@@ -70,6 +75,8 @@ def build(deps: Deps) -> FastAPI:
         app, redirect_from_root_to_docs=False, title="policywatch API", swagger_ui_parameters={"filter": True}
     )
     app.state.deps = deps
+    app.state.workshop = Workshop()
+    app.state.searching = asyncio.Semaphore(feedlists.AT_ONCE)
     app.state.streams = stream.Streams(deps)
     app.state.feed_rates = Rates(ways.RATE, "feed")
     for middleware, more in ((Repeats, {"deps": deps}), (Etags, {}), (Gate, {"deps": deps})):  # the last is outermost
@@ -87,7 +94,10 @@ def build(deps: Deps) -> FastAPI:
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
-    for noun in (feeds, rules, subscriptions, ways, silences, stream, alerts, deliveries, keys, audit, status):
+    feeding = (feedlists, feeds, entries)
+    subscribing = (subscriptions, ways, silences)
+    telling = (stream, alerts, deliveries)
+    for noun in (*feeding, editing, rules, *subscribing, *telling, keys, audit, status):
         v1.include_router(noun.router)
     return v1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -10,7 +10,8 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from service.config import Rulebook, Settings
-from service.domain.model import Problem
+from service.domain.model import Problem, ServiceError
+from service.feeds.found import Found
 from service.pushing import Pushing
 from service.storage.store import Store
 
@@ -27,6 +28,10 @@ def _never() -> bool:
     return False
 
 
+async def _nowhere(url: str) -> tuple[Found, ...]:
+    raise ServiceError(f"{url} cannot be fetched: this process fetches nothing")
+
+
 def _none() -> Sequence[Problem]:
     return ()
 
@@ -37,7 +42,8 @@ class Deps:
 
     `pushing` answers hubs, None where feeds are only polled; `pushed` is called when one has brought something.
     `ready` says why not; `problems` are faults of the configuration, left out. `stopping` says that the process is
-    about to end, and with it whatever would go on for ever.
+    about to end, and with it whatever would go on for ever. `discover` looks what could be polled at an
+    address; ServiceError when nothing usable is there.
     """
 
     store: Store
@@ -51,6 +57,7 @@ class Deps:
     ready: Callable[[], list[str]] = _nothing
     problems: Callable[[], Sequence[Problem]] = _none
     stopping: Callable[[], bool] = _never
+    discover: Callable[[str], Awaitable[tuple[Found, ...]]] = _nowhere
 
 
 def _given(request: Request) -> Deps:

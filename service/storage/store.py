@@ -17,6 +17,7 @@ from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
 from service.storage.gaps import Gaps
+from service.storage.handed import Handed
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
 from service.storage.pages import Pages
@@ -49,6 +50,7 @@ class Store:
         self.gaps = Gaps(self.database)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
+        self.handed = Handed(self.database)
         self.pages = Pages(self.database)
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)

@@ -180,7 +180,7 @@ class Explanation(BaseModel):
 _SPAN = {"field": "title", "start": 0, "end": 10, "text": "Kazakhstan"}
 _MISS = {
     "rule": "kz-licensing",
-    "step": "development",
+    "step": "no_development",
     "detail": "nothing is reported as news",
     "missing": 2,
     "near": [_SPAN],

@@ -32,7 +32,7 @@ from service.domain.rulefile import parse_rules
 from service.lookback import backtest
 from service.storage.store import Store
 from service.storage.tables import READING, DevelopmentRow, EntryRow, FeedRow, ReadingRow, StoryRow
-from tests.conftest import TEST_KEY
+from tests.given import TEST_KEY
 from tests.postgres import Postgres
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)

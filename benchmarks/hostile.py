@@ -24,7 +24,7 @@ from service import logs
 from service.app import Service
 from service.config import Settings, load_rulebook
 from service.storage.feeds import NewFeed
-from tests.conftest import TEST_KEY
+from tests.given import TEST_KEY
 
 MOST_LATER = 1.0
 LATER = datetime(2100, 1, 1, tzinfo=UTC)

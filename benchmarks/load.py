@@ -38,7 +38,7 @@ from service.domain.polling import Polled
 from service.feeds.parse import parse_changed
 from service.storage.feeds import NewFeed
 from service.storage.tables import FEED
-from tests.conftest import NOON, TEST_KEY, Clock
+from tests.given import NOON, TEST_KEY, Clock
 
 INTERVAL = timedelta(minutes=15)
 TICK = timedelta(seconds=1)

@@ -28,7 +28,7 @@ from service.app import Service
 from service.config import Settings, load_rulebook
 from service.domain.model import Feed
 from service.storage.feeds import NewFeed
-from tests.conftest import NOON, TEST_KEY, Clock
+from tests.given import NOON, TEST_KEY, Clock
 
 HOSTS = 200
 AT_ONCE = 40

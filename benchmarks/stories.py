@@ -31,7 +31,7 @@ from service.domain.traits import traits_of
 from service.storage import shelf
 from service.storage.store import Store
 from service.storage.tables import StoryHandleRow, StoryRow
-from tests.conftest import TEST_KEY
+from tests.given import TEST_KEY
 
 NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 SEED = 20260302

@@ -27,6 +27,7 @@ from service.api.watches import timing_problems, watch_problems
 from service.config import Rulebook, Settings, load_rulebook, rule_files_mark
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
+from service.domain.links import Links
 from service.domain.model import Invalid, Problem, ServiceError
 from service.feeds.discover import discover
 from service.feeds.fetch import Fetcher, Limits, session
@@ -34,7 +35,7 @@ from service.feeds.found import Found
 from service.feeds.hubs import ask_hub
 from service.feeds.recipes import recipe_faults
 from service.feeds.robots import Robots
-from service.pipeline import Pace, Pipeline
+from service.pipeline import DrillPlan, Pace, Pipeline
 from service.pushing import Pushing, taking_up
 from service.runner import SLOW_SHARE, Chore, Embedded
 from service.sandbox import Sandbox
@@ -42,6 +43,7 @@ from service.storage.audit import acting
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel, NewSubscription
+from service.storage.vault import Vault
 
 log = structlog.get_logger()
 
@@ -74,6 +76,7 @@ class Service:
         egress.install(settings.egress.allow)
         self.rulebook = rulebook or load_rulebook(settings.rules)
         self.store = Store(settings.storage.url, keys=settings.secrets.keys, key_file=settings.secrets.key_file)
+        self.links = links_of(settings, self.store.vault)
         self.store.database.hold()
         if self.store.database.is_sqlite:
             self.store.release_leases()
@@ -131,8 +134,8 @@ class Service:
     async def start(self) -> None:
         """Build what lives on the running loop, and begin to tick."""
         settings = self.settings
-        # Polls that wait for slow servers beside those that do not, and as many for pages.
-        connections = settings.feeds.concurrency * (1 + SLOW_SHARE) * 2
+        # Polls that wait for slow servers beside those that do not, as many for pages, and messages.
+        connections = (settings.feeds.concurrency * 2 + settings.delivery.concurrency) * (1 + SLOW_SHARE)
         self._client = session(user_agent=user_agent(settings), connections=connections)
         self._parsing = Sandbox(workers=2)
         self._sending = Sandbox(
@@ -152,10 +155,13 @@ class Service:
                 look_back=settings.feeds.look_back,
                 look_again=tuple(sorted(settings.feeds.look_again)),
                 turn=settings.turn,
+                gaps=settings.delivery.gaps,
             ),
             now=self.now,
             chance=self._chance,
             take_up=taking_up(self.store, now=self.now, random=secrets.token_bytes) if may_push else None,
+            drilling=self._drilling(),
+            links=self.links,
         )
         self.pushing = self._pushing() if may_push else None
         if not may_push:
@@ -169,6 +175,10 @@ class Service:
             chores=(Chore("rules", settings.rules.look_every, self.reload_changed_rules),),
             pushing=self.pushing,
         )
+
+    def _drilling(self) -> DrillPlan | None:
+        drill, timing = self.settings.drill, self.settings.drill.timing
+        return DrillPlan(timing=timing, within=drill.within, since=self.started_at) if timing is not None else None
 
     def _pushing(self) -> Pushing:
         settings = self.settings
@@ -232,6 +242,13 @@ class Service:
 def _log_problems(problems: Iterable[Problem]) -> None:
     for problem in problems:
         log.error("configuration problem", where=problem.where, what=problem.what, hint=problem.hint)
+
+
+def links_of(settings: Settings, vault: Vault) -> Links | None:
+    """What makes the links in messages; None where readers could not reach us."""
+    if not settings.api.public_url:
+        return None
+    return Links(base=settings.api.public_url, keys=vault.derived("links"), decide_for=settings.delivery.decide_for)
 
 
 def declared_feed(settings: Settings, number: int) -> NewFeed:
@@ -301,6 +318,7 @@ def api_of(service: Service, *, stopping: Callable[[], bool] = lambda: False) ->
             settings=service.settings,
             now=service.now,
             random=secrets.token_bytes,
+            links=service.links,
             pushing=lambda: service.pushing,
             pushed=lambda: service.runner.wake(),
             ready=service.not_ready,

@@ -46,6 +46,7 @@ from service.domain.groups import NO_GROUPS, Groups, read_groups
 from service.domain.memory import without_collection
 from service.domain.model import (
     Action,
+    ChannelKind,
     Direction,
     Exclusion,
     FullText,
@@ -112,8 +113,8 @@ class ApiSettings(Section):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#@]+)?$",
-        description="Where this service is reached from outside, such as https://policywatch.example.org: by hubs "
-        "(empty: no WebSub) and by readers of a subscription's feeds.",
+        description="Where hubs on the internet, and readers of messages and feeds, reach this service, such as "
+        "https://policywatch.example.org; empty: no WebSub, and no links to decide by.",
     )
     rate: int = Field(1200, ge=0, description="Requests a minute that one API key may make; 0: no limit.")
 
@@ -294,10 +295,20 @@ class SmtpSettings(Section):
 class DeliverySettings(Section):
     timeout: Duration = Field(timedelta(seconds=20), description="Total time for one attempt.")
     concurrency: int = Field(10, ge=1, le=200, description="Channels sent to at the same time (one message each).")
+    gaps: Mapping[ChannelKind, Duration] = Field(
+        {ChannelKind.SLACK: timedelta(seconds=1), ChannelKind.TELEGRAM: timedelta(seconds=3)},
+        description="Least time between two messages to one channel, by kind: what these services allow a room.",
+    )
     allow_schemas: tuple[str, ...] = Field(
         DEFAULT_SCHEMAS, description="Apprise services that channels may name; webhooks and mailto: need no entry."
     )
     smtp: SmtpSettings = Field(SmtpSettings(), description="The mail server.")
+    decide_for: Duration = Field(
+        timedelta(days=14),
+        ge=timedelta(0),
+        le=timedelta(days=90),
+        description="How long the links in a message decide about its alert; 0s: no such links. See api.public_url.",
+    )
     base_urls: Mapping[str, str] = Field(
         {}, description="Sends a service's requests elsewhere: a self-hosted Telegram Bot API server, a gateway."
     )
@@ -395,6 +406,28 @@ class WhenSettings(Section):
         return cls.model_construct(**{name: getattr(timing, name) for name in cls.model_fields})
 
 
+class DrillSettings(Section):
+    schedule: Literal["off", "daily", "weekly"] = Field(
+        "off",
+        description="How often a made-up entry goes through the whole line, to every channel: off, daily, weekly.",
+    )
+    at: ClockTime = Field(time(9), description="At what time, by the zone's clock.")
+    on: Weekday = Field(Weekday.MONDAY, description="Day of a weekly drill: mon, tue, wed, thu, fri, sat or sun.")
+    zone: Annotated[str, AfterValidator(_zone)] = Field(
+        "UTC", max_length=60, description="Time zone (IANA), such as Asia/Hong_Kong."
+    )
+    within: Duration = Field(
+        timedelta(minutes=10), description="A channel that did not get it by then is told of over another channel."
+    )
+
+    @property
+    def timing(self) -> Timing | None:
+        """When, or None if only on demand."""
+        if self.schedule == "off":
+            return None
+        return Timing(schedule=Schedule(self.schedule), at=self.at, on=self.on, zone=self.zone)
+
+
 class ChannelSettings(Section):
     to: SecretText = Field(description="Its address.")
     schedule: Schedule | None = Field(None, description="When it hears; as the subscription's others by default.")
@@ -470,6 +503,7 @@ class Settings(BaseSettings):
     feeds: FeedsSettings = Field(FeedsSettings(), description="What comes in.")
     rules: RulesSettings = Field(RulesSettings(), description="What is worth an alert.")
     delivery: DeliverySettings = Field(DeliverySettings(), description="What goes out.")
+    drill: DrillSettings = Field(DrillSettings(), description="Tries of the whole line: policywatch drill.")
     subscriptions: tuple[SubscriptionSettings, ...] = Field(
         (), description="Who wants which alerts, and where; others are added by API."
     )

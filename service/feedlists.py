@@ -12,6 +12,7 @@ from service.config import Settings
 from service.domain.model import Feed, Problem
 from service.domain.text import LANGUAGES
 from service.feeds.opml import Listed, read_opml, write_opml
+from service.feeds.recipes import recipe_faults
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 
@@ -40,6 +41,8 @@ def import_list(store: Store, body: bytes, settings: Settings, *, shown: str, no
             problem = egress.check_url(address.url, settings.egress.allow)
         except ValueError as exc:
             problem = str(exc)
+        faults = recipe_faults(each.recipe) if each.recipe is not None and not problem else ()
+        problem = problem or "; ".join(f"{name} {fault}" for name, fault in faults)
         if problem:
             problems.append(Problem(where=f"{shown}: {each.title or shown_address(each.url)}", what=problem))
         else:
@@ -65,6 +68,7 @@ def _from_list(each: Listed, address: Address, settings: Settings) -> NewFeed:
         tier=each.tier,
         full_text=each.full_text,
         interval=each.interval or settings.feeds.interval,
+        recipe=each.recipe,
     )
 
 
@@ -79,4 +83,5 @@ def _to_list(feed: Feed) -> Listed:
         tier=feed.tier,
         full_text=feed.full_text,
         interval=feed.interval,
+        recipe=feed.recipe,
     )

@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeVar
 from zoneinfo import ZoneInfo
@@ -23,11 +23,13 @@ from service import failpoint
 from service.config import Rulebook
 from service.delivery.channels import Sender
 from service.delivery.message import render
-from service.domain import gaps, pages, polling, routing, stories
+from service.domain import drills, gaps, pages, polling, routing, stories
 from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
+from service.domain.links import Links
 from service.domain.model import (
     Alert,
+    ChannelKind,
     ClaimedEntry,
     Delivery,
     Entry,
@@ -48,9 +50,11 @@ from service.domain.model import (
     RouteReason,
     Selectors,
     ServiceError,
+    Settlement,
     Silence,
     StoryKey,
     Subscription,
+    Timing,
     Validators,
     Watch,
 )
@@ -82,10 +86,13 @@ SUMMARY_ONLY = 600
 """A feed's text shorter than this many characters is taken for a summary, and the entry's page is fetched."""
 
 SAVED_AT_ONCE = 200
-"""Polls in one commit: enough to spread its cost, few enough that no other writer waits long."""
+"""Polls, or attempts, in one commit: enough to spread its cost, few enough that no other writer waits long."""
 
 PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
 """Documents in one trip to a parsing child, and their bytes."""
+
+SETTLE_WAITS = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds between tries to store what came of a send while the database is away: within what a lease has to spare."""
 
 FILL_LEASE = timedelta(minutes=15)
 """Longer than an archive of many slow pages takes; nobody waits for it."""
@@ -98,13 +105,24 @@ AGAIN = timedelta(minutes=1)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pace:
     """Times that the steps need: how long a claim holds, how old a new feed's entries may be to count as news, when
-    the page of a told report is looked at again (first things first), and how long a fetch may wait for its host's
-    turn (beyond the lease somebody else would take up its work)."""
+    the page of a told report is looked at again (first things first), how long a fetch may wait for its host's turn
+    (beyond the lease somebody else would take up its work), and the least time between two messages to one channel of
+    a kind."""
 
     lease: timedelta
     look_back: timedelta
     look_again: tuple[timedelta, ...]
     turn: timedelta
+    gaps: Mapping[ChannelKind, timedelta] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrillPlan:
+    """When drills are made by themselves: at the times of `timing` after `since`; receipts are due `within`."""
+
+    timing: Timing
+    within: timedelta
+    since: datetime
 
 
 W = TypeVar("W", Subscription, Silence)
@@ -130,21 +148,28 @@ class Pipeline:
         now: Callable[[], datetime],
         chance: Callable[[], float],
         take_up: Callable[[Feed, Fetched, ParsedFeed], Awaitable[None]] | None = None,
+        drilling: DrillPlan | None = None,
+        links: Links | None = None,
     ) -> None:
-        """`take_up` is told of each document that was stored: it may offer pushes."""
+        """`take_up` is told of each document that was stored: it may offer pushes. Without `drilling`, drills are made
+        on demand only. `links` stand in messages."""
         self.store = store
         self._rulebook = rulebook
         self._fetcher = fetcher
         self._robots = robots
         self._pages = Pages(fetcher, sandbox, robots)
-        self._archive = Archive(fetcher, sandbox)
+        self._archive = Archive(fetcher, sandbox, robots)
         self._sandbox = sandbox
         self._sender = sender
         self._pace = pace
         self._now = now
         self._chance = chance
         self._take_up = take_up
+        self._drilling = drilling
+        self._links = links
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
+        self._beginning = Together(self._begin_attempts, most=SAVED_AT_ONCE)
+        self._settling = Together(self._settle_all, most=SAVED_AT_ONCE)
         self._parsing = Together(
             self._parse_feeds,
             most=PARSED_AT_ONCE,
@@ -165,7 +190,9 @@ class Pipeline:
     # --- claims: what the runner asks for ----------------------------------------------------------------------
 
     async def claim_polls(self, limit: int) -> tuple[Feed, ...]:
-        return await asyncio.to_thread(self.store.feeds.claim_due, self._now(), limit=limit, lease=self._pace.lease)
+        now = self._now()
+        self._fetcher.keep_closed(await asyncio.to_thread(self.store.hosts.share, self._fetcher.closed(now), now=now))
+        return await asyncio.to_thread(self.store.feeds.claim_due, now, limit=limit, lease=self._pace.lease)
 
     async def claim_gaps(self, limit: int) -> tuple[ClaimedGap, ...]:
         return await asyncio.to_thread(self.store.gaps.claim_due, self._now(), limit=limit, lease=FILL_LEASE)
@@ -331,13 +358,14 @@ class Pipeline:
     def _judge(self, claimed: ClaimedEntry, entry: Entry, page: PageNote | None) -> Judged:
         rulebook = self._rulebook()
         reading = read(entry, rulebook.lexicon, jurisdiction=claimed.jurisdiction)
+        ruleset = drills.ruleset(rulebook.lexicon) if claimed.drill else rulebook.ruleset
         return Judged(
             claimed=claimed,
             entry=entry,
             reading=reading,
             noted=note(entry, reading, rulebook.lexicon),
             lexicon=rulebook.lexicon.version,
-            matches=rulebook.ruleset.match(entry, reading),
+            matches=ruleset.match(entry, reading),
             story_key=key_of(entry, reading, rulebook.lexicon),
             judged_by=rulebook.version,
             rules=rulebook.ruleset.by_id,
@@ -348,6 +376,9 @@ class Pipeline:
         now = self._now()
         with self.store.entries.placing() as placing:
             if not placing.still_ours(judged.claimed):
+                return None
+            if judged.claimed.drill:
+                self._commit_drill(placing, judged, now)
                 return None
             key = judged.story_key
             when = stories.told_at(judged.entry.published, judged.claimed.received_at, now)
@@ -384,6 +415,14 @@ class Pipeline:
             deliveries=made,
         )
         return told
+
+    def _commit_drill(self, placing: Placing, judged: Judged, now: datetime) -> None:
+        """As for any other entry, but what it would join or open is looked for and not written."""
+        stories.place(judged.story_key, now, placing.stories_near(judged.story_key, now))
+        alert = drills.alert_of(judged.entry, judged.matches, now) if judged.matches else None
+        subscriptions = placing.subscriptions(self.store.subscriptions)
+        made = placing.finish_drill(judged.claimed, alert, subscriptions, now=now)
+        log.info("drill read", feed=judged.claimed.feed_id, deliveries=made)
 
     def _changes(
         self, placing: Placing, judged: Judged, placement: Placement, alert: Raised | None
@@ -458,6 +497,49 @@ class Pipeline:
         log.info("escalation due", escalation=escalation_id, reason=ended)
         return ended
 
+    # --- drills ------------------------------------------------------------------------------------------------
+
+    async def claim_drills(self, limit: int) -> tuple[int, ...]:
+        """Drills that are over; one that the schedule asks for is begun before."""
+        await asyncio.to_thread(self._begin_scheduled)
+        return await asyncio.to_thread(self.store.drills.over, self._now(), limit=limit)
+
+    def _begin_scheduled(self) -> None:
+        plan, now = self._drilling, self._now()
+        if plan is None:
+            return
+        last = self.store.drills.last_scheduled() or plan.since
+        slot = drills.slot(plan.timing, plan.timing.schedule, last, now, ZoneInfo(plan.timing.zone))
+        if slot is None:
+            return
+        try:
+            begun = self.store.drills.begin(within=plan.within, now=now, slot=slot)
+        except ServiceError as exc:  # nobody to be reached yet: looked at again at the next tick
+            log.debug("no drill", problem=str(exc))
+            return
+        log.info("drill begun", drill=begun, slot=slot.isoformat())
+
+    async def end_drill(self, drill_id: int) -> int | None:
+        """Close a drill and tell what is missing; gives how many receipts are, None when that was done meanwhile."""
+        ended = await asyncio.to_thread(self.store.drills.end, drill_id, self._now())
+        if ended is None:
+            return None
+        log.info("drill ended", drill=drill_id, receipts=len(ended.receipts), missing=ended.missing)
+        return ended.missing
+
+    async def run_drill(self, drill_id: int) -> None:
+        """Take a drill through process and deliver, and nothing else that is due: for a process that does no more."""
+        entry_id = await asyncio.to_thread(self.store.drills.entry_of, drill_id)
+        if entry_id is not None:
+            for claimed in await asyncio.to_thread(
+                self.store.entries.claim_new, self._now(), limit=1, lease=self._pace.lease, only=entry_id
+            ):
+                await self.process(claimed)
+        sending = await asyncio.to_thread(
+            self.store.outbox.claim_due, self._now(), limit=1000, lease=self._pace.lease, drill=drill_id
+        )
+        await asyncio.gather(*(self.deliver(delivery) for delivery in sending))
+
     # --- look at pages again -----------------------------------------------------------------------------------
 
     def _first_look(self, claimed: ClaimedEntry, now: datetime) -> datetime | None:
@@ -517,11 +599,10 @@ class Pipeline:
 
     async def deliver(self, delivery: Delivery) -> OutcomeStatus | None:
         """Send one claimed delivery and record what came of it; None when the lease was lost."""
-        begun = await asyncio.to_thread(self.store.outbox.begin_attempt, delivery, now=self._now())
-        if not begun:
+        if not await self._beginning(delivery):
             return None
         now = self._now()
-        message = render(delivery, now=now)
+        message = render(delivery, now=now, links=self._links)
         outcome = await self._sender.send(
             delivery.channel, message, message_id=delivery.message_id, attempt=delivery.attempts, now=now
         )
@@ -529,8 +610,9 @@ class Pipeline:
 
     async def _settle(self, delivery: Delivery, outcome: Outcome) -> OutcomeStatus | None:
         now = self._now()
-        settlement = routing.after_attempt(delivery.tries, outcome, now, self._chance())
-        settled = await asyncio.to_thread(self.store.outbox.settle, delivery, settlement, now=now)
+        gap = self._pace.gaps.get(delivery.channel.kind, routing.NO_GAP)
+        settlement = routing.after_attempt(delivery.tries, outcome, now, self._chance(), gap)
+        settled = await self._noted(delivery, settlement)
         log.info(
             "delivery settled",
             delivery=delivery.id,
@@ -541,6 +623,22 @@ class Pipeline:
             fenced=not settled,
         )
         return outcome.status if settled else None
+
+    async def _noted(self, delivery: Delivery, settlement: Settlement) -> bool:
+        """Store what came of an attempt, though the database is away for a while: what is not stored is sent again."""
+        for wait in SETTLE_WAITS:
+            try:
+                return await self._settling((delivery, settlement))
+            except Exception as exc:
+                log.warning("outcome not stored", delivery=delivery.id, problem=type(exc).__name__, again_in=wait)
+                await asyncio.sleep(wait)
+        return await self._settling((delivery, settlement))
+
+    async def _begin_attempts(self, deliveries: Sequence[Delivery]) -> Sequence[bool]:
+        return await asyncio.to_thread(self.store.outbox.begin_attempts, deliveries, now=self._now())
+
+    async def _settle_all(self, settled: Sequence[tuple[Delivery, Settlement]]) -> Sequence[bool]:
+        return await asyncio.to_thread(self.store.outbox.settle_all, settled, now=self._now())
 
     # --- when a step broke off: the work goes back with its reason, to be taken up again ------------------------
 
@@ -568,6 +666,10 @@ class Pipeline:
     async def give_back_escalation(self, escalation_id: int, problem: str) -> None:
         await asyncio.to_thread(self.store.due.put_off_escalation, escalation_id, self._now() + AGAIN)
         log.error("escalation put off", escalation=escalation_id, problem=problem)
+
+    async def give_back_drill(self, drill_id: int, problem: str) -> None:
+        await asyncio.to_thread(self.store.drills.put_off, drill_id, self._now() + AGAIN)
+        log.error("drill not ended", drill=drill_id, problem=problem)
 
     async def give_back_look(self, due: DuePage, problem: str) -> None:
         await asyncio.to_thread(self.store.pages.postpone, due, until=self._now() + pages.ASKED_AGAIN)

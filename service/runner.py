@@ -201,6 +201,10 @@ class Embedded:
             work=pipeline.deliver,
             give_back=pipeline.give_back_delivery,
             room=deliveries,
+            slow=deliveries * SLOW_SHARE,
+            # Each: what ended has freed its channel, whose next message may be all that there is.
+            then=lambda: self._nudge(self.deliver),
+            again=lambda: self._nudge(self.deliver),
         )
         self.process = Lane(
             "process",
@@ -253,7 +257,15 @@ class Embedded:
             room=FILL_ROOM,
             then=lambda: self._nudge(self.process),
         )
-        last: tuple[Lane[Any], ...] = (self.digest, self.escalate, self.deliver, self.look)
+        self.drill = Lane(
+            "drill",
+            claim=pipeline.claim_drills,
+            work=pipeline.end_drill,
+            give_back=pipeline.give_back_drill,
+            room=DUE_ROOM,
+            then=lambda: self._nudge(self.deliver),
+        )
+        last: tuple[Lane[Any], ...] = (self.digest, self.escalate, self.deliver, self.look, self.drill)
         self._lanes: tuple[Lane[Any], ...] = (self.poll, self.fill, self.process, *last)
         if pushing is not None:
             asking = Lane("ask hubs", claim=pushing.claim, work=pushing.ask, give_back=pushing.give_back, room=ASK_ROOM)

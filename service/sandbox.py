@@ -157,7 +157,8 @@ def _spare_children_the_main_module() -> None:
     A spawned child runs the parent's main script again as a module, unless the script's spec says it is a `__main__`.
     """
     main = sys.modules["__main__"]
-    if getattr(main, "__spec__", None) is None:
+    spec = getattr(main, "__spec__", None)
+    if spec is None or not spec.name.endswith("__main__"):  # a script, or a module that was started with -m
         main.__spec__ = importlib.machinery.ModuleSpec("__main__", None)
 
 

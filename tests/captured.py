@@ -24,6 +24,7 @@ from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.delivery.message import render
 from service.delivery.payload import PAYLOAD_SCHEMA
 from service.delivery.signing import new_keys
+from service.domain.links import Links
 from service.domain.model import (
     Action,
     Alert,
@@ -165,6 +166,7 @@ DIGEST = Digest(
     ),
     held=((RouteReason.THROTTLED, 3), (RouteReason.ALREADY_TOLD, 17)),
 )
+LINKS = Links(base="https://watch.example.net", keys=(b"\x07" * 32,), decide_for=timedelta(days=14))
 SAYINGS = {"An alert": (ALERT, "msg_1"), "An update": (OFFICIAL, "msg_2"), "A correction": (CORRECTED, "msg_3")}
 
 
@@ -252,7 +254,13 @@ def _channel_of(place: Place, url: str) -> Channel:
 def digest_of(place: Place, url: str, language: Language) -> Delivery:
     """The digest to that kind of channel."""
     return a_delivery(
-        _channel_of(place, url), None, message_id="msg_4", kind=DeliveryKind.DIGEST, digest=DIGEST, language=language
+        _channel_of(place, url),
+        None,
+        message_id="msg_4",
+        subscription_id=3,
+        kind=DeliveryKind.DIGEST,
+        digest=DIGEST,
+        language=language,
     )
 
 
@@ -264,6 +272,7 @@ def delivery_of(place: Place, alert: Alert, message_id: str, url: str, language:
         channel,
         alert,
         message_id=message_id,
+        subscription_id=3,
         kind=DeliveryKind.UPDATE if update else DeliveryKind.ALERT,
         thread="msg_1" if update else None,
         created_at=NOON + timedelta(hours=1) if update else NOON,
@@ -272,7 +281,7 @@ def delivery_of(place: Place, alert: Alert, message_id: str, url: str, language:
 
 
 async def _sent(sender: Sender, web: Answers, mailbox: Mailbox, delivery: Delivery) -> Got | EmailMessage:
-    message = render(delivery, now=delivery.created_at)
+    message = render(delivery, now=delivery.created_at, links=LINKS)
     outcome = await sender.send(
         delivery.channel, message, message_id=delivery.message_id, attempt=1, now=delivery.created_at
     )
@@ -290,7 +299,8 @@ async def page() -> str:
         "",
         "The same alert, an update of it, a correction and a digest, as each kind of service received them. Titles,",
         "evidence and links come from strangers: they are cleaned and escaped, so that they cannot mention anybody,",
-        "become markup or pose as our words. What is too long is cut before it becomes markup.",
+        "become markup or pose as our words. What is too long is cut before it becomes markup. The links below",
+        "`/decide/` are ours: [decisions.md](decisions.md) says what they do and when there are none.",
         "`python -m tests.captured` writes this page, and a test holds it.",
         "",
     ]
@@ -311,9 +321,9 @@ async def page() -> str:
         ]
         for language in Language:
             delivery = delivery_of(PLACES[1], CORRECTED, "msg_3", web.url, language)
-            message = render(delivery, now=delivery.created_at)
+            message = render(delivery, now=delivery.created_at, links=LINKS)
             lines += [f"`{language}`", "", "```text", message.title, "", message.body, "```", ""]
-            message = render(digest_of(PLACES[1], web.url, language), now=NOON)
+            message = render(digest_of(PLACES[1], web.url, language), now=NOON, links=LINKS)
             lines += ["```text", message.title, "", message.body, "```", ""]
     return "\n".join(lines)
 

@@ -6,18 +6,15 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from service.domain.model import Secret
 from service.storage.store import Store
+from tests.given import NOON, TEST_KEY, Clock
 from tests.postgres import Postgres
 
-NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
-TEST_KEY = Secret("cG9saWN5d2F0Y2ggdGVzdHMgdXNlIHRoaXMga2V5ISE=")
-
+__all__ = ["NOON", "TEST_KEY", "Clock"]
 
 _ours = ExitStack()
 
@@ -30,20 +27,6 @@ def pytest_configure() -> None:
 
 def pytest_unconfigure() -> None:
     _ours.close()
-
-
-class Clock:
-    """A clock that stands still until it is set."""
-
-    def __init__(self, now: datetime = NOON) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-    def advance(self, step: timedelta) -> datetime:
-        self.now += step
-        return self.now
 
 
 @pytest.fixture

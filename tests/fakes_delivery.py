@@ -6,6 +6,7 @@ They judge what they get by the services' documented rules, so that a test fails
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import html.parser
 import json
 import re
@@ -246,17 +247,53 @@ class TelegramHtml(html.parser.HTMLParser):
 
 
 @asynccontextmanager
-async def serving(service: Answers, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[Answers]:
+async def serving(
+    service: Answers, *, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> AsyncIterator[Answers]:
     """The service on a loopback port of its own."""
     runner = web.ServerRunner(web.Server(service))
     await runner.setup()
     try:
-        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls)
+        site = web.TCPSite(runner, host, 0, ssl_context=tls)
         await site.start()
         service.url = f"http{'s' if tls else ''}://localhost:{runner.addresses[0][1]}"
         yield service
     finally:
         await runner.cleanup()
+
+
+@asynccontextmanager
+async def raw(answer: bytes, *, hang: bool, drip: bytes = b"") -> AsyncIterator[str]:
+    """A server that reads the request, writes `answer` as it stands, and closes or holds the connection, where it
+    goes on with `drip` twenty times a second."""
+    over = asyncio.Event()
+
+    serving: list[asyncio.Task[None] | None] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving.append(asyncio.current_task())
+        try:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(answer)
+            while hang and not over.is_set():
+                writer.write(drip)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(over.wait(), 0.05 if drip else None)
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass  # the client spoke something else
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    finally:
+        over.set()
+        server.close()
+        await server.wait_closed()
+        await asyncio.gather(*(task for task in serving if task is not None))
 
 
 class Mailbox:
@@ -316,8 +353,8 @@ async def receiving(
         await server.wait_closed()
 
 
-def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
-    """A certificate for localhost that signs itself, and a server's context with it."""
+def certificate(folder: Path, *addresses: str) -> tuple[Path, ssl.SSLContext]:
+    """A certificate for localhost and further addresses that signs itself, and a server's context with it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.now(UTC)
@@ -326,7 +363,10 @@ def certificate(folder: Path) -> tuple[Path, ssl.SSLContext]:
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.DNSName("localhost"), x509.IPAddress(ip_address("127.0.0.1"))]),
+            x509.SubjectAlternativeName(
+                [x509.DNSName("localhost")]
+                + [x509.IPAddress(ip_address(address)) for address in ("127.0.0.1", *addresses)]
+            ),
             critical=False,
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

@@ -26,7 +26,10 @@ from pathlib import Path
 
 from service.domain.model import Failed, ParsedEntry, ParsedFeed, ServiceError
 from service.feeds import clean
+from service.feeds.cut import cut
 from service.feeds.parse import parse_feed
+from service.feeds.plain import read_plain
+from service.feeds.repair import decode, find_root
 from service.sandbox import Sandbox
 
 CPU_SECONDS, MEMORY_MIB = 2.0, 256
@@ -62,6 +65,8 @@ class Answer:
     parsed: ParsedFeed | Failed
     cpu: float
     mib: int
+    plain: bool | None = None
+    """Whether its items read without feedparser are the same, if they are of the form for which that is done."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +83,16 @@ def measured(body: bytes, content_type: str, url: str) -> Answer:
     parsed = parse_feed(body, content_type=content_type, url=url)
     after = resource.getrusage(resource.RUSAGE_SELF)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return Answer(parsed=parsed, cpu=cpu, mib=_peak())
+    return Answer(parsed=parsed, cpu=cpu, mib=_peak(), plain=_agrees(body, content_type, url, parsed))
+
+
+def _agrees(body: bytes, content_type: str, url: str, parsed: ParsedFeed | Failed) -> bool | None:
+    if isinstance(parsed, Failed) or parsed.warning:  # what is not well-formed is never read so
+        return None
+    text = decode(body, content_type)[0].lstrip()
+    pieces = cut(text[max(0, find_root(text)[0]) :])
+    entries = pieces and read_plain(pieces.head, pieces.items, url)
+    return entries == parsed.entries if entries else None
 
 
 def _peak() -> int:
@@ -233,6 +247,9 @@ async def run(folder: Path, paths: list[Path]) -> bool:
             bad.append(f"{path}: {type(exc).__name__}: {exc}")
             continue
         slowest, most = max(slowest, answer.cpu), max(most, answer.mib)
+        counted["without feedparser"] += answer.plain is not None
+        if answer.plain is False:
+            bad.append(f"{path.relative_to(folder)}: read without feedparser its entries are others")
         counted["refused" if isinstance(answer.parsed, Failed) else "read"] += 1
         for expected in expectations(body):
             reason = reason_for(str(path.relative_to(folder)), expected, answer.parsed)
@@ -244,6 +261,7 @@ async def run(folder: Path, paths: list[Path]) -> bool:
     box.close()
     print("\n".join(bad), file=sys.stderr)
     print(f"{len(paths)} files: {counted.pop('read', 0)} read, {counted.pop('refused', 0)} refused with their reason")
+    print(f"{counted.pop('without feedparser')} have items that are read without feedparser")
     print(f"slowest {slowest:.2f} s of CPU, at most {most} MiB; without a reason: {len(bad)}")
     for what, times in sorted(counted.items()):
         print(f"{times:6} fields {what}")

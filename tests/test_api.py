@@ -23,8 +23,10 @@ from structlog.testing import capture_logs
 from service.api import (
     alerts,
     deliveries,
+    drills,
     editing,
     entries,
+    events,
     feedlists,
     feeds,
     rules,
@@ -37,8 +39,11 @@ from service.api import (
 from service.api.app import Deps, build
 from service.api.problems import Kind
 from service.config import Rulebook, Settings, load_rulebook
+from service.delivery.message import render
 from service.domain import routing, stories
 from service.domain.model import (
+    Answer,
+    ChannelKind,
     DeliveryState,
     FeedState,
     FetchReason,
@@ -47,15 +52,18 @@ from service.domain.model import (
     OutcomeStatus,
     Problem,
     Scope,
+    Secret,
     Settlement,
     Watch,
 )
 from service.storage.entries import Judged
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
+from service.storage.subscriptions import NewChannel
 from tests.builders import (
     LEASE,
     a_background,
+    a_channel,
     a_development,
     a_match,
     a_parsed,
@@ -175,11 +183,11 @@ async def api_on_both(store: Store, clock: Clock, rulebook: Rulebook) -> AsyncIt
         yield value
 
 
-def raise_alerts(store: Store, *jurisdictions: str) -> None:
+def raise_alerts(store: Store, *jurisdictions: str, title: str = "{} bans stablecoins") -> None:
     """An alert for each jurisdiction, routed to every subscription."""
     for number, code in enumerate(jurisdictions):
         guid = f"{code}-{number}"
-        received(store, NOON, a_parsed(guid, title=f"{code} bans stablecoins"), url=f"https://{guid}.example/rss")
+        received(store, NOON, a_parsed(guid, title=title.format(code)), url=f"https://{guid}.example/rss")
         (claimed,) = store.entries.claim_new(NOON, limit=1, lease=LEASE)
         tell(store, judged(claimed, a_development(code), matches=(a_match(f"{code}-ban", a_development(code)),)))
 
@@ -253,8 +261,10 @@ async def test_every_reference_in_the_document_leads_somewhere(api: Api) -> None
     [
         alerts,
         deliveries,
+        drills,
         editing,
         entries,
+        events,
         feedlists,
         feeds,
         rules,
@@ -298,7 +308,7 @@ async def test_examples_of_requests_are_accepted(api: Api, rulebook: Rulebook) -
                 body = {**body, "name": "another"}
             address = filled(path.replace("{prefix}", prefix))
             response = await api.client.request(method, address, headers=key, json=body)
-            assert response.status_code in (200, 201), (path, name, response.text)
+            assert response.status_code in (200, 201, 202), (path, name, response.text)
 
 
 def test_the_handbook_lists_every_problem_and_every_operation() -> None:
@@ -951,6 +961,116 @@ async def test_a_wrong_field_of_a_silence_is_named(api: Api, change: dict[str, o
     response = await api.client.post("/v1/silences", headers=api.key(), json=good | change)
     assert response.status_code == 422
     assert [error["field"] for error in response.json()["errors"]] == [field]
+
+
+def answer_of(api: Api, outcome: Outcome) -> None:
+    """One attempt at the delivery that is due."""
+    (claimed,) = api.store.outbox.claim_due(api.clock(), limit=1, lease=LEASE)
+    api.store.outbox.begin_attempt(claimed, now=api.clock())
+    api.clock.advance(timedelta(seconds=2))
+    settlement = routing.after_attempt(claimed.tries, outcome, api.clock(), 0.5)
+    assert api.store.outbox.settle(claimed, settlement, now=api.clock())
+
+
+async def test_a_delivery_shows_what_was_sent_and_answered_and_is_sent_once_more(api_on_both: Api) -> None:
+    api, key = api_on_both, api_on_both.key()
+    api.store.subscriptions.create("desk", a_subscription("all"), now=NOON)
+    raise_alerts(api.store, "CN")
+    assert (await api.client.post("/v1/deliveries/1/redeliver", headers=key)).json()["type"] == "/problems/not-settled"
+    said = Answer(headers={"server": "nginx"}, body="thanks")
+    answer_of(api, Outcome(status=OutcomeStatus.SENT, http_status=200, answer=said))
+    delivery = (await api.client.get("/v1/deliveries/1", headers=key)).json()
+    (attempt,) = delivery["log"]
+    assert (attempt["seconds"], attempt["answer"]) == (2.0, {"headers": {"server": "nginx"}, "body": "thanks"})
+    assert delivery["request"]["headers"]["webhook-id"] == delivery["message_id"]
+    assert json.loads(delivery["request"]["body"])["data"]["alert_id"] == 1
+
+    again = await api.client.post("/v1/deliveries/1/redeliver", headers=key)
+    assert (again.status_code, again.json()["state"]) == (202, "pending")
+    (repeat,) = api.store.outbox.claim_due(api.clock(), limit=1, lease=LEASE)
+    assert (repeat.message_id, repeat.attempts) == (delivery["message_id"], 2)
+    foreign = await api.client.post("/v1/deliveries/1/redeliver", headers=api.key("other"))
+    assert foreign.status_code == 404
+
+
+async def test_a_range_of_deliveries_is_sent_once_more(api: Api) -> None:
+    key = api.key()
+    api.store.subscriptions.create("desk", a_subscription("all"), now=NOON)
+    raise_alerts(api.store, "CN", "KR")
+    for _ in range(2):
+        answer_of(api, Outcome(status=OutcomeStatus.SENT, http_status=200))
+
+    async def replayed(**body: object) -> int:
+        response = await api.client.post("/v1/deliveries/replay", headers=key, json={"state": "sent", **body})
+        assert response.status_code == 202, response.text
+        return int(response.json()["deliveries"])
+
+    assert await replayed(until=NOON.isoformat()) == 0
+    assert await replayed(channel=99) == 0
+    assert await replayed(channel=1, dry_run=True) == 2
+    assert await replayed(since=NOON.isoformat()) == 2
+    assert await replayed() == 0, "they are in line already"
+    assert (await api.client.post("/v1/deliveries/replay", headers=key, json={"state": "pending"})).status_code == 422
+
+
+async def test_a_receiver_reconciles_by_the_list_of_events(api_on_both: Api) -> None:
+    api, key = api_on_both, api_on_both.key()
+    channels = (a_channel(), NewChannel(kind=ChannelKind.EMAIL, url=Secret("mailto:a@b.example"), shown="mailto:…"))
+    api.store.subscriptions.create("desk", a_subscription("all", channels=channels), now=NOON)
+    raise_alerts(api.store, "CN", "KR", "JP")
+
+    async def events(**query: object) -> dict[str, Any]:
+        response = await api.client.get("/v1/events", headers=key, params={"channel": 1, **query})
+        assert response.status_code == 200, response.text
+        return dict(response.json())
+
+    first = await events(limit=2)
+    assert ([item["number"] for item in first["items"]], first["next"], first["more"]) == ([1, 2], 2, True)
+    rest = await events(after=first["next"])
+    assert ([item["number"] for item in rest["items"]], rest["more"]) == ([3], False)
+    assert await events(after=rest["next"]) == {"items": [], "next": 3, "more": False}
+
+    claimed = {one.channel.id: one for one in api.store.outbox.claim_due(NOON, limit=5, lease=LEASE)}
+    sent = render(claimed[1], now=NOON).payload
+    assert sent is not None
+    assert (first["items"][0]["id"], first["items"][0]["payload"]) == (claimed[1].message_id, json.loads(sent))
+
+    for channel, headers in ((2, key), (1, api.key("other")), (99, key)):
+        response = await api.client.get("/v1/events", headers=headers, params={"channel": channel})
+        assert response.status_code == 404, "no webhook of this team"
+
+
+async def test_a_disabled_channel_says_so_and_is_enabled(api: Api) -> None:
+    key = api.key()
+    api.store.subscriptions.create("desk", a_subscription("all"), now=NOON)
+    raise_alerts(api.store, "CN")
+    answer_of(api, Outcome(status=OutcomeStatus.REFUSED, http_status=410))
+    raise_alerts(api.store, "KR", "JP")
+    (channel,) = (await api.client.get("/v1/subscriptions/1", headers=key)).json()["channels"]
+    assert (channel["disabled_because"], channel["disabled_at"]) == ("gone", "2026-03-02T12:00:02Z")
+    foreign = await api.client.post("/v1/subscriptions/1/channels/1/enable", headers=api.key("other"))
+    assert foreign.status_code == 404
+    enabled = await api.client.post("/v1/subscriptions/1/channels/1/enable", headers=key)
+    assert (enabled.status_code, enabled.json()) == (200, {"waiting": 2, "dropped": 0})
+    (channel,) = (await api.client.get("/v1/subscriptions/1", headers=key)).json()["channels"]
+    assert channel["disabled_at"] is None
+
+
+async def test_a_drill_is_asked_for_and_read(api: Api) -> None:
+    key = api.key()
+    nobody = await api.client.post("/v1/drills", headers=key)
+    assert (nobody.status_code, nobody.json()["type"]) == (409, "/problems/no-channels")
+    api.store.subscriptions.create("desk", a_subscription("all"), now=NOON)
+    api.store.subscriptions.create("other", a_subscription("theirs"), now=NOON)
+    foreign = await api.client.post("/v1/drills", headers=key, json={"subscription": 2})
+    assert foreign.status_code == 409
+    asked = await api.client.post("/v1/drills", headers=key)
+    assert asked.status_code == 202
+    drill = (await api.client.get(f"/v1/drills/{asked.json()['id']}", headers=key)).json()
+    assert [(one["subscription"], one["state"]) for one in drill["receipts"]] == [("all", "waiting")]
+    assert (await api.client.get("/v1/drills", headers=key)).json()["items"] == [drill]
+    assert (await api.client.get("/v1/drills", headers=api.key("other"))).json()["items"] == []
+    assert (await api.client.get("/v1/feeds", headers=key)).json()["items"] == [], "its feed is nobody's business"
 
 
 async def test_a_dead_delivery_gets_another_chance(api_on_both: Api) -> None:

@@ -21,3 +21,15 @@ def test_reading() -> None:
     )
     assert run.returncode == 0, run.stdout + run.stderr
     assert "whole" in run.stdout
+
+
+def test_delivery() -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "benchmarks.delivery", "--quick", "--only", "burst"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "10 % sick" in run.stdout

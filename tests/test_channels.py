@@ -57,6 +57,7 @@ from tests.fakes_delivery import (
     certificate,
     forbidden,
     part,
+    raw,
     receiving,
     serving,
     slack_shown,
@@ -243,6 +244,23 @@ async def test_telegram_answers(answer, status, retry_after):
     assert outcome.retry_after == (timedelta(seconds=retry_after) if retry_after else None)
 
 
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        pytest.param(TelegramBot.error(400, "Bad Request: chat not found")[2], OutcomeStatus.REFUSED, id="refused"),
+        pytest.param(TelegramBot.error(429, "Too Many Requests")[2], OutcomeStatus.RETRY, id="passing"),
+        pytest.param('{"ok":false,"error_code":"?"}', OutcomeStatus.RETRY, id="no-code"),
+        pytest.param("<html>Please log in to the network", OutcomeStatus.RETRY, id="portal"),
+        pytest.param("", OutcomeStatus.RETRY, id="empty"),
+    ],
+)
+async def test_telegram_says_no_with_status_200(body, status):
+    async with serving(TelegramBot([(200, {}, body)])) as telegram, sender(telegram=telegram.url) as out:
+        outcome = await send(out, TELEGRAM_CHAT)
+    assert (outcome.status, outcome.http_status) == (status, 200)
+    assert outcome.detail.startswith("answered 200")
+
+
 # --- other services -------------------------------------------------------------------------------------------------
 
 
@@ -396,6 +414,30 @@ async def test_mail_server_is_not_as_set(changes, detail):
         assert await send(out, MAIL) == Outcome(status=OutcomeStatus.RETRY, detail=detail)
 
 
+@pytest.mark.parametrize("where", ["RCPT", "DATA"])
+async def test_a_mail_server_that_drops_the_connection(where):
+    """After DATA nobody knows whether it took the mail: it is sent again under the same Message-ID."""
+
+    class Dropping(Mailbox):
+        async def drop(self, server: Any, *_: Any) -> str:
+            server.transport.abort()
+            return "250 OK"
+
+    mailbox = Dropping()
+    setattr(mailbox, f"handle_{where}", mailbox.drop)
+    async with mailing(mailbox) as out:
+        outcome = await send(out, MAIL)
+    assert outcome.status is OutcomeStatus.RETRY
+    assert outcome.detail in ("the mail server closed the connection", "the connection failed: ConnectionResetError")
+
+
+async def test_a_mail_server_that_is_none():
+    async with raw(b"", hang=False) as url:
+        smtp = SmtpSettings(host="127.0.0.1", port=int(url.rstrip("/").rpartition(":")[2]), sender="a@b.example")
+        async with sender(smtp=smtp, patience=timedelta(seconds=2)) as out:
+            assert await send(out, MAIL) == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 1 s")
+
+
 async def test_mail_that_is_not_set_up_waits_for_the_operator():
     async with sender() as out:
         outcome = await send(out, MAIL)
@@ -479,6 +521,38 @@ async def test_no_answer_in_time():
         outcome = await send(out, SLACK_ROOM)
         over.set()
     assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.3 s")
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        pytest.param(b"", OutcomeStatus.RETRY, id="nothing"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\nok", OutcomeStatus.RETRY, id="less-than-it-said"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok and more", OutcomeStatus.SENT, id="more"),
+        pytest.param(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", OutcomeStatus.RETRY, id="chunks"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nok", OutcomeStatus.RETRY, id="gzip"
+        ),
+        pytest.param(b"SSH-2.0-OpenSSH\r\n\r\n", OutcomeStatus.RETRY, id="not-http"),
+    ],
+)
+async def test_a_service_that_closes_early_or_lies(answer, status):
+    async with raw(answer, hang=False) as url, sender(slack=url.rstrip("/")) as out:
+        outcome = await send(out, SLACK_ROOM)
+    assert outcome.status is status
+    assert "plugin failed" not in outcome.detail
+
+
+async def test_a_service_that_drips_loses_its_child_and_no_other_message():
+    async with serving(SlackHook()) as slack, sender(slack=slack.url) as good:
+        await send(good, SLACK_ROOM)  # the child has loaded Apprise
+        async with (
+            raw(b"HTTP/1.1 200 OK\r\n\r\n", hang=True, drip=b"x") as url,
+            sender(slack=url.rstrip("/"), patience=timedelta(seconds=0.6)) as out,
+        ):
+            outcome = await send(out, SLACK_ROOM)
+        assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.6 s")
+        assert (await send(good, SLACK_ROOM)).status is OutcomeStatus.SENT
 
 
 async def test_a_child_that_dies_is_an_outcome():

@@ -15,9 +15,11 @@ import pytest
 
 from service.app import Service
 from service.config import Settings
+from service.domain import routing
+from service.domain.model import DeliveryState, Language, Outcome, OutcomeStatus
 from service.storage.store import Store
-from tests.builders import a_subscription
-from tests.conftest import NOON
+from tests.builders import LEASE, a_subscription
+from tests.conftest import NOON, TEST_KEY
 
 ENTRY = {
     "id": "1",
@@ -276,3 +278,27 @@ class TestRules:
         assert done.returncode == 0
         assert "own.yaml:1: rule 'cn-ban': team-a wanted to review it by 2020-01-01" in done.stderr
         assert json.loads(policywatch("check", "--json", folder=folder).stdout)["reminders"][0]["where"] == "own.yaml:1"
+
+
+def test_a_disabled_channel_is_enabled_and_its_deliveries_are_sent_again(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(f"secrets: {{keys: ['{TEST_KEY.reveal()}']}}\n")
+    with closing(Store(f"sqlite:///{tmp_path}/data/policywatch.db", keys=(TEST_KEY,))) as store:
+        store.subscriptions.create("t", a_subscription(), now=NOON)
+        said = {"team": "t", "channel_id": 1, "subscription": "desk", "language": Language.ENGLISH}
+        for nonce in ("1", "2"):
+            store.outbox.add_test(**said, nonce=nonce, now=NOON)
+        (claimed,) = store.outbox.claim_due(NOON, limit=1, lease=LEASE)
+        store.outbox.begin_attempt(claimed, now=NOON)
+        gone = Outcome(status=OutcomeStatus.REFUSED, http_status=410)
+        store.outbox.settle(claimed, routing.after_attempt(1, gone, NOON, 0.5), now=NOON)
+
+        shown = policywatch("channels", "list", folder=tmp_path)
+        assert "disabled (gone)" in shown.stdout
+        enabled = policywatch("channels", "enable", "1", "--since", "6h", folder=tmp_path)
+        assert "dropped: 1" in enabled.stdout, "what is older than six hours"
+        again = policywatch("deliveries", "replay", "1", "2", folder=tmp_path)
+        assert "sent once more: 2" in again.stdout, again.stderr
+        stuck = policywatch("deliveries", "replay", "1", folder=tmp_path)
+        assert (stuck.returncode, "in line" in stuck.stderr) == (1, True)
+        assert store.outbox.counts()[DeliveryState.PENDING] == 2
+    assert policywatch("deliveries", "replay", folder=tmp_path).returncode == 2

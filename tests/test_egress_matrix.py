@@ -24,6 +24,7 @@ from service.domain.model import ChannelKind, EgressRefused, ServiceError
 from service.feeds.archive import Archive
 from service.feeds.discover import discover
 from service.feeds.fetch import Fetcher, Limits, session
+from service.feeds.hubs import ask_hub
 from service.feeds.pages import Pages
 from service.feeds.robots import Robots
 from service.sandbox import Sandbox
@@ -74,6 +75,8 @@ class World:
         match request.path:
             case "/redirect":
                 return web.Response(status=302, headers={"Location": self.target})
+            case "/hub":  # only these statuses keep a form as it was sent
+                return web.Response(status=307, headers={"Location": self.target})
             case "/feed":
                 link = f"<link xmlns='http://www.w3.org/2005/Atom' rel='next' href='{self.target}'/>"
                 return web.Response(
@@ -105,6 +108,8 @@ async def _send(world: World, kind: ChannelKind, url: str) -> None:
     await world.tools["sender"].send(channel, message, message_id="msg_1", attempt=1, now=NOON)
 
 
+FORM = {"hub.mode": "subscribe", "hub.topic": "https://feed.example/", "hub.callback": "https://us.example/push/1"}
+
 SINKS: dict[str, Sink] = {
     "feed": lambda world: world.tools["fetcher"].get(world.target, now=NOON),
     "redirect": lambda world: world.tools["fetcher"].get(f"{world.front}/redirect", now=NOON),
@@ -117,6 +122,8 @@ SINKS: dict[str, Sink] = {
     "discover-link": lambda world: discover(
         f"{world.front}/site", world.tools["fetcher"], world.tools["box"], now=NOON
     ),
+    "hub": lambda world: ask_hub(world.tools["client"], world.target, FORM, seconds=3),
+    "hub-redirect": lambda world: ask_hub(world.tools["client"], f"{world.front}/hub", FORM, seconds=3),
     "webhook": lambda world: _send(world, ChannelKind.WEBHOOK, world.target),
     "apprise": lambda world: _send(world, ChannelKind.OTHER, world.target.replace("http://", "json://", 1)),
 }
@@ -161,10 +168,11 @@ async def the_world(boxes: dict[bool, Sandbox], patch: pytest.MonkeyPatch, *, gu
             robots = Robots(fetcher, boxes[guarded])
             settings = DeliverySettings(allow_schemas=("json",), timeout=timedelta(seconds=30), smtp=None)
             world.tools = {
+                "client": client,
                 "fetcher": fetcher,
                 "robots": robots,
                 "pages": Pages(fetcher, boxes[guarded], robots),
-                "archive": Archive(fetcher, boxes[guarded]),
+                "archive": Archive(fetcher, boxes[guarded], robots),
                 "box": boxes[guarded],
                 "sender": Sender(client, boxes[guarded], settings),
             }

@@ -44,10 +44,16 @@ def test_the_catalogue_is_on_offer_and_added_by_country_and_kind(folder: Path) -
     assert run("add", "--jurisdiction", "XX").exit_code == 1
 
 
+RECIPES = (("selectors", "item"), ("paths", "items"))
+
+
 def test_lists_go_out_and_come_back_whole(folder: Path) -> None:
     run("add", "--jurisdiction", "NO")
     run("add", "https://own.example/rss", "--title", "Own & <only>", "--jurisdiction", "KZ", "--tier", "trade")
+    run("add", "https://list.example/news", "--item", "li.news", "--item-title", "h3 > a")
+    run("add", "https://api.example/news", "--json-items", "data[?kind == 'news']", "--item-link", "url")
     exported = CliRunner().invoke(app, ["feeds", "export"]).stdout_bytes
+    assert [f"{name}.{field}='".encode() in exported.replace(b'"', b"'") for name, field in RECIPES] == [True, True]
     before = rows("list")
     (folder / "list.opml").write_bytes(exported)
     for path in folder.glob("*.db*"):
@@ -55,14 +61,16 @@ def test_lists_go_out_and_come_back_whole(folder: Path) -> None:
     assert run("import", "list.opml").exit_code == 0
     kept = ("url", "title", "jurisdiction", "kind", "tier", "language", "tags", "interval")
     assert [{k: row[k] for k in kept} for row in rows("list")] == [{k: row[k] for k in kept} for row in before]
+    assert CliRunner().invoke(app, ["feeds", "export"]).stdout_bytes == exported
 
 
 def test_an_imported_address_that_may_not_be_polled_costs_no_other(folder: Path) -> None:
     (folder / "l.opml").write_text(
         "<opml version='2.0'><body><outline text='Desk'><outline xmlUrl='https://a.example/'/>"
-        "<outline xmlUrl='http://127.0.0.1/'/></outline></body></opml>"
+        "<outline xmlUrl='http://127.0.0.1/'/><outline xmlUrl='https://b.example/' p:selectors.item='li['"
+        " xmlns:p='urn:policywatch:opml'/></outline></body></opml>"
     )
-    assert "1 added, 0 polled already, 1 refused" in run("import", "l.opml").stdout
+    assert "1 added, 0 polled already, 2 refused" in run("import", "l.opml").stdout
     assert [(row["url"], row["tags"]) for row in rows("list")] == [("https://a.example/", ["Desk"])]
 
 

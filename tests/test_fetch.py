@@ -610,6 +610,17 @@ async def test_what_one_address_is_told_to_wait_its_whole_host_waits(server: Ser
         assert isinstance(await fetcher.get(server.url("/g"), now=NOON + timedelta(seconds=120)), Fetched)
 
 
+async def test_what_one_process_is_told_another_keeps_to(server: Server) -> None:
+    server.answers |= {"/f": answer("429 No", Retry_After="120"), "/g": answer()}
+    async with fetching(QUICK) as fetcher, fetching(QUICK) as other:
+        await fetcher.get(server.url("/f"), now=NOON)
+        assert list(fetcher.closed(NOON).values()) == [NOON + timedelta(seconds=120)]
+        other.keep_closed(fetcher.closed(NOON))
+        assert await other.get(server.url("/g"), now=NOON) == Busy(url=server.url("/g"), wait=timedelta(seconds=120))
+        assert other.closed(NOON + timedelta(seconds=120)) == {}
+        assert isinstance(await other.get(server.url("/g"), now=NOON + timedelta(seconds=120)), Fetched)
+
+
 @pytest.mark.parametrize(("status", "closes"), [(429, True), (503, False)])
 async def test_trouble_at_one_address_without_a_time_is_its_own(server: Server, status: int, closes: bool) -> None:
     server.answers |= {"/f": answer(f"{status} No"), "/g": answer()}

@@ -14,7 +14,7 @@ from service.domain.model import EntryState, FeedGap, FullText, Gap, GapFate, No
 from service.storage.feeds import NewFeed
 from service.storage.tables import EntryRow
 from tests.conftest import NOON
-from tests.loopback import item, rss
+from tests.loopback import Answer, item, rss
 from tests.test_pipeline import Line, line, rulebook  # noqa: F401  (fixtures)
 
 HOUR = timedelta(hours=1)
@@ -82,9 +82,16 @@ async def test_an_archive_that_joins_up_fills_the_gap(line: Line) -> None:  # no
 
 async def test_a_sitemap_fills_what_an_archive_cannot(line: Line) -> None:  # noqa: F811
     rows = [(f"press/{n}", at(n)) for n in range(12, -3, -1)] + [("sport/1", at(4)), ("press/old", at(-900))]
-    urls = "".join(f"<url><loc>{line.web.address}/{p}</loc><lastmod>{w.isoformat()}</lastmod></url>" for p, w in rows)
-    xml = f"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'>{urls}</urlset>"
-    line.web.pages["/sitemap.xml"] = lambda _: web.Response(text=xml, content_type="text/xml")
+
+    def a_map(*rows: tuple[str, datetime]) -> Answer:
+        urls = "".join(
+            f"<url><loc>{line.web.address}/{p}</loc><lastmod>{w.isoformat()}</lastmod></url>" for p, w in rows
+        )
+        xml = f"<urlset xmlns='http://www.sitemaps.org/schemas/sitemap/0.9'>{urls}</urlset>"
+        return lambda _: web.Response(text=xml, content_type="text/xml")
+
+    line.web.pages["/robots.txt"] = lambda _: web.Response(text="Sitemap: /maps/own.xml")
+    line.web.pages |= {"/maps/own.xml": a_map(*rows[:8]), "/sitemap.xml": a_map(*rows[8:])}
     gap = await rolled_over(line)
     assert (gap.fate, gap.recovered) == (GapFate.FILLED, 6)
     assert not any("sport" in row.link for row in stored(line).values())

@@ -55,7 +55,9 @@ HAZARDS = {
     "test_store.test_a_new_feed_does_not_flood",
     "H21": "guids: test_store.test_keys_do_not_trust_a_repeated_guid",
     "H22": "all guids new: test_feed_health.test_a_feed_that_changes_all_its_guids_brings_neither_news_nor_a_gap",
-    "H23": "edits: test_store.test_an_entry_edited_in_place_is_read_again",
+    "H23": "edits: test_store.test_an_entry_edited_in_place_is_read_again "
+    "test_store.test_a_change_of_markup_is_no_edit "
+    "test_store.test_an_entry_edited_again_and_again_is_read_a_few_times_a_day_and_its_last_text_in_the_end",
     "H24": "another order: test_hazards.test_h24_another_order_brings_nothing_new "
     "test_pipeline.test_polling_again_tells_nothing_twice",
     "H25": "very many entries: test_parse.test_of_very_many_entries_the_newest_are_kept "

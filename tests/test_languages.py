@@ -14,6 +14,7 @@ from service.delivery.languages import WORDS, Words
 from service.delivery.message import render
 from service.delivery.words import acts, headline, in_words, update_headline, words_of
 from service.domain.digest import HELD
+from service.domain.links import LinkRefusal
 from service.domain.model import (
     Action,
     ChannelKind,
@@ -26,6 +27,7 @@ from service.domain.model import (
     Topic,
     Update,
     UpdateReason,
+    Verdict,
 )
 from tests.fakes_delivery import NOON, a_channel, a_delivery, a_development, a_source, an_alert
 
@@ -40,6 +42,10 @@ KEYS = {
     "held_reasons": HELD,
     "places": ENGLISH.places,
     "phrases": ENGLISH.phrases,
+    "buttons": Verdict,
+    "verdicts": Verdict,
+    "refusals": LinkRefusal,
+    "missing": ENGLISH.missing,
 }
 
 

@@ -146,6 +146,23 @@ def test_evidence_of_another_entry_marks_nothing_here():
     assert rendered(ChannelKind.SLACK, alert).body.startswith("China bans stablecoin payments\n")
 
 
+@pytest.mark.parametrize("language", list(Language))
+@pytest.mark.parametrize("kind", [kind for kind in ChannelKind if kind is not ChannelKind.WEBHOOK])
+def test_what_may_have_been_accepted_before_says_so(kind: ChannelKind, language: Language):
+    once, again = (rendered(kind, LONG, repeat=repeat, language=language) for repeat in (False, True))
+    line = words_of(language).sent_again
+    assert line not in once.body
+    assert line in again.body, "kept whole, however long the rest is"
+    if kind is ChannelKind.EMAIL:
+        assert again.html is not None
+        assert line in again.html
+
+
+def test_the_payload_of_a_repeat_is_the_same():
+    once, again = (rendered(ChannelKind.WEBHOOK, an_alert(), repeat=repeat) for repeat in (False, True))
+    assert once.payload == again.payload
+
+
 def test_a_late_alert_says_so():
     delivery = a_delivery(CHANNELS[ChannelKind.SLACK], an_alert())
     assert "late" not in render(delivery, now=NOON + timedelta(minutes=14)).body

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.domain.model import FullText, Tier
+from service.domain.model import FullText, Paths, Selectors, Tier
 from service.feeds.opml import DEEPEST, BadList, Listed, read_opml, write_opml
 
 FOREIGN = b"""<?xml version="1.0"?><opml version="1.1"><head><title>mine</title></head><body>
@@ -39,6 +39,15 @@ FEEDS = st.builds(
     tier=st.sampled_from(Tier),
     full_text=st.sampled_from(FullText),
     interval=st.sampled_from([None, timedelta(minutes=5), timedelta(days=7)]),
+    recipe=st.sampled_from(
+        [
+            None,
+            Selectors(item="li.news > a[href^='/x\"y']"),
+            Selectors(item="tr", link="a", title="td:nth-of-type(2)", date="time"),
+            Paths(items="data[?kind == 'news' && !draft].{t: title}", id="id", title="t", date="at", text="body"),
+            Paths(items="items | [*]", link="join('', [`\"https://a.example/\"`, id])"),
+        ]
+    ),
 )
 
 
@@ -56,6 +65,7 @@ def test_a_round_trip_loses_nothing(feeds: list[Listed]) -> None:
             feed.kind,
         )
         assert (back.tier, back.full_text, back.interval) == (feed.tier, feed.full_text, feed.interval)
+        assert back.recipe == feed.recipe
 
 
 @pytest.mark.parametrize(

@@ -160,6 +160,19 @@ async def test_a_page_that_is_missing_costs_nothing_but_its_text(line: Line) -> 
     assert len(line.web.received) == 1
 
 
+async def test_what_a_host_asked_of_another_process_is_kept_to(line: Line) -> None:
+    feed = line.add(line.web.feed("/f.xml", item("1", "Notice")))
+    host, until = line.web.address.removeprefix("http://"), line.clock() + timedelta(hours=1)
+    line.store.hosts.share({host: until}, now=line.clock())
+    await line.run()
+    assert line.web.asked == []
+    await line.run(after=timedelta(hours=2))
+    assert [request.path for request in line.web.asked] == ["/f.xml"]
+    found = line.store.feeds.get(feed)
+    assert found is not None
+    assert found.entries == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "state", "reason"),
     [

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from aiohttp import web
 
-from service.domain.model import Failed, FetchReason
+from service.domain.model import Failed, Fetched, FetchReason
 from service.feeds.fetch import Fetcher, Limits, session
-from service.feeds.robots import MOST_READ, Robots, may_read
+from service.feeds.robots import MOST_DELAY, MOST_READ, MOST_SITEMAPS, Robots, Wishes, named_sitemaps, wishes
 from service.sandbox import Sandbox
 from tests.conftest import NOON
 from tests.loopback import Answer, Web
@@ -38,7 +40,34 @@ HOUR = timedelta(hours=1)
     ],
 )
 def test_the_longest_rule_of_our_group_decides(rules: str, path: str, may: bool) -> None:
-    assert may_read(rules.encode(), f"https://a.example{path}") is may
+    assert wishes(rules.encode(), f"https://a.example{path}").may is may
+
+
+@pytest.mark.parametrize(
+    ("rules", "delay"),
+    [
+        pytest.param("User-agent: *\nCrawl-delay: 10", 10, id="seconds"),
+        pytest.param("User-agent: *\nCrawl-delay: 0.5\nDisallow: /b", 0.5, id="less-than-one"),
+        pytest.param("User-agent: *\nCrawl-delay: 10\nUser-agent: policywatch\nAllow: /", 0, id="of-others"),
+        pytest.param("User-agent: *\nCrawl-delay: 86400", MOST_DELAY, id="within-a-limit"),
+        pytest.param("User-agent: *\nCrawl-delay: inf", 0, id="without-end"),
+        pytest.param("User-agent: *\nCrawl-delay: nan", 0, id="no-number"),
+        pytest.param("User-agent: *\nCrawl-delay: -1", 0, id="less-than-nothing"),
+        pytest.param("User-agent: *\nCrawl-delay: soon", 0, id="a-word"),
+    ],
+)
+def test_the_pause_that_a_site_asks_for(rules: str, delay: float) -> None:
+    assert wishes(rules.encode(), "https://a.example/a") == Wishes(may=True, delay=delay)
+
+
+def test_the_sitemaps_that_a_site_names() -> None:
+    lines = "Sitemap: https://a.example/all.xml\nUser-agent: *\nDisallow: /\nsitemap: /news.xml\nSitemap: file:///etc\n"
+    many = "".join(f"Sitemap: https://a.example/{n}.xml\n" for n in range(9))
+    assert named_sitemaps(lines.encode(), "https://a.example") == (
+        "https://a.example/news.xml",
+        "https://a.example/all.xml",
+    )
+    assert len(named_sitemaps(many.encode(), "https://a.example")) == MOST_SITEMAPS
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +164,20 @@ async def test_every_step_of_the_way_is_asked_about(robots: Robots, fetcher: Fet
     assert isinstance(found, Failed)
     assert (found.reason, found.url) == (FetchReason.ROBOTS, f"{site.address}/private/a")
     assert "/private/a" not in [request.path for request in site.asked]
+
+
+async def test_pages_are_read_no_faster_than_their_site_asks(robots: Robots, fetcher: Fetcher, site: Web) -> None:
+    loop = asyncio.get_running_loop()
+    times: list[float] = []
+    site.pages["/robots.txt"] = lambda _: text("User-agent: *\nCrawl-delay: 0.2")
+    site.pages["/page"] = lambda _: times.append(loop.time()) or text("story")  # type: ignore[func-returns-value]
+    for _ in range(3):
+        assert isinstance(await fetcher.get(f"{site.address}/page", now=NOON, refusal=robots.refusal), Fetched)
+    assert min(later - earlier for earlier, later in pairwise(times)) >= 0.19
+
+
+async def test_the_sitemaps_of_a_site_that_names_none_or_is_down(robots: Robots, site: Web) -> None:
+    site.pages["/robots.txt"] = lambda _: web.Response(status=500)
+    assert await robots.sitemaps(f"{site.address}/feed", now=NOON) == ()
+    site.pages["/robots.txt"] = lambda _: text("Sitemap: /one.xml")
+    assert await robots.sitemaps(f"{site.address}/feed", now=NOON + HOUR) == (f"{site.address}/one.xml",)

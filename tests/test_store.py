@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from service.domain.model import (
     Language,
     Outcome,
     OutcomeStatus,
+    ParsedEntry,
     ParsedFeed,
     RouteReason,
     Scope,
@@ -31,7 +33,8 @@ from service.domain.model import (
 from service.domain.polling import Polled
 from service.storage.alerts import AlertFilter
 from service.storage.database import HEAD, Database
-from service.storage.feeds import NewFeed, entry_keys
+from service.storage.entries import ClaimedEntry
+from service.storage.feeds import NewFeed, PollSaved, entry_keys
 from service.storage.store import Store
 from service.storage.subscriptions import NameTaken
 from service.storage.tables import ChannelRow, Row
@@ -55,10 +58,20 @@ LOOK_BACK = timedelta(hours=48)
 SENT = Outcome(status=OutcomeStatus.SENT, http_status=200)
 
 
+def edit(store: Store, now: datetime, parsed: ParsedEntry) -> PollSaved:
+    """A poll of the one feed that brings this entry."""
+    (feed,) = store.feeds.claim_due(now + DAY, limit=1, lease=LEASE)
+    return store.feeds.save_poll(feed, healthy(NOON), (parsed,), now=now, look_back=LOOK_BACK)
+
+
 def commit_alert(store: Store, now=NOON) -> int:
     """Process every waiting entry as a match of one rule; gives the number of deliveries made."""
+    return read(store, store.entries.claim_new(now, limit=50, lease=LEASE), now)
+
+
+def read(store: Store, waiting: Iterable[ClaimedEntry], now: datetime) -> int:
     made = 0
-    for claimed in store.entries.claim_new(now, limit=50, lease=LEASE):
+    for claimed in waiting:
         value = judged(claimed, a_development(), matches=(a_match(),))
         with store.entries.placing() as placing:
             key = value.story_key
@@ -199,6 +212,31 @@ class TestFeeds:
         assert (saved.changed, store.entries.waiting()) == (1, 1)
         assert commit_alert(store, NOON + DAY) == 0
 
+    def test_an_entry_edited_again_and_again_is_read_a_few_times_a_day_and_its_last_text_in_the_end(
+        self, store: Store
+    ) -> None:
+        received(store, NOON, a_parsed("1", title="Minister hints at ban"))
+        store.subscriptions.create("t", a_subscription(), now=NOON)
+        assert commit_alert(store) == 1
+        now, read_at = NOON, []
+        for number in range(200):  # an edit every quarter of an hour, for two days
+            now = NOON + timedelta(minutes=15) * (number + 1)
+            edit(store, now, a_parsed("1", title=f"Minister signs ban no. {number}"))
+            waiting = store.entries.claim_new(now, limit=5, lease=LEASE)
+            read_at += [now for _ in waiting]
+            assert read(store, waiting, now) == 0, "whoever was told is not told again"
+        assert sum(when <= NOON + DAY for when in read_at) <= 10
+        assert sum(when > NOON + DAY for when in read_at) <= 3
+        (entry,) = store.entries.claim_new(now + timedelta(hours=12), limit=5, lease=LEASE)
+        assert entry.entry.title == "Minister signs ban no. 199"
+
+    def test_a_change_of_markup_is_no_edit(self, store: Store) -> None:
+        received(store, NOON, a_parsed("1", content='<p class="a">A <a href="https://a.example/?utm_id=1">ban</a></p>'))
+        commit_alert(store)
+        link = '<p>A  <a href="https://a.example/?utm_id=2">ban</a>\n</p>'
+        assert edit(store, NOON + DAY, a_parsed("1", content=link)).changed == 0
+        assert edit(store, NOON + 2 * DAY, a_parsed("1", content=link.replace("A ", "No "))).changed == 1
+
     def test_keys_do_not_trust_a_repeated_guid(self) -> None:
         same = [a_parsed("g", link=f"https://example.org/{n}") for n in range(3)]
         assert len(set(entry_keys(same))) == 3
@@ -218,6 +256,17 @@ class TestFeeds:
             ("https://by-hand.example/", "", False),
             ("https://b.example/", "B", True),
         }
+
+
+def test_what_a_host_asked_for_is_known_to_all_and_the_later_time_holds(store: Store) -> None:
+    soon, late = NOON + timedelta(minutes=5), NOON + timedelta(hours=2)
+    assert store.hosts.share({"a.example:443": soon, "[::1]:80": late}, now=NOON) == {
+        "a.example:443": soon,
+        "[::1]:80": late,
+    }
+    assert store.hosts.share({"a.example:443": late}, now=NOON) == {"a.example:443": late, "[::1]:80": late}
+    assert store.hosts.share({"a.example:443": soon}, now=NOON)["a.example:443"] == late
+    assert store.hosts.share({}, now=late) == {}
 
 
 class TestPlacing:
@@ -349,7 +398,7 @@ class TestOutbox:
         self.one(store)
         (delivery,) = store.outbox.claim_due(NOON, limit=5, lease=LEASE)
         store.outbox.begin_attempt(delivery, now=NOON)
-        refused = Outcome(status=OutcomeStatus.REFUSED, http_status=410, detail="gone")
+        refused = Outcome(status=OutcomeStatus.REFUSED, http_status=400, detail="no such room")
         store.outbox.settle(delivery, routing.after_attempt(1, refused, NOON, 0.5), now=NOON)
         assert not store.outbox.retry(delivery.id, team="other", now=NOON)
         assert store.outbox.retry(delivery.id, team="t", now=NOON)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import contextlib
 import json
 import os
 import shutil
@@ -29,8 +28,21 @@ from service.delivery.message import render
 from service.delivery.outcomes import masked, parse_retry_after, secrets_in, status_of
 from service.delivery.signing import new_keys, public_key, sign
 from service.domain.model import ChannelKind, Message, Outcome, OutcomeStatus, Secret, SigningKeys
+from service.feeds.fetch import session
 from service.sandbox import Sandbox
-from tests.fakes_delivery import CANARIES, NOON, WHSEC, Answers, Got, a_channel, a_delivery, an_alert, serving
+from tests.fakes_delivery import (
+    CANARIES,
+    NOON,
+    WHSEC,
+    Answers,
+    Got,
+    a_channel,
+    a_delivery,
+    an_alert,
+    certificate,
+    raw,
+    serving,
+)
 
 SETTINGS = DeliverySettings(allow_schemas=(), timeout=timedelta(seconds=0.3))
 
@@ -327,37 +339,6 @@ async def test_retry_after_is_honoured():
 # --- receivers that misbehave ---------------------------------------------------------------------------------------
 
 
-@asynccontextmanager
-async def raw(answer: bytes, *, hang: bool) -> AsyncIterator[str]:
-    """A server that reads the request, writes `answer` as it stands, and closes or holds the connection."""
-    over = asyncio.Event()
-
-    serving: list[asyncio.Task[None] | None] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        serving.append(asyncio.current_task())
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(answer)
-            if hang:
-                await over.wait()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the client spoke something else
-        finally:
-            writer.close()
-            with contextlib.suppress(ConnectionError):
-                await writer.wait_closed()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    finally:
-        over.set()
-        server.close()
-        await server.wait_closed()
-        await asyncio.gather(*(task for task in serving if task is not None))
-
-
 async def test_no_answer_in_time():
     async with raw(b"", hang=True) as url:
         assert await send(url) == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.3 s")
@@ -403,6 +384,53 @@ async def test_tls_where_there_is_none():
     async with raw(b"HTTP/1.1 200 OK\r\n\r\n", hang=False) as url:
         outcome = await send(url.replace("http:", "https:"))
     assert outcome.status is OutcomeStatus.RETRY
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        pytest.param(b"content-length: 99\r\n\r\nhalf", 200, id="less-than-it-said"),
+        pytest.param(b"content-length: 2\r\n\r\nok and more", None, id="more-than-it-said"),
+        pytest.param(b"transfer-encoding: chunked\r\n\r\nzz\r\n", None, id="no-chunks"),
+        pytest.param(b"content-encoding: gzip\r\ncontent-length: 3\r\n\r\nabc", 200, id="not-compressed"),
+        pytest.param(b"content-length: -1\r\n\r\nok", None, id="negative"),
+    ],
+)
+async def test_an_answer_that_lies_about_its_body(answer, status):
+    """Its status is its answer; what came with the head and is no HTTP spoils that too, and the message is repeated."""
+    async with raw(b"HTTP/1.1 200 OK\r\n" + answer, hang=False) as url:
+        outcome = await send(url)
+    assert outcome.http_status == status
+    assert outcome.status is (OutcomeStatus.SENT if status else OutcomeStatus.RETRY)
+
+
+async def test_an_answer_that_drips():
+    async with raw(b"HTTP/1.1 200 OK\r\n", hang=True, drip=b"x: y\r\n") as url:
+        assert await send(url) == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.3 s")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "host", "said"),
+    [
+        pytest.param(False, "localhost", "self-signed certificate", id="unknown-authority"),
+        pytest.param(True, "127.0.0.2", "IP address mismatch", id="of-somebody-else"),
+    ],
+)
+async def test_a_wrong_certificate_gets_no_message(tmp_path, monkeypatch, trusted, host, said):
+    path, tls = certificate(tmp_path)
+    if trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    async with serving(Answers(), tls=tls, host="127.0.0.2" if trusted else "127.0.0.1") as service:
+        channel = a_channel(ChannelKind.WEBHOOK, service.url.replace("localhost", host), secret=WHSEC)
+        sandbox = Sandbox()
+        async with session(user_agent="test") as client:
+            out = Sender(client, sandbox, SETTINGS)
+            message = render(a_delivery(channel, an_alert()), now=NOON)
+            outcome = await out.send(channel, message, message_id="msg_1", attempt=1, now=NOON)
+        assert service.got == []
+    assert outcome.status is OutcomeStatus.RETRY
+    assert outcome.detail.startswith("its TLS certificate was not accepted:")
+    assert said in outcome.detail
 
 
 @pytest.mark.parametrize("url", ["http://", "http://[", "nonsense", "http://127.0.0.1:99999/"])
@@ -492,3 +520,18 @@ async def test_a_kill_between_request_and_answer(point, answered):
         await served.wait()
         assert service.got[0].json["data"]["alert_id"] == 42
         never.set()
+
+
+async def test_the_answer_is_kept_without_secrets():
+    """Headers that explain it, no cookies, and not the secret that its address holds, however it comes back."""
+    headers = {"server": "nginx/1", "retry-after": "9", "set-cookie": "session=1", "x-request-id": "r-topsecretpath"}
+    said = "no room at /hook/topsecretpath\r\n" + "x" * 3000
+    async with serving(Answers([(503, headers, said)])) as service:
+        outcome = await send(service.url + "/hook/topsecretpath")
+    assert outcome.answer is not None
+    kept = outcome.answer.headers
+    assert (kept["server"], kept["retry-after"], kept["x-request-id"]) == ("nginx/1", "9", "r-***")
+    assert "set-cookie" not in kept
+    assert outcome.answer.body.startswith("no room at ***")
+    assert len(outcome.answer.body) <= 1000
+    assert "topsecretpath" not in str(outcome)

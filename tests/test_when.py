@@ -13,11 +13,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
-from service.app import Service, declared_subscription
+from service.app import Service, api_of, declared_subscription
 from service.config import Rulebook, Settings, load_rulebook
 from service.domain.model import DeliveryState, RouteReason, Tier, Verdict
+from service.storage.decisions import NewDecision
 from service.storage.due import Slot
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
@@ -48,8 +50,8 @@ def rulebook(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
     return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
 
 
-async def lines(url: str, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
-    service = Service(settings_of(url), rulebook=rulebook, now=clock, chance=lambda: 0.5)
+async def lines(url: str, rulebook: Rulebook, clock: Clock, **more: object) -> AsyncIterator[Line]:
+    service = Service(settings_of(url, **more), rulebook=rulebook, now=clock, chance=lambda: 0.5)
     await service.start()
     async with Web() as web:
         yield Line(service, clock, web)
@@ -208,13 +210,40 @@ async def test_an_alert_that_nobody_decided_goes_to_somebody_else_once(line: Lin
     assert said(line) == [("alert.raised", KENYA)]
     if decides:
         (alert,) = line.alerts()  # type: ignore[no-untyped-call]
-        line.store.decisions.add("t", alert.id, verdict=Verdict.DEFERRED, by="ana", reason="", now=line.clock())
+        new = NewDecision(verdict=Verdict.DEFERRED, by="ana")
+        line.store.decisions.add("t", alert.id, new, now=line.clock())
     await until(line, "02 16:59")
     assert len(said(line)) == 1
     await until(line, "02 17:00")
     await until(line, "03 17:00")
     assert said(line)[1:] == ([] if decides else [("alert.escalated", KENYA)])
     assert adds_up(line)
+
+
+@pytest.mark.parametrize(
+    ("form", "escalated"),
+    [
+        pytest.param({"verdict": "deferred", "until": "2026-03-05"}, "05 08:00", id="on-its-day"),
+        pytest.param({"verdict": "assigned", "assignee": "Ben"}, "02 17:00", id="in-time: nobody has decided"),
+        pytest.param({"verdict": "applicable"}, None, id="never"),
+    ],
+)
+async def test_what_the_link_of_a_message_decides_ends_or_moves_the_escalation(
+    tmp_path: Path, rulebook: Rulebook, clock: Clock, form: dict[str, str], escalated: str | None
+) -> None:
+    public = {"public_url": "https://watch.example.org/desk/"}
+    async for line in lines(f"sqlite:///{tmp_path}/policywatch.db", rulebook, clock, api=public):
+        subscribe(line, {"escalate_after": "4h"}, {"to": f"{line.web.address}/boss", "schedule": "escalation"})
+        await replay(line, [news("02 13:00", KENYA)])
+        link = line.web.payloads()[0]["data"]["decide"]
+        assert link.startswith("https://watch.example.org/desk/decide/")
+        transport = httpx.ASGITransport(api_of(line.service), root_path="/desk")
+        async with httpx.AsyncClient(transport=transport) as browser:
+            assert (await browser.post(link, data={"by": "Ana", **form})).status_code == 200
+        for at in ("02 16:59", "02 17:00", "05 07:59", "05 08:00", "06 08:00"):
+            before = len(said(line))
+            await until(line, at)
+            assert said(line)[before:] == ([("alert.escalated", KENYA)] if at == escalated else []), at
 
 
 async def test_who_is_told_at_once_by_another_subscription_needs_no_digest(line: Line) -> None:
@@ -242,6 +271,7 @@ KILLED = """
 import sys
 from datetime import datetime
 from service.domain.model import Secret
+from service.storage.decisions import NewDecision
 from service.storage.due import Slot
 from service.storage.store import Store
 store = Store(sys.argv[1], keys=(Secret(sys.argv[2]),))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from typing import Annotated, Any, TypedDict
 
 from fastapi import APIRouter, Body, Query, Request, Response
@@ -25,6 +25,7 @@ from service.domain.model import (
     Development,
     Evidence,
     Predecessor,
+    Problem,
     RouteReason,
     Severity,
     Source,
@@ -33,11 +34,13 @@ from service.domain.model import (
     Verdict,
 )
 from service.storage.alerts import AlertFilter, LedgerLine
+from service.storage.decisions import NewDecision
 
 router = APIRouter(prefix="/alerts", tags=["alerts"])
 
 NOUN = "alerts"
 MAX_DELIVERIES = 200
+LONGEST = timedelta(days=366)
 
 
 class _Common(TypedDict):
@@ -121,6 +124,16 @@ class DecisionIn(BaseModel):
     verdict: Verdict
     by: Name = Field(description="Who decides.")
     reason: Text = Field("", validate_default=True, description="Why; asked for where it is not applicable.")
+    until: date | None = Field(
+        None, description="Of one deferred: the day on which it is escalated after all if nobody has decided."
+    )
+    assignee: Text = Field("", validate_default=True, description="Of one assigned: who is to decide.")
+
+    @property
+    def decision(self) -> NewDecision:
+        return NewDecision(
+            verdict=self.verdict, by=self.by, reason=self.reason, until=self.until, assignee=self.assignee
+        )
 
     @field_validator("reason")
     @classmethod
@@ -128,6 +141,20 @@ class DecisionIn(BaseModel):
         if info.data.get("verdict") is Verdict.NOT_APPLICABLE and not reason:
             raise ValueError("say why it is not applicable")
         return reason
+
+    @field_validator("until")
+    @classmethod
+    def _is_deferred(cls, until: date | None, info: ValidationInfo) -> date | None:
+        if until is not None and info.data.get("verdict") is not Verdict.DEFERRED:
+            raise ValueError("only what is deferred is put off to a day")
+        return until
+
+    @field_validator("assignee")
+    @classmethod
+    def _names_somebody(cls, assignee: str, info: ValidationInfo) -> str:
+        if bool(assignee) != (info.data.get("verdict") is Verdict.ASSIGNED):
+            raise ValueError("say who is to decide, if it is assigned and not otherwise")
+        return assignee
 
 
 class AlertDetail(AlertOut):
@@ -198,8 +225,11 @@ _DECIDED = {
     "by": "ana@bank.example",
     "reason": "no business there",
     "at": "2026-03-02T12:40:00Z",
+    "until": None,
+    "assignee": "",
+    "delivery_id": None,
 }
-_DECISION = {name: value for name, value in _DECIDED.items() if name != "at"}
+_DECISION = {name: _DECIDED[name] for name in ("verdict", "by", "reason")}
 _DETAIL: Mapping[str, Any] = {
     **_EXAMPLE,
     "decisions": [_DECIDED],
@@ -265,9 +295,19 @@ def decide_alert(
     alert_id: Id,
     body: Annotated[DecisionIn, Body(openapi_examples={"not": {"summary": "Not applicable", "value": _DECISION}})],
 ) -> Decided:
-    """The newest decision stands. An alert about which the team has decided is not escalated."""
+    """The newest decision stands. An alert about which the team has decided is not escalated; one deferred to a day
+    is from then on, and one that was only assigned is."""
+    now = deps.now()
     if deps.store.alerts.get(key.team, alert_id) is None:
         raise absent("alert", alert_id)
-    return deps.store.decisions.add(
-        key.team, alert_id, verdict=body.verdict, by=body.by, reason=body.reason, now=deps.now()
-    )
+    if problem := too_far(body, now):
+        raise invalid([problem])
+    return deps.store.decisions.add(key.team, alert_id, body.decision, now=now)
+
+
+def too_far(body: DecisionIn, now: datetime) -> Problem | None:
+    """What is wrong with the day that an alert is deferred to: it must come, and within a year."""
+    if body.until is None or now.date() < body.until <= (now + LONGEST).date():
+        return None
+    hint = f"name a day of the next {LONGEST.days} days"
+    return Problem(where="until", what="an alert is put off to a day to come, and not too far", hint=hint)

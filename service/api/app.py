@@ -18,11 +18,14 @@ from service.api import (
     alerts,
     audit,
     deliveries,
+    drills,
     editing,
     entries,
+    events,
     feedlists,
     feeds,
     keys,
+    links,
     pushes,
     rules,
     silences,
@@ -88,6 +91,7 @@ def build(deps: Deps) -> FastAPI:
     app.include_router(status.health)
     app.include_router(pushes.router)
     app.include_router(ways.public)
+    app.include_router(links.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
 
@@ -96,7 +100,7 @@ def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
     feeding = (feedlists, feeds, entries)
     subscribing = (subscriptions, ways, silences)
-    telling = (stream, alerts, deliveries)
+    telling = (stream, alerts, deliveries, events, drills)
     for noun in (*feeding, editing, rules, *subscribing, *telling, keys, audit, status):
         v1.include_router(noun.router)
     return v1

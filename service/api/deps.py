@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from service.config import Rulebook, Settings
+from service.domain.links import Links
 from service.domain.model import Problem, ServiceError
 from service.feeds.found import Found
 from service.pushing import Pushing
@@ -40,10 +41,10 @@ def _none() -> Sequence[Problem]:
 class Deps:
     """`rulebook` is the one in force; `reload` reads its files again, and it stays if that raises Invalid.
 
-    `pushing` answers hubs, None where feeds are only polled; `pushed` is called when one has brought something.
-    `ready` says why not; `problems` are faults of the configuration, left out. `stopping` says that the process is
-    about to end, and with it whatever would go on for ever. `discover` looks what could be polled at an
-    address; ServiceError when nothing usable is there.
+    `links` reads the links of messages, None where there are none. `pushing` answers hubs, None where feeds are only
+    polled; `pushed` is called when one has brought something. `discover` looks what could be polled at an address;
+    ServiceError when nothing usable is there. `ready` says why not; `problems` are faults of the configuration, left
+    out. `stopping` says that the process is about to end, and with it whatever would go on for ever.
     """
 
     store: Store
@@ -52,6 +53,7 @@ class Deps:
     now: Callable[[], datetime]
     random: Callable[[int], bytes]
     reload: Callable[[], Rulebook]
+    links: Links | None = None
     pushing: Callable[[], Pushing | None] = _nobody
     pushed: Callable[[], None] = _nobody
     ready: Callable[[], list[str]] = _nothing

@@ -19,6 +19,7 @@ from service.api.deps import Deps
 from service.api.problems import Kind, Refusal, answer
 from service.api.rates import Rates
 from service.api.ways import PATH as FEEDS
+from service.domain.links import Purpose
 from service.domain.model import Key
 from service.domain.push import PATH as PUSHES
 from service.storage.audit import acting
@@ -87,9 +88,12 @@ def _is_private(request: Request) -> bool:
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
+_CAPABILITIES = (PUSHES, FEEDS, *(purpose.path for purpose in Purpose))
+
+
 def _shown(path: str) -> str:
-    """A path for the log: whoever knows the whole of a push's path could try to push, and of a feed's, read it."""
-    return next((f"{secret}***" for secret in (PUSHES, FEEDS) if path.startswith(secret)), path)
+    """A path for the log: whoever knows the whole of the path of a push, a link or a feed could use it."""
+    return next((f"{prefix}***" for prefix in _CAPABILITIES if path.startswith(prefix)), path)
 
 
 def _too_large(most: int) -> str:

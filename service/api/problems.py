@@ -42,6 +42,7 @@ class Kind(StrEnum):
     TOO_MANY = "too-many-requests"
     TOKEN_REUSED = "token-reused"
     NOT_DEAD = "not-dead"
+    NOT_SETTLED = "not-settled"
     TOO_LARGE = "too-large"
     INVALID_REQUEST = "invalid-request"
     INVALID_CHANNEL = "invalid-channel"
@@ -78,6 +79,7 @@ _KINDS: Mapping[Kind, tuple[int, str]] = {
     Kind.MANAGED: (409, "The configuration file manages this"),
     Kind.NO_CHANNELS: (409, "The subscription has no channel"),
     Kind.NOT_DEAD: (409, "The delivery is not dead"),
+    Kind.NOT_SETTLED: (409, "The delivery is in line already"),
     Kind.IN_PROGRESS: (409, "The same request is being carried out"),
     Kind.ANSWER_LOST: (409, "The request was carried out, and its answer is lost"),
     Kind.CHANGED: (412, "It has changed since it was read"),

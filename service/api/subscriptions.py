@@ -17,7 +17,7 @@ from service.api.deps import Deps, Given
 from service.api.etags import named
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Code, Id, Name, Overlap
+from service.api.texts import Code, Id, Moment, Name, Overlap
 from service.api.watches import timing_problems, watch_problems
 from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
@@ -26,6 +26,7 @@ from service.domain.model import (
     Channel,
     ChannelKind,
     Direction,
+    DisabledReason,
     Exclusion,
     Invalid,
     Key,
@@ -171,12 +172,20 @@ class ChannelOut(BaseModel):
     kind: ChannelKind
     address: str = Field(description="Its address, masked.")
     schedule: Schedule | None = Field(description="Its own, if it has one; else it hears as the subscription says.")
+    unsubscribed_at: datetime | None = Field(
+        description="Since when it hears no more because its reader unsubscribed it; null where nobody did."
+    )
     secret: str | None = Field(
         description="The signing secret of a webhook, in the answer to the request that first named it; else null."
     )
     public_key: str | None = Field(
         description="What checks the v1a signatures of a webhook (Ed25519); null for other kinds, and for a webhook "
         "made before there were such until its keys are rotated."
+    )
+    failing_since: datetime | None = Field(description="Its first failure since it last accepted a message.")
+    disabled_at: datetime | None = Field(description="Since when nothing is sent to it; what comes is kept.")
+    disabled_because: DisabledReason | None = Field(
+        description="gone: it answered 410; failing: nothing but failures for five days."
     )
 
 
@@ -202,10 +211,7 @@ class SubscriptionOut(BaseModel):
             id=subscription.id,
             name=subscription.name,
             watch=WatchBody.of(subscription.watch),
-            channels=[
-                _channel(channel, subscription.schedules.get(channel.id), told=channel.id in new)
-                for channel in subscription.channels
-            ],
+            channels=[_channel(channel, subscription, told=channel.id in new) for channel in subscription.channels],
             active=subscription.active,
             mute_rumours=subscription.mute_rumours,
             notices=subscription.notices,
@@ -227,6 +233,27 @@ class Rotation(BaseModel):
 
 
 _IN_A_DAY = Rotation.model_validate({})
+
+
+class Enabling(BaseModel):
+    """How a disabled channel is to be taken up again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    since: Moment | None = Field(
+        None,
+        description="What is older and still waits is dropped: it is dead, and can be replayed. Null: all is sent.",
+    )
+
+
+_ALL = Enabling.model_validate({})
+
+
+class EnabledOut(BaseModel):
+    """What enabling a channel did."""
+
+    waiting: int = Field(description="Messages that are sent now.")
+    dropped: int = Field(description="Messages older than `since`: dead, listed, and replayable.")
 
 
 class TestDelivery(BaseModel):
@@ -260,15 +287,19 @@ _LEDGER: Mapping[str, Any] = {
 }
 
 
-def _channel(channel: Channel, schedule: Schedule | None, *, told: bool) -> ChannelOut:
+def _channel(channel: Channel, subscription: Subscription, *, told: bool) -> ChannelOut:
     current = channel.keys[0] if channel.keys else None
     return ChannelOut(
         id=channel.id,
         kind=channel.kind,
         address=channel.shown,
-        schedule=schedule,
+        schedule=subscription.schedules.get(channel.id),
+        unsubscribed_at=subscription.unsubscribed.get(channel.id),
         secret=current.secret.reveal() if told and current else None,
         public_key=public_key(current.private) if current and current.private else None,
+        failing_since=channel.health.failing_since,
+        disabled_at=channel.health.disabled_at,
+        disabled_because=channel.health.disabled_because,
     )
 
 
@@ -306,16 +337,24 @@ _EXAMPLE: Mapping[str, Any] = {
             "kind": "webhook",
             "address": "https://grc.example.org/hook",
             "schedule": None,
+            "unsubscribed_at": None,
             "secret": None,
             "public_key": "whpk_GcAMfiHwRGPmwyKVFS5S1pnBKtEbLtZv4hMFV8Yk3pA=",
+            "failing_since": None,
+            "disabled_at": None,
+            "disabled_because": None,
         },
         {
             "id": 4,
             "kind": "email",
             "address": "mailto:desk@example.org",
             "schedule": "daily",
+            "unsubscribed_at": None,
             "secret": None,
             "public_key": None,
+            "failing_since": None,
+            "disabled_at": None,
+            "disabled_because": None,
         },
     ],
     "managed": False,
@@ -488,10 +527,10 @@ def delete_subscription(deps: Given, key: Writer, subscription_id: Id, if_match:
 def send_test(deps: Given, key: Writer, subscription_id: Id) -> TestsOut:
     """A message that says it is a test, to each channel, sent and tried again like any other delivery."""
     subscription = _own(deps, key, subscription_id)
-    if not subscription.channels:
+    if not subscription.hearing:
         raise Refusal(Kind.NO_CHANNELS, "add a channel first, then test it")
     queued = []
-    for channel in subscription.channels:
+    for channel in subscription.hearing:
         delivery_id = deps.store.outbox.add_test(
             team=key.team,
             channel_id=channel.id,
@@ -526,7 +565,43 @@ def rotate_keys(
     rotated = deps.store.subscriptions.rotate(channel_id, new, team=key.team, overlap=body.overlap, now=deps.now())
     if rotated is None:  # deleted a moment ago
         raise absent("webhook", channel_id)
-    return _channel(rotated, subscription.schedules.get(channel_id), told=True)
+    return _channel(rotated, subscription, told=True)
+
+
+@router.delete(
+    "/{subscription_id}/channels/{channel_id}/unsubscribed",
+    summary="Undo an unsubscription",
+    status_code=204,
+    responses=declared(Kind.NOT_FOUND),
+)
+def resubscribe(deps: Given, key: Writer, subscription_id: Id, channel_id: Id) -> None:
+    """The channel hears again of what comes from now on. Ask its reader first, who pressed a button to hear no more."""
+    _own(deps, key, subscription_id)
+    if not deps.store.subscriptions.resubscribe(key.team, subscription_id, channel_id, now=deps.now()):
+        raise absent("unsubscribed channel", channel_id)
+
+
+@router.post(
+    "/{subscription_id}/channels/{channel_id}/enable",
+    summary="Send to a disabled channel again",
+    responses=shows(200, {"waiting": 12, "dropped": 0}, Kind.NOT_FOUND),
+)
+def enable_channel(
+    deps: Given,
+    key: Writer,
+    subscription_id: Id,
+    channel_id: Id,
+    body: Annotated[
+        Enabling,
+        Body(openapi_examples={"lately": {"summary": "Of today only", "value": {"since": "2026-03-02T00:00:00Z"}}}),
+    ] = _ALL,
+) -> EnabledOut:
+    """What came for it meanwhile is sent, oldest first. One that is not disabled stays as it is."""
+    subscription = _own(deps, key, subscription_id)
+    if channel_id not in {channel.id for channel in subscription.channels}:
+        raise absent("channel", channel_id)
+    done = deps.store.channels.enable(channel_id, team=key.team, since=body.since, now=deps.now())
+    return EnabledOut(waiting=done.waiting if done else 0, dropped=done.dropped if done else 0)
 
 
 # --- checks -------------------------------------------------------------------------------------------------------

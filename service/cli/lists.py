@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -11,10 +12,18 @@ from rich.table import Table
 
 from service.cli.common import ConfigOption, JsonOption, add_row, err, opened, out, print_json
 from service.delivery.signing import new_keys, public_key
-from service.domain.model import Channel, DeliveryState, Scope, ServiceError, Topic, Watch
+from service.domain.model import Channel, ChannelHealth, DeliveryState, Scope, ServiceError, Topic, Watch
 from service.domain.rule import read_duration
+from service.storage.outbox import Range
 
 MAX_OVERLAP = timedelta(days=30)
+
+SinceOption = Annotated[
+    str | None, typer.Option(help="Only what was made since then: 6h, 2d, or 2026-03-02T08:00Z.", show_default=False)
+]
+UntilOption = Annotated[
+    str | None, typer.Option(help="Only what was made before: 6h, 2d, or 2026-03-02T08:00Z.", show_default=False)
+]
 
 keys = typer.Typer(help="API keys.", no_args_is_help=True)
 channels = typer.Typer(help="Where messages go.", no_args_is_help=True)
@@ -74,16 +83,23 @@ def keys_revoke(prefix: str, config: ConfigOption = None) -> None:
 
 @channels.command("list")
 def channels_list(config: ConfigOption = None, as_json: JsonOption = False) -> None:
-    """Every channel of all teams: its id, its kind, its address without secrets, a webhook's public key."""
+    """Every channel of all teams: its id, kind, address without secrets, how it stands, a webhook's public key."""
     with opened(config) as (_, store):
         rows = [
-            {"id": one.id, "team": team, "kind": one.kind, "address": one.shown, "public_key": _public(one)}
+            {
+                "id": one.id,
+                "team": team,
+                "kind": one.kind,
+                "address": one.shown,
+                "state": _standing(one.health),
+                "public_key": _public(one),
+            }
             for team, one in store.subscriptions.channels()
         ]
     if as_json:
         print_json(rows)
         return
-    table = Table("id", "team", "kind", "address", "public key")
+    table = Table("id", "team", "kind", "address", "state", "public key")
     for row in rows:
         add_row(table, *(str(value or "") for value in row.values()))
     out.print(table)
@@ -112,6 +128,43 @@ def channels_rotate(
     print(new.secret.reveal())
 
 
+@channels.command("enable")
+def channels_enable(
+    channel_id: int,
+    since: SinceOption = None,
+    config: ConfigOption = None,
+) -> None:
+    """Send to a disabled channel again: what came for it meanwhile goes out, or with --since only what is younger."""
+    now = datetime.now(UTC)
+    with opened(config) as (_, store):
+        done = store.channels.enable(channel_id, team=None, since=_moment(since, now), now=now)
+    if done is None:
+        raise ServiceError(f"no channel {channel_id} is disabled; see policywatch channels list")
+    left = f"; dropped: {done.dropped} (deliveries replay sends them)" if done.dropped else ""
+    out.print(f"channel {channel_id} is enabled; messages on their way: {done.waiting}{left}")
+
+
+def _standing(health: ChannelHealth) -> str:
+    if health.disabled_at is not None:
+        return f"disabled ({health.disabled_because}) since {health.disabled_at:%Y-%m-%d %H:%M} UTC"
+    if health.failing_since is not None:
+        return f"failing since {health.failing_since:%Y-%m-%d %H:%M} UTC"
+    return "well"
+
+
+def _moment(text: str | None, now: datetime) -> datetime | None:
+    """A point in time as a person writes it: how long ago, or a date with or without a time; UTC unless it says."""
+    if text is None:
+        return None
+    if (ago := read_duration(text)) is not None:
+        return now - ago
+    try:
+        when = datetime.fromisoformat(text)
+    except ValueError as exc:
+        raise typer.BadParameter("write how long ago (6h, 2d), or a time as 2026-03-02T08:00Z") from exc
+    return when.astimezone(UTC) if when.tzinfo else when.replace(tzinfo=UTC)
+
+
 def _public(channel: Channel) -> str | None:
     private = channel.keys[0].private if channel.keys else None
     return public_key(private) if private else None
@@ -120,13 +173,14 @@ def _public(channel: Channel) -> str | None:
 @deliveries.command("list")
 def deliveries_list(
     state: Annotated[DeliveryState | None, typer.Option(help="Only those in this state.")] = None,
+    channel: Annotated[int | None, typer.Option(help="Only those to this channel; see channels list.")] = None,
     limit: Annotated[int, typer.Option(min=1)] = 50,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The newest deliveries of all teams, with what came of their last attempt."""
     with opened(config) as (_, store):
-        rows = store.outbox.page(team=None, state=state, limit=limit)
+        rows = store.outbox.page(team=None, state=state, channel_id=channel, limit=limit)
     if as_json:
         print_json(rows)
         return
@@ -145,6 +199,47 @@ def deliveries_retry(delivery_id: int, config: ConfigOption = None) -> None:
         if not store.outbox.retry(delivery_id, team=None, now=datetime.now(UTC)):
             raise ServiceError(f"delivery {delivery_id} is not dead; see policywatch deliveries list --state dead")
     out.print(f"delivery {delivery_id} is due now")
+
+
+class Settled(StrEnum):
+    """What can be sent once more."""
+
+    DEAD = "dead"
+    SENT = "sent"
+
+
+@deliveries.command("replay")
+def deliveries_replay(
+    ids: Annotated[list[int] | None, typer.Argument(help="These, whether accepted or given up.")] = None,
+    since: SinceOption = None,
+    until: UntilOption = None,
+    channel: Annotated[int | None, typer.Option(help="Only those to this channel; see channels list.")] = None,
+    state: Annotated[Settled, typer.Option(help="sent for a receiver that has lost what it had accepted.")] = (
+        Settled.DEAD
+    ),
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Send deliveries once more, each under the id that it has: those named, or all of a range.
+
+    A range leaves out tests and drills.
+    """
+    now = datetime.now(UTC)
+    wanted = Range(since=_moment(since, now), until=_moment(until, now), channel_id=channel, state=DeliveryState(state))
+    if ids and (wanted != Range() or dry_run):
+        raise typer.BadParameter("name deliveries or a range of them, not both")
+    if not ids and wanted.since is None and wanted.channel_id is None:
+        raise typer.BadParameter("name deliveries, or a range: --since, --channel, or both")
+    with opened(config) as (_, store):
+        if ids:
+            stuck = [one for one in ids if not store.outbox.redeliver(one, team=None, now=now)]
+            if stuck:
+                named = ", ".join(map(str, stuck))
+                raise ServiceError(f"not sent again, as they are in line or do not exist: {named}; the others are due")
+            count = len(ids)
+        else:
+            count = store.outbox.replay(wanted, team=None, now=now, only_count=dry_run)
+    out.print(f"deliveries that {'would be' if dry_run else 'are'} sent once more: {count}")
 
 
 # --- the ledger ---------------------------------------------------------------------------------------------------

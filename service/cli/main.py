@@ -14,6 +14,7 @@ from service import __version__, logs
 from service.cli import entries, lists
 from service.cli.audit import show_audit
 from service.cli.common import ConfigOption, JsonOption, err, out, plain, print_problems
+from service.cli.drill import run_drill
 from service.cli.evaluate import evaluate_labels
 from service.cli.feeds import feeds
 from service.cli.label import label_item
@@ -37,6 +38,7 @@ for command in (entries.annotate, entries.match, entries.stories, entries.parse,
 app.command("evaluate")(evaluate_labels)
 app.command("label")(label_item)
 app.command("why-not")(why_not)
+app.command("drill")(run_drill)
 app.command("ledger")(lists.ledger)
 app.command("audit")(show_audit)
 rules.command("show")(show_rule)

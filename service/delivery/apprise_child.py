@@ -124,6 +124,8 @@ def _outcome(wire: Wire, parcel: Parcel, *, accepted: bool) -> Outcome:
 
 def _answered(answer: Answer, parcel: Parcel, *, accepted: bool, secrets: frozenset[str]) -> Outcome:
     said = _object(answer.body)
+    if parcel.kind is ChannelKind.TELEGRAM:
+        accepted = accepted and said.get("ok") is True  # its plugin takes any page of status 200 for a yes
     outcome = answered(
         parcel.kind,
         answer.code,
@@ -133,11 +135,21 @@ def _answered(answer: Answer, parcel: Parcel, *, accepted: bool, secrets: frozen
         secrets=secrets,
     )
     if accepted or status_of(parcel.kind, answer.code) is not OutcomeStatus.SENT:
-        return outcome if not accepted else Outcome(status=OutcomeStatus.SENT, http_status=answer.code)
-    final = parcel.kind is ChannelKind.SLACK and said.get("ok") is False and said.get("error") not in _SLACK_PASSING
-    return Outcome(
-        status=OutcomeStatus.REFUSED if final else OutcomeStatus.RETRY, detail=outcome.detail, http_status=answer.code
-    )
+        if not accepted:
+            return outcome
+        return Outcome(status=OutcomeStatus.SENT, http_status=answer.code, answer=outcome.answer)
+    status = OutcomeStatus.REFUSED if _is_final(parcel.kind, said) else OutcomeStatus.RETRY
+    return Outcome(status=status, detail=outcome.detail, http_status=answer.code, answer=outcome.answer)
+
+
+def _is_final(kind: ChannelKind, said: dict[str, Any]) -> bool:
+    """Whether a no that came with status 200 needs a person."""
+    if said.get("ok") is not False:
+        return False
+    if kind is ChannelKind.TELEGRAM:
+        code = said.get("error_code")
+        return isinstance(code, int) and status_of(kind, code) is OutcomeStatus.REFUSED
+    return kind is ChannelKind.SLACK and said.get("error") not in _SLACK_PASSING
 
 
 def _secrets(parcel: Parcel) -> frozenset[str]:
@@ -184,7 +196,7 @@ def _failed(exc: Exception, parcel: Parcel, *, secrets: frozenset[str]) -> Outco
 
 
 def _reason(exc: Exception, parcel: Parcel) -> str:
-    for cause in causes(exc):
+    for cause in reversed(causes(exc)):  # the first thing that went wrong tells most
         match cause:
             case EgressRefused():
                 return str(cause)

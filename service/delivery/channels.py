@@ -82,7 +82,7 @@ class Sender:
             if smtp is None:
                 return unanswered("mail is not set up: the operator sets delivery.smtp")
             address = channel.url.reveal().removeprefix("mailto:")
-            headers = tuple(_mail_headers(smtp, message, message_id=message_id))
+            headers = tuple(mail_headers(smtp, message, message_id=message_id))
             return await self._by_apprise(_mail_url(smtp, address), channel, message, headers=headers, now=now)
         reason = refusal(channel.url.reveal(), allow_schemas=self._settings.allow_schemas)
         if reason is not None:
@@ -140,7 +140,7 @@ class Sender:
         return outcome
 
 
-def _mail_headers(smtp: SmtpSettings, message: Message, *, message_id: str) -> Iterator[tuple[str, str]]:
+def mail_headers(smtp: SmtpSettings, message: Message, *, message_id: str) -> Iterator[tuple[str, str]]:
     """The headers of a mail that are ours to say; those of one story hang together by their first mail."""
     domain = _domain(smtp.sender)
     yield "Message-ID", f"<{message_id}@{domain}>"
@@ -149,9 +149,11 @@ def _mail_headers(smtp: SmtpSettings, message: Message, *, message_id: str) -> I
         yield "References", f"<{message.thread}@{domain}>"
     yield "Auto-Submitted", "auto-generated"  # RFC 3834: no out-of-office answers, please
     yield "List-Id", f"policywatch <policywatch.{domain}>"  # RFC 2919: what a filter can hold on to
-    if smtp.unsubscribe:
-        # RFC 2369. Not RFC 8058's one click: nobody here would hear the POST that it promises to heed.
-        yield "List-Unsubscribe", f"<{smtp.unsubscribe}>"
+    ways = [f"<{way}>" for way in (message.unsubscribe, smtp.unsubscribe) if way]
+    if ways:  # RFC 2369 section 3.2: the preferred way first
+        yield "List-Unsubscribe", ", ".join(ways)
+    if message.unsubscribe and message.unsubscribe.startswith("https:"):  # RFC 8058 section 3.1 asks for HTTPS
+        yield "List-Unsubscribe-Post", "List-Unsubscribe=One-Click"
     yield "X-Policywatch-Id", message_id
 
 

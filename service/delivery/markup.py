@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from service.delivery.letter import Letter, Line, Part, PartKind, Run, Style, length, shortened
+from service.delivery.letter import Letter, Line, Part, PartKind, Run, Style, bare, length, shortened
 
 MAIL_LIMIT = 20_000
 TELEGRAM_LIMIT = 4_096  # Bot API, sendMessage: UTF-16 units of what is shown
@@ -21,11 +21,16 @@ SLACK_WHOLE = 39_000  # of the message as it is sent
 SLACK_TEXT = 3_000
 SLACK_BLOCKS = 40  # of 50 that a message may have; more paragraphs than that share one
 MARKDOWN_LIMIT = 1_000  # with the title: what Apprise gives Webex and Teams; Discord has 2,000
+_LOUD = (Style.STRONG, Style.MARKED)
 PLAIN_LIMIT = 1_500  # smaller services are cut again by the sender
 
 
 def fitted(letter: Letter, limit: int, measure: Callable[[Letter], int]) -> Letter:
-    """The letter, or as much of its beginning (and its foot) as `measure` finds within `limit`."""
+    """The letter, or without what is spare in it, or as much of its beginning (and its foot) as `measure` finds
+    within `limit`."""
+    if measure(letter) <= limit:
+        return letter
+    letter = bare(letter)
     if measure(letter) <= limit:
         return letter
     low, high = 0, length(letter)
@@ -87,7 +92,7 @@ def _mail_part(part: Part) -> str:
             return f"{heading}<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>"
         case PartKind.FOOT:
             return f"<p><small>{'<br>'.join(lines)}</small></p>"
-        case PartKind.TEXT:
+        case PartKind.TEXT | PartKind.ACTION:
             return f"<p>{'<br>'.join(lines)}</p>"
 
 
@@ -132,7 +137,7 @@ def _telegram_run(run: Run) -> str:
     text = _escaped(run.text)
     if run.href:
         return f'<a href="{html.escape(run.href)}">{text}</a>'
-    return text if run.style is Style.PLAIN else f"<b>{text}</b>"
+    return f"<b>{text}</b>" if run.style in _LOUD else text
 
 
 def _escaped(text: str) -> str:
@@ -206,7 +211,7 @@ def _slack_runs(line: Line) -> list[dict[str, object]]:
         element: dict[str, object] = {"type": "text", "text": run.text}
         if run.href:
             element = {"type": "link", "url": run.href, "text": run.text}
-        elif run.style is not Style.PLAIN:
+        elif run.style in _LOUD:
             element["style"] = {"bold": True}
         found.append(element)
     return found
@@ -246,7 +251,7 @@ def _markdown_lines(part: Part) -> Iterator[str]:
 def _markdown_run(run: Run) -> str:
     if run.href:
         return f"[{_literal(run.text)}]({run.href.replace('(', '%28').replace(')', '%29')})"
-    if run.style is Style.PLAIN or not run.text.strip():
+    if run.style not in _LOUD or not run.text.strip():
         return _literal(run.text)
     inner = run.text.strip()  # ** next to a blank is no markup
     before, after = run.text[: len(run.text) - len(run.text.lstrip())], run.text[len(run.text.rstrip()) :]

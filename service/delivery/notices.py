@@ -1,4 +1,6 @@
-"""Notices about feeds -> what they say: which feed, what happened to it, what that means. Pure; in English only."""
+"""Notices about feeds and channels -> what they say: which one, what happened to it, what that means. Pure; in English
+only.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from datetime import UTC
 from service.delivery.languages import Words
 from service.delivery.letter import Letter, Part, PartKind, Run, letter_of
 from service.delivery.text import phrase
-from service.domain.model import Delivery, FeedReport, NoticeKind
+from service.domain.model import ChannelNoticeKind, ChannelReport, Delivery, FeedReport, NoticeKind
 
 _HAPPENED = {
     NoticeKind.FAILING: "brings nothing any more",
@@ -49,3 +51,36 @@ def _title(delivery: Delivery) -> str:
 def _line(report: FeedReport) -> str:
     when = f"{report.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
     return f"{when} {phrase(report.name, 80)} {_HAPPENED[report.kind]}: {phrase(report.detail, 300)}"
+
+
+# --- about channels -------------------------------------------------------------------------------------------------
+
+_BEFELL = {
+    ChannelNoticeKind.FAILING: "accepts nothing any more",
+    ChannelNoticeKind.RECOVERED: "accepts messages again",
+    ChannelNoticeKind.DISABLED: "is disabled",
+    ChannelNoticeKind.GIVEN_UP: "did not get a message",
+    ChannelNoticeKind.DRILL_MISSED: "did not get a drill in time",
+}
+
+
+def channel_notice_letter(delivery: Delivery, words: Words) -> Letter:
+    """A line for each report about another channel, oldest first."""
+    lines = tuple((Run(text=_channel_line(report)),) for report in delivery.channel_reports)
+    whose = f"subscription {phrase(delivery.subscription, 60)} of {phrase(delivery.team, 60)}"
+    about = f"This is about where messages go, not about policy; policywatch channels list tells all. {whose}"
+    parts = [Part(kind=PartKind.LIST, lines=lines), Part(kind=PartKind.FOOT, lines=((Run(text=about),),))]
+    return letter_of(_channel_title(delivery), parts, words)
+
+
+def _channel_title(delivery: Delivery) -> str:
+    first, *others = delivery.channel_reports
+    if not others:
+        return f"Channel notice: {phrase(first.shown, 80)} {_BEFELL[first.kind]}"
+    channels = len({report.channel_id for report in delivery.channel_reports})
+    return f"Channel notices: {len(others) + 1} about {channels} channel{'s' if channels > 1 else ''}"
+
+
+def _channel_line(report: ChannelReport) -> str:
+    when = f"{report.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+    return f"{when} {phrase(report.shown, 80)} {_BEFELL[report.kind]}: {phrase(report.detail, 300)}"

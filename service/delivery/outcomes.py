@@ -7,16 +7,25 @@ costs an alert.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from service.delivery.text import cut, visible
-from service.domain.model import ChannelKind, Outcome, OutcomeStatus
+from service.domain.model import Answer, ChannelKind, Outcome, OutcomeStatus
 
 MAX_RETRY_AFTER = timedelta(hours=24)
 MAX_DETAIL = 200
+MAX_BODY = 1000
+"""Characters of an answer that are kept."""
+
+TOLD_HEADERS = (
+    "content-type", "content-length", "date", "location", "retry-after", "server", "via", "www-authenticate",
+    "x-request-id",
+)  # fmt: skip
+"""What explains an answer to the person who runs the receiving end. No cookies: those are secrets of theirs."""
+
 MIN_SECRET = 6  # shorter pieces are words such as "api", and hiding them would hide the explanation
 
 # Slack's webhooks answer 400 invalid_payload, 403 invalid_token, 404 no_service, 410 channel_is_archived; Telegram's
@@ -46,9 +55,19 @@ def status_of(kind: ChannelKind, code: int) -> OutcomeStatus:
 
 
 def answered(
-    kind: ChannelKind, code: int, *, now: datetime, said: str = "", retry_after: str = "", secrets: Iterable[str] = ()
+    kind: ChannelKind,
+    code: int,
+    *,
+    now: datetime,
+    said: str = "",
+    retry_after: str = "",
+    headers: Mapping[str, str] | None = None,
+    secrets: Collection[str] = (),
 ) -> Outcome:
-    """The outcome of an answer: `said` is the body's beginning as received, `retry_after` the header's value."""
+    """The outcome of an answer: `said` is the body's beginning as received, `retry_after` the header's value.
+
+    `headers` are those of the answer, by names in lower case; of them, `TOLD_HEADERS` are kept.
+    """
     status = status_of(kind, code)
     text = masked(said, secrets)
     return Outcome(
@@ -56,7 +75,13 @@ def answered(
         detail=cut(f"answered {code}{': ' + text if text else ''}", MAX_DETAIL),
         http_status=code if kind is not ChannelKind.EMAIL else None,
         retry_after=parse_retry_after(retry_after, now=now) if status is OutcomeStatus.RETRY else None,
+        answer=_answer(said, headers or {}, secrets),
     )
+
+
+def _answer(said: str, headers: Mapping[str, str], secrets: Collection[str]) -> Answer:
+    told = {name: masked(headers[name], secrets) for name in TOLD_HEADERS if name in headers}
+    return Answer(headers=told, body=cut(without(visible(said).strip(), secrets), MAX_BODY))
 
 
 def unanswered(detail: str, *, secrets: Iterable[str] = ()) -> Outcome:
@@ -80,10 +105,14 @@ def parse_retry_after(value: str, *, now: datetime) -> timedelta | None:
 
 def masked(text: str, secrets: Iterable[str] = ()) -> str:
     """`text` in one line of at most `MAX_DETAIL` characters with every secret replaced by ***."""
-    text = visible(text).strip()
+    return cut(without(visible(text).strip(), secrets), MAX_DETAIL)
+
+
+def without(text: str, secrets: Iterable[str]) -> str:
+    """`text` with every secret replaced by ***, the longest first: one may be part of another."""
     for secret in sorted(set(secrets), key=len, reverse=True):
         text = text.replace(secret, "***")
-    return cut(text, MAX_DETAIL)
+    return text
 
 
 def secrets_in(url: str) -> frozenset[str]:

@@ -11,11 +11,14 @@ from datetime import UTC, datetime
 
 from service.delivery.languages import Words
 from service.delivery.text import link, phrase
-from service.delivery.words import acts, headline
+from service.delivery.words import acts, drill_headline, headline
 from service.domain.digest import groups
+from service.domain.links import Links
 from service.domain.model import (
     Action,
     Alert,
+    ChannelNoticeKind,
+    ChannelReport,
     Delivery,
     DeliveryKind,
     Development,
@@ -91,6 +94,7 @@ _ITEM = {
         "link": _MAYBE,
         "sources_total": {"type": "integer"},
         "updates": {"type": "array", "items": _UPDATE, "description": "since an earlier digest had it"},
+        "decide": {**_TEXT, "description": "as of an alert; in all items of a digest, or in none for want of room"},
     },
 }
 _GROUP = {
@@ -124,13 +128,35 @@ _REPORT = {
         "at": _TEXT,
     },
 }
+_CHANNEL_REPORT = {
+    "type": "object",
+    "required": ["channel_id", "channel", "kind", "detail", "at"],
+    "properties": {
+        "channel_id": {"type": "integer"},
+        "channel": {**_TEXT, "description": "its address, masked"},
+        "kind": {"enum": [*ChannelNoticeKind]},
+        "detail": _TEXT,
+        "at": _TEXT,
+    },
+}
+_TYPES = (
+    "alert.raised",
+    "alert.updated",
+    "alert.escalated",
+    "digest",
+    "feed.notice",
+    "channel.notice",
+    "channel.unsubscribed",
+    "drill",
+    "test",
+)
 PAYLOAD_SCHEMA: dict[str, object] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "title": "policywatch webhook payload, version 1",
     "type": "object",
     "required": ["type", "version", "timestamp", "data"],
     "properties": {
-        "type": {"enum": ["alert.raised", "alert.updated", "alert.escalated", "digest", "feed.notice", "test"]},
+        "type": {"enum": [*_TYPES]},
         "version": {"const": 1},
         "timestamp": {
             "type": "string",
@@ -139,7 +165,8 @@ PAYLOAD_SCHEMA: dict[str, object] = {
         },
         "data": {
             "type": "object",
-            "description": "a test carries headline, team and subscription only, a notice those and reports",
+            "description": "a test carries headline, team and subscription only, a notice those and its reports, "
+            "channel.unsubscribed those and left",
             "required": ["headline", "team", "subscription"],
             "properties": {
                 "alert_id": {"type": "integer"},
@@ -155,6 +182,10 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                 "languages": {**_TEXTS, "description": "those of the sources"},
                 "predecessor": _PREDECESSOR,
                 "updates": {"type": "array", "items": _UPDATE, "description": "of alert.updated: what changed"},
+                "decide": {
+                    **_TEXT,
+                    "description": "of an alert: where a person decides about it, once, with no key; it expires",
+                },
                 "alerts_total": {
                     "type": "integer",
                     "description": "of a digest: larger than its lists if they were cut",
@@ -169,7 +200,14 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                     "additionalProperties": {"type": "integer"},
                 },
                 "reports": {"type": "array", "items": _REPORT, "description": "of feed.notice, oldest first"},
+                "left": {**_TEXT, "description": "of channel.unsubscribed: whose reader asked for no more, masked"},
                 "reports_total": {"type": "integer", "description": "larger than the list when that was cut"},
+                "channel_reports": {
+                    "type": "array",
+                    "items": _CHANNEL_REPORT,
+                    "description": "of channel.notice, oldest first",
+                },
+                "drill": {"const": True, "description": "of a drill: none of it has happened"},
                 "team": _TEXT,
                 "subscription": _TEXT,
             },
@@ -179,7 +217,7 @@ PAYLOAD_SCHEMA: dict[str, object] = {
 """What receivers may rely on. New keys may appear within version 1. Texts may be cut; offsets are the entry's own."""
 
 
-def alert_payload(alert: Alert, delivery: Delivery, words: Words) -> bytes:
+def alert_payload(alert: Alert, delivery: Delivery, words: Words, links: Links | None = None) -> bytes:
     """The alert as JSON; lists and texts are cut, in steps, until it is below `PAYLOAD_LIMIT`."""
     body = b""
     for keep, chars in ((20, 500), (10, 300), (5, 200), (2, 120), (1, 60)):
@@ -199,11 +237,18 @@ def alert_payload(alert: Alert, delivery: Delivery, words: Words) -> bytes:
             "team": phrase(delivery.team, 100),
             "subscription": phrase(delivery.subscription, 100),
         }
+        if links is not None:
+            data["decide"] = links.decide(delivery, alert.id)
         if delivery.kind is DeliveryKind.UPDATE:
             data["updates"] = [_update(update, chars=chars) for update in alert.updates[:keep]]
             body = _canonical("alert.updated", delivery.created_at, data)
         elif delivery.kind is DeliveryKind.ESCALATION:
             body = _canonical("alert.escalated", delivery.created_at, data)
+        elif delivery.kind is DeliveryKind.DRILL:
+            made_up = {name: value for name, value in data.items() if name not in ("alert_id", "story_id")}
+            body = _canonical(
+                "drill", alert.raised_at, made_up | {"headline": drill_headline(alert, words), "drill": True}
+            )
         else:
             body = _canonical("alert.raised", alert.raised_at, data)
         if len(body) < PAYLOAD_LIMIT:
@@ -211,13 +256,17 @@ def alert_payload(alert: Alert, delivery: Delivery, words: Words) -> bytes:
     return body
 
 
-def digest_payload(headline: str, digest: Digest, delivery: Delivery, words: Words) -> bytes:
-    """The digest as JSON; the quietest items and long texts are cut, in steps, until it is below `PAYLOAD_LIMIT`."""
+def digest_payload(
+    headline: str, digest: Digest, delivery: Delivery, words: Words, links: Links | None = None
+) -> bytes:
+    """The digest as JSON; links to decide by, the quietest items and long texts are cut, in steps, until it is below
+    `PAYLOAD_LIMIT`."""
     body = b""
-    for keep, chars in ((200, 300), (100, 200), (40, 120), (20, 80), (5, 60)):
+    decide = {item.alert_id: links.decide(delivery, item.alert_id) for item in digest.items} if links else {}
+    for keep, chars in ((200, 300), (200, 300), (100, 200), (40, 120), (20, 80), (5, 60)):
         left, shown = keep, []
         for group in groups(digest.items):
-            items = [_item(item, words, chars=chars) for item in group.items[:left]]
+            items = [_item(item, decide.get(item.alert_id), words, chars=chars) for item in group.items[:left]]
             left -= len(items)
             if items:
                 shown.append({"jurisdiction": group.jurisdiction, "direction": group.direction, "alerts": items})
@@ -238,10 +287,11 @@ def digest_payload(headline: str, digest: Digest, delivery: Delivery, words: Wor
         body = _canonical("digest", digest.until, data)
         if len(body) < PAYLOAD_LIMIT:
             break
+        decide = {}
     return body
 
 
-def _item(item: DigestItem, words: Words, *, chars: int) -> dict[str, object]:
+def _item(item: DigestItem, decide: str | None, words: Words, *, chars: int) -> dict[str, object]:
     said = acts(item.developments[:1], words) or [item.title]
     return {
         "alert_id": item.alert_id,
@@ -252,7 +302,7 @@ def _item(item: DigestItem, words: Words, *, chars: int) -> dict[str, object]:
         "link": link(item.source.link) if item.source else None,
         "sources_total": item.sources,
         "updates": [_update(update, chars=chars) for update in item.updates[:5]],
-    }
+    } | ({"decide": decide} if decide else {})
 
 
 def test_payload(headline: str, delivery: Delivery) -> bytes:
@@ -263,6 +313,17 @@ def test_payload(headline: str, delivery: Delivery) -> bytes:
         "subscription": phrase(delivery.subscription, 100),
     }
     return _canonical("test", delivery.created_at, data)
+
+
+def left_payload(headline: str, delivery: Delivery) -> bytes:
+    """That another channel hears no more, as JSON."""
+    data = {
+        "headline": headline,
+        "left": phrase(delivery.left, 200),
+        "team": phrase(delivery.team, 100),
+        "subscription": phrase(delivery.subscription, 100),
+    }
+    return _canonical("channel.unsubscribed", delivery.created_at, data)
 
 
 def notice_payload(headline: str, delivery: Delivery) -> bytes:
@@ -280,6 +341,33 @@ def notice_payload(headline: str, delivery: Delivery) -> bytes:
         if len(body) < PAYLOAD_LIMIT:
             break
     return body
+
+
+def channel_notice_payload(headline: str, delivery: Delivery) -> bytes:
+    """Reports about other channels as JSON, cut in steps until they are below `PAYLOAD_LIMIT`."""
+    body = b""
+    for keep, chars in ((50, 300), (25, 200), (10, 120), (3, 60)):
+        data = {
+            "headline": headline,
+            "channel_reports": [_channel_report(report, chars=chars) for report in delivery.channel_reports[:keep]],
+            "reports_total": len(delivery.channel_reports),
+            "team": phrase(delivery.team, 100),
+            "subscription": phrase(delivery.subscription, 100),
+        }
+        body = _canonical("channel.notice", delivery.created_at, data)
+        if len(body) < PAYLOAD_LIMIT:
+            break
+    return body
+
+
+def _channel_report(report: ChannelReport, *, chars: int) -> dict[str, object]:
+    return {
+        "channel_id": report.channel_id,
+        "channel": phrase(report.shown, 200),
+        "kind": report.kind,
+        "detail": phrase(report.detail, chars),
+        "at": _iso(report.at),
+    }
 
 
 def _report(report: FeedReport, *, chars: int) -> dict[str, object]:

@@ -21,6 +21,7 @@ from typing import Any
 import certifi
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError
 
 MAX_ANSWER = 64 * 1024
 _FOLDED = SMTP.clone(refold_source="all", cte_type="7bit")
@@ -84,6 +85,9 @@ class Session(requests.Session):
         except (requests.RequestException, OSError) as exc:
             self._wire.last = exc
             raise
+        except HTTPError as exc:  # urllib3's own, of a body that breaks off: plugins only know requests'
+            self._wire.last = exc
+            raise requests.ConnectionError(exc, request=request) from exc
         retry_after = response.headers.get("Retry-After", "")
         self._wire.last = Answer(code=response.status_code, retry_after=retry_after, body=body)
         return response

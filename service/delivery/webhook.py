@@ -60,6 +60,7 @@ async def post(
                 now=now,
                 said=await _beginning(response),
                 retry_after=response.headers.get("retry-after", ""),
+                headers={name.lower(): value for name, value in response.headers.items()},
                 secrets=secrets,
             )
     except TimeoutError:

@@ -52,6 +52,11 @@ def escalated_headline(alert: Alert, words: Words) -> str:
     return phrase(words.escalated.format(headline=headline(alert, words)), TITLE_LIMIT)
 
 
+def drill_headline(alert: Alert, words: Words) -> str:
+    """A headline that nobody takes for news."""
+    return phrase(words.drill.format(headline=headline(alert, words)), TITLE_LIMIT)
+
+
 def changes(updates: Iterable[Update], words: Words) -> list[str]:
     """What an update has to say, a line for each change."""
     return [

@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from service.domain.model import (
+    Decided,
     DigestItem,
     Direction,
     EscalationEnd,
@@ -15,6 +16,7 @@ from service.domain.model import (
     RouteReason,
     Schedule,
     Tally,
+    Verdict,
 )
 
 WEEK = timedelta(days=7)
@@ -86,10 +88,22 @@ def tallies(seen: Iterable[Seen], now: datetime) -> tuple[Tally, ...]:
     return tuple(Tally(jurisdiction=j, week=now_, week_before=then) for j, (now_, then) in sorted(counts.items()))
 
 
-def escalation(*, decided: bool, active: bool, channels: Collection[int]) -> EscalationEnd:
-    """Whether an alert is told elsewhere now that its time has come; `channels` are those left to tell."""
-    if decided:
+def standing(decisions: Iterable[Decided]) -> Decided | None:
+    """The decision that stands of a team's, the newest first. To hand an alert to somebody decides nothing."""
+    return next((one for one in decisions if one.verdict is not Verdict.ASSIGNED), None)
+
+
+def escalation(
+    decided: Decided | None, now: datetime, *, again_at: datetime | None, active: bool, channels: Collection[int]
+) -> EscalationEnd:
+    """Whether an alert is told elsewhere now that its time has come; `channels` are those left to tell.
+
+    `again_at` is when the day begins that a deferred alert was put off to.
+    """
+    if decided is not None and again_at is None:
         return EscalationEnd.DECIDED
+    if again_at is not None and now < again_at:
+        return EscalationEnd.DEFERRED
     if not active:
         return EscalationEnd.INACTIVE
     return EscalationEnd.ESCALATED if channels else EscalationEnd.NO_CHANNEL

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -629,7 +629,7 @@ class EntryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimedEntry:
-    """An entry leased to one process step, with what it needs to know of its feed."""
+    """An entry leased to one process step, with what it needs to know of its feed; with `drill` it is made up."""
 
     entry: Entry
     feed_id: int
@@ -639,6 +639,7 @@ class ClaimedEntry:
     received_at: datetime
     attempts: int
     lease_token: int
+    drill: bool = False
 
 
 # --- what is read -------------------------------------------------------------------------------------------------
@@ -982,6 +983,29 @@ class SigningKeys:
     until: datetime | None = None
 
 
+class DisabledReason(StrEnum):
+    """Why nothing is sent to a channel until a person enables it again."""
+
+    GONE = "gone"  # it answered 410
+    FAILING = "failing"  # nothing but failures for five days
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelHealth:
+    """How a channel stands. `failing_since` is its first failure since it last accepted something, `told` whether
+    somebody was told that it fails; `disabled_at` is set while nothing is sent to it, and `disabled_because` says why.
+    """
+
+    failing_since: datetime | None = None
+    last_failed_at: datetime | None = None
+    told: bool = False
+    disabled_at: datetime | None = None
+    disabled_because: DisabledReason | None = None
+
+
+HEALTHY = ChannelHealth()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Channel:
     """A destination: a signed webhook (http, https), a mail address (mailto:), or another Apprise URL.
@@ -995,6 +1019,28 @@ class Channel:
     url: Secret
     shown: str
     keys: tuple[SigningKeys, ...] = ()
+    health: ChannelHealth = HEALTHY
+
+
+class ChannelNoticeKind(StrEnum):
+    """What is told about a channel, over another one."""
+
+    FAILING = "failing"
+    RECOVERED = "recovered"
+    DISABLED = "disabled"
+    GIVEN_UP = "given_up"
+    DRILL_MISSED = "drill_missed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelReport:
+    """Something about a channel that somebody is told; `shown` is its masked address."""
+
+    channel_id: int
+    shown: str
+    kind: ChannelNoticeKind
+    detail: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1115,7 +1161,8 @@ class FeedReport:
 class Subscription:
     """Who wants which alerts, and where, and when; with `mute_rumours`, no rumour of what an official text has told.
 
-    `schedules` are those of channels that have one of their own, by channel id.
+    `schedules` are those of channels that have one of their own, by channel id; `unsubscribed` says since when a
+    channel hears no more because its reader asked for that.
     """
 
     id: int
@@ -1131,6 +1178,12 @@ class Subscription:
     language: Language = Language.ENGLISH
     timing: Timing = AT_ONCE
     schedules: Mapping[int, Schedule] = field(default_factory=dict)
+    unsubscribed: Mapping[int, datetime] = field(default_factory=dict)
+
+    @property
+    def hearing(self) -> tuple[Channel, ...]:
+        """The channels that may be told of something."""
+        return tuple(channel for channel in self.channels if channel.id not in self.unsubscribed)
 
     def schedule_of(self, channel_id: int) -> Schedule:
         return self.schedules.get(channel_id, self.timing.schedule)
@@ -1251,16 +1304,23 @@ class Verdict(StrEnum):
     APPLICABLE = "applicable"
     NOT_APPLICABLE = "not_applicable"
     DEFERRED = "deferred"
+    ASSIGNED = "assigned"  # somebody is to decide: not a decision yet
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A team's decision about an alert: who, why and when."""
+    """A team's decision about an alert: who, why and when; `until` of one deferred, `assignee` of one assigned.
+
+    `delivery_id` is the message whose link it was made with, if it was.
+    """
 
     verdict: Verdict
     by: str
     reason: str
     at: datetime
+    until: date | None = None
+    assignee: str = ""
+    delivery_id: int | None = None
 
 
 class EscalationEnd(StrEnum):
@@ -1268,6 +1328,7 @@ class EscalationEnd(StrEnum):
 
     ESCALATED = "escalated"
     DECIDED = "decided"
+    DEFERRED = "deferred"  # a person put it off: it is looked at again on that day
     INACTIVE = "inactive"  # the subscription was switched off meanwhile
     NO_CHANNEL = "no_channel"  # none of its channels has the schedule "escalation", or all have been told
 
@@ -1278,6 +1339,9 @@ class DeliveryKind(StrEnum):
     DIGEST = "digest"
     ESCALATION = "escalation"
     NOTICE = "notice"
+    CHANNEL_NOTICE = "channel_notice"
+    DRILL = "drill"
+    UNSUBSCRIBED = "unsubscribed"  # another channel hears no more
     TEST = "test"
 
 
@@ -1291,12 +1355,13 @@ class DeliveryState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One alert, update or escalation of it, digest, message about feeds, or test message to one channel: a row of the
-    outbox.
+    """One alert, update or escalation of it, digest, message about feeds or about channels, drill or test message to
+    one channel: a row of the outbox.
 
     `message_id` is the same on every attempt and holds no dot, so that a receiver can discard a repeat. `attempts`
     counts this one too; `tries` counts since the schedule of attempts last began. `thread` is the `message_id` by which
-    this channel was told of the alert that an update belongs to.
+    this channel was told of the alert that an update belongs to. `repeat`: an earlier attempt may have been accepted.
+    `left` is the masked address of the channel that hears no more of the subscription, of a message that tells of such.
     """
 
     id: int
@@ -1306,14 +1371,18 @@ class Delivery:
     alert: Alert | None
     team: str
     subscription: str
+    subscription_id: int | None = None  # None where it belongs to none: a test
     attempts: int
     tries: int = 1
     created_at: datetime
     lease_token: int
     reports: tuple[FeedReport, ...] = ()
+    channel_reports: tuple[ChannelReport, ...] = ()
     language: Language = Language.ENGLISH
     thread: str | None = None
     digest: Digest | None = None
+    repeat: bool = False
+    left: str = ""
 
 
 class OutcomeStatus(StrEnum):
@@ -1323,31 +1392,42 @@ class OutcomeStatus(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a receiver said: the headers that explain an answer, and the beginning of its body, without secrets."""
+
+    headers: Mapping[str, str]
+    body: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of one attempt. `detail` is for a person and holds no secret."""
+    """What came of one attempt. `detail` is for a person and holds no secret; nor does `answer`, if there was one."""
 
     status: OutcomeStatus
     detail: str = ""
     http_status: int | None = None
     retry_after: timedelta | None = None
+    answer: Answer | None = field(default=None, compare=False)  # it only explains what was decided
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """What a delivery becomes after an attempt: the decision of `routing.after_attempt`."""
+    """What a delivery becomes after an attempt: the decision of `routing.after_attempt`. Until `rest_until` its channel
+    is sent nothing."""
 
     state: DeliveryState
     due_at: datetime
     outcome: Outcome
+    rest_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A rendered message for one kind of channel.
 
-    `title` and `body` are plain text. `html` is only for mail, and so is `thread`, the id of the message that this one
-    follows; `payload` only for webhooks (JSON bytes). `fields` are members of the JSON that a chat service is sent, in
-    its own markup; `markdown` is for the services that show it.
+    `title` and `body` are plain text. `html` is only for mail, and so are `thread`, the id of the message that this one
+    follows, and `unsubscribe`, the link that ends such mails; `payload` only for webhooks (JSON bytes). `fields` are
+    members of the JSON that a chat service is sent, in its own markup; `markdown` is for the services that show it.
     """
 
     title: str
@@ -1355,5 +1435,6 @@ class Message:
     html: str | None = None
     payload: bytes | None = None
     thread: str | None = None
+    unsubscribe: str | None = None
     fields: Mapping[str, object] | None = None
     markdown: str | None = None

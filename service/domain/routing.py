@@ -179,8 +179,15 @@ def _rumours(subscription: Subscription, told: Collection[int], background: Back
 
 
 def _hearing(subscription: Subscription) -> Iterable[int]:
-    ids = dict.fromkeys(channel.id for channel in subscription.channels)
+    ids = dict.fromkeys(channel.id for channel in subscription.hearing)
     return (each for each in ids if subscription.schedule_of(each) is not Schedule.ESCALATION)
+
+
+def told_of_leaving(channel_id: int, subscription: Subscription, team: Iterable[Subscription]) -> tuple[int, ...]:
+    """The channels that are told that one hears no more of a subscription: its others, or else the team's others."""
+    own = [each for each in _hearing(subscription) if each != channel_id]
+    others = (each for one in team if one.active for each in _hearing(one) if each != channel_id)
+    return tuple(own or dict.fromkeys(others))
 
 
 def is_silenced(team: str, match: Match, background: Background) -> bool:
@@ -213,18 +220,38 @@ WAITS = tuple(
 MAX_ATTEMPTS = len(WAITS) + 1
 MAX_RETRY_AFTER = timedelta(hours=24)
 JITTER = 0.2
+NO_GAP = timedelta(0)
 
 
-def after_attempt(tries: int, outcome: Outcome, now: datetime, chance: float) -> Settlement:
-    """What a delivery becomes after try number `tries` of its schedule; `chance` in 0..1 spreads retries by ±20 %."""
+MAX_REST = timedelta(minutes=15)
+"""What one `Retry-After` may keep from a channel's other messages, whatever it asks for: one of them may be urgent."""
+
+THROTTLING = frozenset({429, 502, 503, 504})
+THROTTLED_REST = timedelta(seconds=5)
+
+
+def after_attempt(tries: int, outcome: Outcome, now: datetime, chance: float, gap: timedelta = NO_GAP) -> Settlement:
+    """What a delivery becomes after try number `tries` of its schedule; `chance` in 0..1 spreads retries by ±20 %.
+
+    Its channel rests for `gap`, or as long as the receiver asks for, or a little where it says that it is too much.
+    """
+    rest = _rest(outcome, gap)
+    rest_until = now + rest if rest else None
     if outcome.status is OutcomeStatus.SENT:
-        return Settlement(state=DeliveryState.SENT, due_at=now, outcome=outcome)
+        return Settlement(state=DeliveryState.SENT, due_at=now, outcome=outcome, rest_until=rest_until)
     if outcome.status is OutcomeStatus.REFUSED or tries >= MAX_ATTEMPTS:
-        return Settlement(state=DeliveryState.DEAD, due_at=now, outcome=outcome)
+        return Settlement(state=DeliveryState.DEAD, due_at=now, outcome=outcome, rest_until=rest_until)
     wait = WAITS[tries - 1] * (1 - JITTER + 2 * JITTER * chance)
     if outcome.retry_after is not None:
         wait = max(wait, min(outcome.retry_after, MAX_RETRY_AFTER))
-    return Settlement(state=DeliveryState.PENDING, due_at=now + wait, outcome=outcome)
+    return Settlement(state=DeliveryState.PENDING, due_at=now + wait, outcome=outcome, rest_until=rest_until)
+
+
+def _rest(outcome: Outcome, gap: timedelta) -> timedelta:
+    # Standard Webhooks, "Deliverability and reliability": these answers are about the endpoint, not about the message.
+    if outcome.status is OutcomeStatus.SENT or outcome.http_status not in THROTTLING:
+        return gap
+    return max(gap, min(outcome.retry_after or THROTTLED_REST, MAX_REST))
 
 
 # --- an alert's words ---------------------------------------------------------------------------------------------

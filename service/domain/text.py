@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from html.parser import HTMLParser
-from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from service.domain.latin import LatinLanguages
 from service.domain.model import Entry
 
 LANGUAGES = (
@@ -331,7 +331,7 @@ def _chinese(sample: str, hint: str | None) -> str:
 
 
 def _latin_language(sample: str, hint: str | None) -> str:
-    ranked: list[tuple[str, float]] = _identifier().rank(sample)
+    ranked = _identifier().rank(sample)
     best, score = ranked[0]
     if hint in _LATIN_LANGUAGES and best != hint:
         held = next(value for language, value in ranked if language == hint)
@@ -348,12 +348,8 @@ _DOUBT = 5
 
 
 @lru_cache(maxsize=1)
-def _identifier() -> Any:
-    from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415  (a quarter of a second to load)
-
-    identifier = LanguageIdentifier.from_model_file(MODEL_FILE)
-    identifier.set_languages(list(_LATIN_LANGUAGES))
-    return identifier
+def _identifier() -> LatinLanguages:
+    return LatinLanguages(_LATIN_LANGUAGES)
 
 
 # --- HTML ---------------------------------------------------------------------------------------------------------

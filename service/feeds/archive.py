@@ -15,6 +15,7 @@ from service.domain.model import Failed, Fetched, ParsedFeed, ServiceError
 from service.feeds.discover import SITEMAPS
 from service.feeds.fetch import Fetcher
 from service.feeds.parse import parse_feed
+from service.feeds.robots import Robots
 from service.sandbox import Sandbox
 
 MOST_PAGES = 10
@@ -33,9 +34,10 @@ class Past:
 class Archive:
     """Fetches and parses the past of a feed."""
 
-    def __init__(self, fetcher: Fetcher, sandbox: Sandbox) -> None:
+    def __init__(self, fetcher: Fetcher, sandbox: Sandbox, robots: Robots) -> None:
         self._fetcher = fetcher
         self._sandbox = sandbox
+        self._robots = robots
 
     async def pages(self, url: str, *, now: datetime, credentials: Credentials | None = None) -> AsyncIterator[Past]:
         """The feed's document as it is, and the pages that each names as the one before it (`prev-archive`, `next`)."""
@@ -48,10 +50,11 @@ class Archive:
             address = past.document.older if past.document is not None else None
 
     async def sitemaps(self, url: str, *, now: datetime) -> AsyncIterator[Past]:
-        """The sitemaps of the feed's site that could be had, those of news first."""
+        """The sitemaps of the feed's site that could be had: those that it names, then those at common places."""
         parts = urlsplit(url)
-        for path in SITEMAPS:
-            past = await self._read(f"{parts.scheme}://{parts.netloc}{path}", now)
+        common = (f"{parts.scheme}://{parts.netloc}{path}" for path in SITEMAPS)
+        for address in dict.fromkeys((*await self._robots.sitemaps(url, now=now), *common)):
+            past = await self._read(address, now)
             if past.document is not None:
                 yield past
 

@@ -29,6 +29,9 @@ _UNWANTED = re.compile(
 )
 _SILENT = re.compile(r"<(script|style)\b[^<>]*>.*?</\1\s*>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<!--.*?-->|<!--[^>]*>?|</?([a-zA-Z][a-zA-Z0-9:-]*)(?:[\s/][^<>]*)?>", re.DOTALL)
+_ABSOLUTE = re.compile(
+    r"https?://[A-Za-z0-9][A-Za-z0-9-]*(?:\.[A-Za-z0-9-]+)+(?:/[A-Za-z0-9_~-][A-Za-z0-9_~.-]*)*/?(?:\?[A-Za-z0-9_=&.-]+)?"
+)
 _INLINE_NAMES = (
     "a abbr acronym b bdi bdo big blink cite code del dfn em font i ins kbd mark nobr q ruby s samp small span strike "
     "strong sub sup time tt u var wbr"
@@ -77,6 +80,8 @@ def web_link(value: str, base: str) -> str | None:
     value = value.strip()
     if not value or len(value) > MAX_LINK or _UNWANTED.search(value):
         return None
+    if _ABSOLUTE.fullmatch(value):  # joining would give it back as it is, and takes ten times as long
+        return value
     try:
         absolute = urljoin(base, value.replace(" ", "%20"))
         parts = urlsplit(absolute)
@@ -107,7 +112,7 @@ def from_struct(moment: struct_time | None) -> datetime | None:
     if moment is None:
         return None
     try:
-        return _sensible(datetime(*moment[:5], min(moment[5], 59), tzinfo=UTC))
+        return sensible(datetime(*moment[:5], min(moment[5], 59), tzinfo=UTC))
     except (ValueError, TypeError, OverflowError):
         return None
 
@@ -116,7 +121,7 @@ def from_iso(value: str) -> datetime | None:
     """An ISO 8601 or RFC 3339 time (UTC when it names no zone) as an aware datetime, or None."""
     try:
         moment = datetime.fromisoformat(value.strip())
-        return _sensible((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC))
+        return sensible((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC))
     except (ValueError, OverflowError):
         return None
 
@@ -137,7 +142,8 @@ def day_in(said: str) -> datetime | None:
     return from_iso(f"{year_}-{_MONTHS.index(name) + 1:02}-{int(day_):02}") if name in _MONTHS else None
 
 
-def _sensible(moment: datetime) -> datetime | None:
+def sensible(moment: datetime) -> datetime | None:
+    """`moment`, or None when no news can be of that time."""
     return moment if 1970 < moment.year < 2100 else None
 
 

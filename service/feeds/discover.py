@@ -15,6 +15,7 @@ from service.feeds.found import Found, Way
 from service.feeds.jsonapi import propose_paths
 from service.feeds.listing import html_tree, propose
 from service.feeds.parse import parse_feed
+from service.feeds.robots import Robots
 from service.sandbox import Sandbox
 
 FEED_TYPES = frozenset(
@@ -43,10 +44,12 @@ async def discover(url: str, fetcher: Fetcher, sandbox: Sandbox, *, now: datetim
     linked = await sandbox.run(feed_links, page.body, content_type=page.content_type, url=page.url)
     root = "{0.scheme}://{0.netloc}".format(urlsplit(page.url))
     rounds = ((Way.LINKED, linked), (Way.COMMON_PATH, [root + path for path in COMMON_PATHS]))
-    for way, addresses in (*rounds, (Way.SITEMAP, [root + path for path in SITEMAPS])):
-        found = await _all_tried(addresses[:MOST_TRIED], way, fetcher, sandbox, now=now)
-        if found and way is not Way.SITEMAP:
+    for way, addresses in rounds:
+        if found := await _all_tried(addresses[:MOST_TRIED], way, fetcher, sandbox, now=now):
             return found
+    named = await Robots(fetcher, sandbox).sitemaps(page.url, now=now)
+    sitemaps = list(dict.fromkeys((*named, *(root + path for path in SITEMAPS))))
+    found = await _all_tried(sitemaps, Way.SITEMAP, fetcher, sandbox, now=now)
     return (*await _lists(page, sandbox), *found)
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import logging
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from service.feeds import clean, furniture
@@ -52,11 +54,26 @@ def extract(html: bytes, *, url: str = "", content_type: str = "") -> Page | Non
     return Page(title=title, text=text, published=story.published or _published(tree))
 
 
-def _load(text: str) -> Any:
-    import trafilatura  # heavy, and needed in the child process only  # noqa: PLC0415
+@cache
+def _library() -> Any:
+    """trafilatura, which is heavy and needed in the child process only.
 
+    It is kept from its optional identifier of languages: that loads numpy, for what is not used here.
+    """
+    name = "py3langid"
+    is_here = name in sys.modules
+    sys.modules.setdefault(name, None)  # type: ignore[arg-type]  # None: what is imported cannot be found
     try:
-        return trafilatura.load_html(clean.without_controls(text))
+        import trafilatura  # noqa: PLC0415
+    finally:
+        if not is_here:
+            del sys.modules[name]
+    return trafilatura
+
+
+def _load(text: str) -> Any:
+    try:
+        return _library().load_html(clean.without_controls(text))
     except (ValueError, TypeError, RecursionError):
         return None
 
@@ -76,11 +93,9 @@ def _main_text(tree: Any, url: str, *, title: str) -> str:
 
 
 def _trafilatura(page: Any, url: str) -> str:
-    import trafilatura  # noqa: PLC0415
-
     try:
         # Without its metadata: the date would be guessed from any year in the text.
-        document: Any = trafilatura.bare_extraction(page, url=url or None, fast=True, include_comments=False)
+        document: Any = _library().bare_extraction(page, url=url or None, fast=True, include_comments=False)
     except Exception:  # what it makes of a broken page is its own affair: there is no text then
         return ""
     return str(document.text or "") if document is not None else ""

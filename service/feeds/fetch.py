@@ -10,7 +10,7 @@ import asyncio
 import re
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -151,13 +151,34 @@ class Fetcher:
                 if isinstance(answer, Limited):
                     gate.close(now, answer)
             finally:
-                gate.leave(self._limits.host_gap)
+                gate.leave(max(gate.gap, self._limits.host_gap))
             if not isinstance(answer, _Redirect):
                 # A new address is one that every step of the way calls permanent.
                 return replace(answer, moved=True) if hop and moved and _is_good(answer) else answer
             moved = moved and answer.permanent
             url = answer.to
         return _failed(url, FetchReason.TOO_MANY_REDIRECTS, f"more than {self._limits.redirects} redirects")
+
+    def leave_gap(self, url: str, seconds: float, *, now: datetime) -> None:
+        """From now on leave at least so many seconds between two requests to the host of `url`; 0 for the usual gap."""
+        gate = self._gate(url, now)
+        if isinstance(gate, _Gate):
+            gate.gap = seconds
+
+    def closed(self, now: datetime) -> dict[str, datetime]:
+        """Until when each host that asked for patience is left alone, by `host:port`."""
+        return {
+            f"{host}:{port}": gate.closed_until
+            for (host, port), gate in self._gates.items()
+            if gate.closed_until is not None and gate.closed_until > now
+        }
+
+    def keep_closed(self, closed: Mapping[str, datetime]) -> None:
+        """Leave these hosts alone too, as another process or an earlier life of this one was asked to."""
+        for name, until in closed.items():
+            host, _, port = name.rpartition(":")
+            gate = self._gates.setdefault((host, int(port)), _Gate())
+            gate.closed_until = max(until, gate.closed_until or until)
 
     def _gate(self, url: str, now: datetime) -> _Gate | Failed:
         reason = egress.check_url(url, egress.ANYWHERE)  # which addresses are refused is decided at the connect
@@ -282,11 +303,12 @@ def retry_after(value: str | None, now: datetime) -> timedelta | None:
 class _Gate:
     """The turn at one host and port, and when its next request may go out (the loop's time)."""
 
-    __slots__ = ("closed_until", "free_at", "turn")
+    __slots__ = ("closed_until", "free_at", "gap", "turn")
 
     def __init__(self) -> None:
         self.turn = asyncio.Lock()
         self.free_at = 0.0
+        self.gap = 0.0  # seconds that the host itself asks for
         self.closed_until: datetime | None = None
 
     def close(self, now: datetime, said: Limited) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields
 from datetime import timedelta
 from xml.etree.ElementTree import Element, SubElement, indent, register_namespace, tostring
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from service.domain.model import FullText, ServiceError, Tier
+from service.domain.model import FullText, Paths, Recipe, Selectors, ServiceError, Tier
 from service.feeds.repair import decode
 
 MOST_BYTES = 20 * 1024 * 1024
@@ -35,6 +35,8 @@ class Listed:
     tier: Tier = Tier.UNKNOWN
     full_text: FullText = FullText.AUTO
     interval: timedelta | None = None
+    recipe: Recipe | None = None
+    """As the list says it: whether its expressions can be used is for `recipe_faults` to tell."""
 
 
 class BadList(ServiceError):
@@ -127,7 +129,15 @@ def _listed(url: str, title: str, tags: tuple[str, ...], said: Mapping[str, str]
         interval=timedelta(seconds=int(seconds))
         if seconds.isascii() and seconds.isdigit() and len(seconds) < 8
         else None,
+        recipe=_recipe(Selectors, "selectors", ours) or _recipe(Paths, "paths", ours),
     )
+
+
+def _recipe(kind: type[Selectors] | type[Paths], group: str, ours: Callable[[str], str]) -> Recipe | None:
+    """How to read a source that is no feed, from attributes such as `selectors.item`; the first field must be said."""
+    first, *others = (field.name for field in fields(kind))
+    written = {name: ours(f"{group}.{name}") for name in (first, *others)}
+    return kind(**written) if written[first] else None
 
 
 # --- out ------------------------------------------------------------------------------------------------------------
@@ -166,5 +176,8 @@ def _attributes(feed: Listed) -> dict[str, str]:
         "full_text": feed.full_text if feed.full_text is not FullText.AUTO else None,
         "interval": str(round(feed.interval.total_seconds())) if feed.interval else None,
     }
+    if feed.recipe is not None:
+        group = "selectors" if isinstance(feed.recipe, Selectors) else "paths"
+        ours |= {f"{group}.{name}": written for name, written in asdict(feed.recipe).items()}
     known = shown | {f"{{{_OURS}}}{name}": value for name, value in ours.items() if value}
     return {name: "".join(c for c in value if c.isprintable()) for name, value in known.items()}

@@ -16,12 +16,14 @@ from typing import Any
 
 from service.domain.model import Failed, FetchReason, ParsedEntry, ParsedFeed
 from service.feeds import clean
-from service.feeds.cut import cut
+from service.feeds.cut import Cut, cut
 from service.feeds.jsonfeed import parse_json_feed
+from service.feeds.plain import read_plain
 from service.feeds.repair import TooComplex, binary_kind, decode, find_root, repair
 from service.feeds.sitemap import ROOT, parse_sitemap
 
 MAX_ENTRIES = 2_000
+_FEW = 3  # items that feedparser reads about as fast as one of them
 _LONGEST_HEAD = 64 * 1024
 _HEAD_OF_SITEMAP = 2_000
 _ITEM = re.compile(r"<(item|entry)[\s>/]", re.IGNORECASE)
@@ -59,7 +61,8 @@ def parse_changed(body: bytes, *, content_type: str = "", url: str = "", known: 
         return Changed(feed=_whole(document, url))
     digests = pieces.digests()
     fresh = [item for item, digest in zip(pieces.items, digests, strict=True) if digest not in known]
-    feed = _whole(replace(document, text=pieces.head + "".join(fresh) + pieces.tail), url)
+    text = pieces.head + "".join(fresh) + pieces.tail
+    feed = _plain(document, pieces, fresh, url) or _whole(replace(document, text=text), url)
     return Changed(feed=feed, unchanged=len(digests) - len(fresh), digests=digests)
 
 
@@ -88,6 +91,19 @@ def _document(body: bytes, content_type: str, url: str) -> _Document | ParsedFee
     if instead is not None:
         return _failed(url, FetchReason.NOT_A_FEED, f"this is not a feed but {instead}")
     return _Document(text=text[root_at:], warning=warning)
+
+
+def _plain(document: _Document, pieces: Cut, fresh: list[str], url: str) -> ParsedFeed | None:
+    """What `_whole` would read, in a tenth of its time; None where that is not certain.
+
+    feedparser reads the document with one item of many: what is around them must be well-formed, and its entry ours.
+    """
+    if len(fresh) < _FEW or (entries := read_plain(pieces.head, fresh, url)) is None:
+        return None
+    feed = _whole(replace(document, text=pieces.head + fresh[0] + pieces.tail), url)
+    if not isinstance(feed, ParsedFeed) or feed.warning != document.warning or feed.entries != entries[:1]:
+        return None
+    return replace(feed, entries=entries)
 
 
 def _whole(document: _Document, url: str) -> ParsedFeed | Failed:

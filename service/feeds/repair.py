@@ -193,7 +193,10 @@ def repair(text: str) -> str:
     text = _ILLEGAL.sub("", _without_tail(text))
     pieces = list(_sections(text))
     check_complexity(piece for is_markup, piece in pieces if is_markup)
-    mended = (_mend_markup(piece) if is_markup else _mend_cdata(piece) for is_markup, piece in pieces)
+    mended = (
+        _mend_markup(piece) if is_markup else f"<![CDATA[{mend_references(piece[:MAX_FIELD])}]]>"
+        for is_markup, piece in pieces
+    )
     return _DECLARATION + "".join(mended)
 
 
@@ -251,8 +254,9 @@ def _sections(text: str) -> Iterator[tuple[bool, str]]:
     yield True, text[at:]
 
 
-def _mend_cdata(content: str) -> str:
-    return f"<![CDATA[{_NUMERIC.sub(_legal_or_nothing, content[:MAX_FIELD])}]]>"
+def mend_references(content: str) -> str:
+    """The content of a CDATA section, where its numeric character references name characters that XML allows."""
+    return _NUMERIC.sub(_legal_or_nothing, content)
 
 
 def _mend_markup(markup: str) -> str:

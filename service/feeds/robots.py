@@ -1,6 +1,7 @@
 """What a site's robots.txt lets us read (RFC 9309), asked before a page is fetched; never for a feed.
 
-A feed's address was given to be polled; the pages behind its entries, and pages that only list news, were not.
+A feed's address was given to be polled; the pages behind its entries, and pages that only list news, were not. How
+long to pause between two requests it may say too, and where the site's sitemaps are.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ import asyncio
 from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlsplit
 
 from service.domain.model import Busy, Failed, Fetched, FetchReason, FetchResult, Gone, ServiceError
+from service.feeds import clean
 from service.feeds.fetch import Fetcher
 from service.sandbox import Sandbox
 
@@ -33,6 +36,12 @@ MOST_KEPT = 8 * 1024 * 1024
 
 PATIENCE = timedelta(seconds=5)
 """How long a page waits for its site's file, the host's turn included."""
+
+MOST_DELAY = 30.0
+"""Seconds between two requests that a Crawl-delay gets us to leave at most."""
+
+MOST_SITEMAPS = 5
+"""Sitemaps of one site that are looked at."""
 
 _HOST_COSTS = 1024
 _FREE: bytes = b""
@@ -60,21 +69,30 @@ class Robots:
 
     async def refusal(self, url: str, *, now: datetime) -> Failed | None:
         """Why `url` may not be read (reason ROBOTS), or None when it may."""
-        parts = urlsplit(url)
-        site = f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+        site, parts = _site(url), urlsplit(url)
         rules = await self._rules(site, now)
         if rules.body is None:
             said = f"robots.txt of {site} cannot be had ({rules.problem}), so its pages are left alone"
             return Failed(url=url, reason=FetchReason.ROBOTS, detail=said)
-        if not rules.body:
-            return None
         try:
-            if await self._sandbox.run(may_read, rules.body, url):
+            wished = await self._sandbox.run(wishes, rules.body, url) if rules.body else Wishes(may=True)
+            if wished.may:
+                self._fetcher.leave_gap(url, wished.delay, now=now)
                 return None
             said = f"robots.txt of {site} asks {AGENT} not to read {(parts.path or '/')[:200]}"
         except ServiceError as exc:
             said = f"robots.txt of {site} cannot be read: {exc}"
         return Failed(url=url, reason=FetchReason.ROBOTS, detail=said)
+
+    async def sitemaps(self, url: str, *, now: datetime) -> tuple[str, ...]:
+        """The addresses of the sitemaps that the site of `url` names in its robots.txt, those of news first."""
+        rules = await self._rules(_site(url), now)
+        if not rules.body:
+            return ()
+        try:
+            return await self._sandbox.run(named_sitemaps, rules.body, _site(url))
+        except ServiceError:
+            return ()
 
     async def _rules(self, site: str, now: datetime) -> _Rules:
         """The rules as kept, or asked for: once, however many pages of the site wait for them."""
@@ -103,6 +121,11 @@ class Robots:
         return rules
 
 
+def _site(url: str) -> str:
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2].lower()}"
+
+
 def _from(answer: FetchResult, before: _Rules | None, now: datetime) -> _Rules:
     """What an answer to the question for robots.txt means (section 2.3.1)."""
     problem = ""
@@ -126,9 +149,30 @@ def _from(answer: FetchResult, before: _Rules | None, now: datetime) -> _Rules:
     return _Rules(body=kept, problem=problem, until=now + ASKED_AGAIN, lost_since=since)
 
 
-def may_read(body: bytes, url: str) -> bool:
-    """Whether the rules in `body` let us read `url`: those for our name, else those for everybody, the longest
-    pattern that fits deciding (section 2.2). For a sandbox child."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What a robots.txt says of one address: whether it may be read, and the seconds to leave between two requests."""
+
+    may: bool
+    delay: float = 0.0
+
+
+def wishes(body: bytes, url: str) -> Wishes:
+    """The rules in `body` for our name, else those for everybody, the longest pattern that fits deciding (section
+    2.2). Crawl-delay is no part of the RFC, and kept to as long as it asks for no more than MOST_DELAY. For a sandbox
+    child."""
+    rules = _parsed(body)
+    return Wishes(may=rules.can_fetch(url, AGENT), delay=min(rules.crawl_delay(AGENT) or 0.0, MOST_DELAY))
+
+
+def named_sitemaps(body: bytes, site: str) -> tuple[str, ...]:
+    """The sitemaps that a robots.txt names, whoever it speaks to (sitemaps.org), those of news first. For a child."""
+    links = (clean.web_link(each, site) for each in _parsed(body).sitemaps)
+    found = dict.fromkeys(link for link in links if link is not None)
+    return tuple(sorted(found, key=lambda link: "news" not in link.lower()))[:MOST_SITEMAPS]
+
+
+def _parsed(body: bytes) -> Any:
     from protego import Protego  # needed in the child process only  # noqa: PLC0415
 
-    return Protego.parse(body.decode("utf-8-sig", "replace")).can_fetch(url, AGENT)
+    return Protego.parse(body.decode("utf-8-sig", "replace"))

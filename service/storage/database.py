@@ -125,6 +125,20 @@ class Database:
         lock_file.flush()
         self._lock_file = lock_file
 
+    def is_held(self) -> bool:
+        """Whether an embedded service runs on this database; False on PostgreSQL, where nobody holds it."""
+        if self._lock_file is not None:
+            return True
+        path = Path(f"{self.url.database}.lock")
+        if not self.is_sqlite or not path.is_file():
+            return False
+        with path.open() as lock_file:
+            try:
+                fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
     def close(self) -> None:
         self.engine.dispose()
         if self._lock_file is not None:

@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, cast
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import delete, func, select, update
 from sqlmodel import Session
 
 from service import failpoint
-from service.domain.digest import HELD, PERIODS, WEEK, Seen, escalation, tallies
+from service.domain.digest import HELD, PERIODS, WEEK, Seen, escalation, standing, tallies
 from service.domain.model import (
+    Decided,
     DeliveryKind,
     DeliveryState,
     Digest,
@@ -26,21 +28,20 @@ from service.domain.model import (
     Schedule,
     Subscription,
 )
-from service.domain.timing import digest_of
+from service.domain.timing import digest_of, instant
 from service.storage import digests
 from service.storage.database import Database
+from service.storage.decisions import decided_by
 from service.storage.entries import read_alert
 from service.storage.mapping import dump_alert, dump_digest, load_developments, message_id
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     CHANNEL,
-    DECISION,
     DELIVERY,
     DIGEST_ITEM,
     ESCALATION,
     MATCH,
     ROUTE,
-    TEAM,
     AlertRow,
     DeliveryRow,
     DigestItemRow,
@@ -139,11 +140,12 @@ class Due:
                 return None
             subscription = self._subscriptions.one(session, row.subscription_id)
             channels = _left(session, subscription, row.alert_id)
-            end = escalation(
-                decided=_is_decided(session, subscription.team, row.alert_id),
-                active=subscription.active,
-                channels=channels,
-            )
+            decided = standing(decided_by(session, subscription.team, row.alert_id))
+            again = _again_at(subscription, decided)
+            end = escalation(decided, now, again_at=again, active=subscription.active, channels=channels)
+            if end is EscalationEnd.DEFERRED and again is not None:
+                row.due_at = again
+                return end
             row.done_at, row.ended = now, end
             if end is EscalationEnd.ESCALATED:
                 content = dump_alert(read_alert(session, session.get_one(AlertRow, row.alert_id)))
@@ -163,7 +165,7 @@ class Due:
 
 def _left(session: Session, subscription: Subscription, alert_id: int) -> tuple[int, ...]:
     """The channels for escalations that were not told of this one yet, by another subscription."""
-    ids = [one.id for one in subscription.channels if subscription.schedule_of(one.id) is Schedule.ESCALATION]
+    ids = [one.id for one in subscription.hearing if subscription.schedule_of(one.id) is Schedule.ESCALATION]
     seeds = {message_id(_escalation_seed(alert_id, each)): each for each in ids}
     sent = set(session.execute(select(DELIVERY.message_id).where(DELIVERY.message_id.in_(seeds))).scalars())
     return tuple(channel_id for known, channel_id in seeds.items() if known not in sent)
@@ -173,9 +175,11 @@ def _escalation_seed(alert_id: int, channel_id: int) -> str:
     return f"escalation:{alert_id}:{channel_id}"
 
 
-def _is_decided(session: Session, team: str, alert_id: int) -> bool:
-    decided = select(DECISION.id).join(TEAM, TEAM.id == DECISION.team_id)
-    return session.execute(decided.where(TEAM.name == team, DECISION.alert_id == alert_id)).first() is not None
+def _again_at(subscription: Subscription, decided: Decided | None) -> datetime | None:
+    """When a deferred alert is looked at again: on its day, at the subscription's time and in its zone."""
+    if decided is None or decided.until is None:
+        return None
+    return instant(decided.until, subscription.timing.at, ZoneInfo(subscription.timing.zone))
 
 
 # --- a digest's parts -----------------------------------------------------------------------------------------------
@@ -193,7 +197,7 @@ def _waiting(session: Session, slot: Slot, now: datetime) -> Sequence[DigestItem
 def _nobody(subscription: Subscription, channel_id: int) -> RouteReason | None:
     if not subscription.active:
         return RouteReason.INACTIVE
-    return None if any(one.id == channel_id for one in subscription.channels) else RouteReason.NO_CHANNEL
+    return None if any(one.id == channel_id for one in subscription.hearing) else RouteReason.NO_CHANNEL
 
 
 def _digest(

@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, or_, select, true, update
 from sqlmodel import Session
 
 from service import failpoint
+from service.domain.drills import SCHEME
 from service.domain.holding import Act, Report, Told
 from service.domain.model import (
     Alert,
@@ -50,7 +51,7 @@ from service.domain.rule import Rule
 from service.domain.stories import told_at
 from service.domain.timing import Spent
 from service.domain.updates import Before, Change
-from service.storage import digests, pages, shelf, updates
+from service.storage import digests, drills, pages, shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
     alert_message_id,
@@ -129,12 +130,18 @@ class Entries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def claim_new(self, now: datetime, *, limit: int, lease: timedelta) -> tuple[ClaimedEntry, ...]:
-        """Lease up to `limit` entries that wait to be processed, in the order in which they were received."""
+    def claim_new(
+        self, now: datetime, *, limit: int, lease: timedelta, only: int | None = None
+    ) -> tuple[ClaimedEntry, ...]:
+        """Lease up to `limit` entries that wait to be processed, in the order in which they were received.
+
+        With `only`, no other one than the entry of this id.
+        """
         due = (
             select(ENTRY.id)
             .where(ENTRY.state == EntryState.NEW, ENTRY.next_attempt_at <= now)
             .where(or_(ENTRY.lease_until.is_(None), ENTRY.lease_until <= now))
+            .where(true() if only is None else ENTRY.id == only)
             .order_by(ENTRY.next_attempt_at, ENTRY.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -197,6 +204,12 @@ class Placing:
     def finish(self, judged: Judged, *, now: datetime) -> None:
         """Store what was read, and that it was judged, for an entry that reports nothing and matched nothing."""
         self._store_reading(judged, now)
+
+    def finish_drill(
+        self, claimed: ClaimedEntry, alert: Alert | None, subscriptions: Sequence[Subscription], *, now: datetime
+    ) -> int:
+        """Write a drill's messages and forget its entry; gives the number of messages."""
+        return drills.finish(self._session, claimed, alert, subscriptions, now)
 
     def placed_before(self, judged: Judged) -> Placement | None:
         """Where an earlier revision of this entry was placed: an edit does not move it."""
@@ -624,4 +637,5 @@ def _claimed(row: EntryRow, feed: FeedRow) -> ClaimedEntry:
         received_at=row.received_at,
         attempts=row.attempts,
         lease_token=row.lease_token,
+        drill=feed.url.startswith(SCHEME),
     )

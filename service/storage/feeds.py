@@ -15,6 +15,7 @@ from sqlmodel import Session
 
 from service import failpoint
 from service.domain.credentials import Headers
+from service.domain.edits import read_again_at, words_of
 from service.domain.model import (
     ChangeKind,
     EntryState,
@@ -350,7 +351,7 @@ def link_key(link: str | None) -> str | None:
 
 
 def content_hash_of(parsed: ParsedEntry) -> str:
-    return hashlib.sha256("\0".join((parsed.title, parsed.summary, parsed.content)).encode()).hexdigest()
+    return hashlib.sha256(words_of(parsed).encode()).hexdigest()
 
 
 # --- saving polls ---------------------------------------------------------------------------------------------------
@@ -640,7 +641,11 @@ def rewrite(session: Session, feed: Feed, row: EntryRow, parsed: ParsedEntry, co
             # Whoever is reading the old text loses its claim: committing that would mark the new text as judged.
             row.lease_token, row.lease_until = row.lease_token + 1, None
             if row.state != EntryState.HISTORY:
-                row.state, row.next_attempt_at, row.attempts = EntryState.NEW, now, 0
+                due = read_again_at(row.revision, row.judged_at, now)
+                row.state, row.next_attempt_at, row.attempts = EntryState.NEW, due, 0
+                row.problem = (
+                    f"edited {row.revision} times: read again at {due:%Y-%m-%d %H:%M} UTC" if due > now else None
+                )
             session.flush()
     except DBAPIError as exc:
         _note_refused(session, feed, parsed, exc)

@@ -10,7 +10,19 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from service.domain.model import Alert, Development, Digest, Evidence, FeedReport, Secret, SigningKeys, Timing, Watch
+from service.domain.model import (
+    Alert,
+    Answer,
+    ChannelReport,
+    Development,
+    Digest,
+    Evidence,
+    FeedReport,
+    Secret,
+    SigningKeys,
+    Timing,
+    Watch,
+)
 
 _DEVELOPMENTS = TypeAdapter(tuple[Development, ...])
 _EVIDENCE = TypeAdapter(tuple[Evidence, ...])
@@ -19,6 +31,8 @@ _WATCH = TypeAdapter(Watch)
 _TIMING = TypeAdapter(Timing)
 _DIGEST = TypeAdapter(Digest)
 _REPORTS = TypeAdapter(tuple[FeedReport, ...])
+_CHANNEL_REPORTS = TypeAdapter(tuple[ChannelReport, ...])
+_ANSWER = TypeAdapter(Answer)
 
 
 def dump_developments(developments: Iterable[Development]) -> list[dict[str, Any]]:
@@ -75,6 +89,22 @@ def dump_reports(reports: Iterable[FeedReport]) -> list[dict[str, Any]]:
 
 def load_reports(rows: object) -> tuple[FeedReport, ...]:
     return _REPORTS.validate_python(rows)
+
+
+def dump_channel_reports(reports: Iterable[ChannelReport]) -> list[dict[str, Any]]:
+    return list(_CHANNEL_REPORTS.dump_python(tuple(reports), mode="json"))
+
+
+def load_channel_reports(rows: object) -> tuple[ChannelReport, ...]:
+    return _CHANNEL_REPORTS.validate_python(rows)
+
+
+def dump_answer(answer: Answer) -> dict[str, Any]:
+    return dict(_ANSWER.dump_python(answer, mode="json"))
+
+
+def load_answer(row: object) -> Answer:
+    return _ANSWER.validate_python(row)
 
 
 def dump_keys(keys: Iterable[SigningKeys]) -> Secret:

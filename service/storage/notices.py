@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
-from sqlalchemy import select
+from sqlalchemy import select, tuple_
 from sqlmodel import Session
 
 from service.domain.model import DeliveryKind, DeliveryState, Feed, FeedReport, Notice, Notices
@@ -20,6 +20,7 @@ from service.storage.tables import (
     DELIVERY,
     SUBSCRIPTION,
     SUBSCRIPTION_CHANNEL,
+    UNSUBSCRIBED,
     DeliveryRow,
     FeedNoticeRow,
     SubscriptionChannelRow,
@@ -51,10 +52,12 @@ def record(session: Session, feed: Feed, notices: Sequence[Notice], now: datetim
 
 def _readers(session: Session, feed: Feed, notice: Notice) -> dict[int, SubscriptionRow]:
     """The channels that hear of it, each with the first subscription that leads there."""
+    left = select(UNSUBSCRIBED.subscription_id, UNSUBSCRIBED.channel_id)
     rows = session.execute(
         select(SubscriptionRow, SUBSCRIPTION_CHANNEL.channel_id)
         .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.subscription_id == SUBSCRIPTION.id)
         .where(SUBSCRIPTION.active, SUBSCRIPTION.notices != Notices.OFF)
+        .where(tuple_(SUBSCRIPTION.id, SUBSCRIPTION_CHANNEL.channel_id).not_in(left))
         .order_by(SUBSCRIPTION.id)
     )
     found: dict[int, SubscriptionRow] = {}
@@ -67,9 +70,31 @@ def _readers(session: Session, feed: Feed, notice: Notice) -> dict[int, Subscrip
 def _tell(
     session: Session, channel_id: int, subscription: SubscriptionRow, report: FeedReport, notice_id: int, now: datetime
 ) -> None:
+    gather(
+        session,
+        channel_id,
+        subscription,
+        kind=DeliveryKind.NOTICE,
+        report=dump_reports([report]),
+        seed=f"notice:{notice_id}:{channel_id}",
+        now=now,
+    )
+
+
+def gather(
+    session: Session,
+    channel_id: int,
+    subscription: SubscriptionRow,
+    *,
+    kind: DeliveryKind,
+    report: list[dict[str, Any]],
+    seed: str,
+    now: datetime,
+) -> None:
+    """Put a report into the channel's next message of `kind`, or into a new one, whose id `seed` makes."""
     waiting = session.execute(
         select(DeliveryRow)
-        .where(DELIVERY.channel_id == channel_id, DELIVERY.kind == DeliveryKind.NOTICE)
+        .where(DELIVERY.channel_id == channel_id, DELIVERY.kind == kind)
         .where(DELIVERY.state == DeliveryState.PENDING, DELIVERY.attempts == 0, DELIVERY.due_at > now)
         .order_by(DELIVERY.id.desc())
         .limit(1)
@@ -77,16 +102,17 @@ def _tell(
     ).scalar_one_or_none()
     if waiting is not None and len((waiting.content or {}).get("reports", ())) < MOST_IN_ONE:
         # A new value: a change inside of the old one would not be seen, and not be written.
-        waiting.content = {"reports": [*(waiting.content or {})["reports"], *dump_reports([report])]}
+        waiting.content = {"reports": [*(waiting.content or {})["reports"], *report]}
         session.flush()
         return
     row = DeliveryRow(
-        message_id=message_id(f"notice:{notice_id}:{channel_id}"),
-        kind=DeliveryKind.NOTICE,
+        message_id=message_id(seed),
+        kind=kind,
         team_id=subscription.team_id,
         channel_id=channel_id,
         subscription=subscription.name,
-        content={"reports": dump_reports([report])},
+        subscription_id=subscription.id,
+        content={"reports": report},
         state=DeliveryState.PENDING,
         due_at=now + GATHERED_FOR,
         created_at=now,

@@ -5,31 +5,38 @@ Every result is fenced by the lease token: a worker that lost its lease cannot s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import compress
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, or_, select, update
+from sqlalchemy import CursorResult, func, null, or_, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
 from service import failpoint
 from service.domain.model import (
+    Answer,
     Channel,
     ChannelKind,
     Delivery,
     DeliveryKind,
     DeliveryState,
     Language,
+    OutcomeStatus,
     Settlement,
     SigningKeys,
 )
+from service.storage.channels import health_of, note_attempt
 from service.storage.database import Database
 from service.storage.mapping import (
     alert_message_id,
+    dump_answer,
     dump_keys,
     load_alert,
+    load_answer,
+    load_channel_reports,
     load_digest,
     load_keys,
     load_reports,
@@ -58,6 +65,7 @@ class AttemptLog:
     outcome: str | None
     http_status: int | None
     detail: str
+    answer: Answer | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +86,40 @@ class DeliveryLog:
     due_at: datetime
     settled_at: datetime | None
     detail: str
+    event: int | None = None
+    drill_id: int | None = None
     log: tuple[AttemptLog, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One of the things that a channel was to be told; they are numbered from 1 on, without holes."""
+
+    number: int
+    delivery: Delivery
+    state: DeliveryState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Range:
+    """Deliveries to be sent once more: those made from `since` on and before `until`; None means any."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    channel_id: int | None = None
+    state: DeliveryState = DeliveryState.DEAD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipient:
+    """Whom a delivery was made for; `channel` is the masked address."""
+
+    team: str
+    subscription: str
+    subscription_id: int | None
+    channel_id: int
+    channel: str
+    language: Language
 
 
 class Outbox:
@@ -86,11 +127,13 @@ class Outbox:
         self._database = database
         self._vault = vault
 
-    def claim_due(self, now: datetime, *, limit: int, lease: timedelta) -> tuple[Delivery, ...]:
+    def claim_due(
+        self, now: datetime, *, limit: int, lease: timedelta, drill: int | None = None
+    ) -> tuple[Delivery, ...]:
         """Lease up to `limit` due deliveries, at most one of each channel, and none of a channel that is being sent to.
 
         One at a time for each channel keeps messages in order where nothing fails and a slow channel from taking
-        every place.
+        every place. A channel that is disabled, or rests, is left alone. With `drill` only those of that drill count.
         """
         other: Any = aliased(DeliveryRow)
         pending = (other.channel_id == DELIVERY.channel_id) & (other.state == DeliveryState.PENDING)
@@ -103,11 +146,13 @@ class Outbox:
             .correlate(DeliveryRow)
             .scalar_subquery()
         )
+        left_alone = select(CHANNEL.id).where(or_(CHANNEL.disabled_at.is_not(None), CHANNEL.rest_until > now))
+        turn = DELIVERY.id == first if drill is None else DELIVERY.drill_id == drill
         due = (
             select(DELIVERY.id)
             .where(DELIVERY.state == DeliveryState.PENDING, DELIVERY.due_at <= now)
             .where(or_(DELIVERY.lease_until.is_(None), DELIVERY.lease_until <= now))
-            .where(~busy, DELIVERY.id == first)
+            .where(~busy, turn, DELIVERY.channel_id.not_in(left_alone))
             .order_by(DELIVERY.due_at, DELIVERY.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -122,52 +167,46 @@ class Outbox:
         )
         with self._database.write() as session:
             rows = session.execute(claim).scalars().all()
-            deliveries = tuple(self._delivery(session, row) for row in rows)
+            _number(session, {cast(int, row.id): row.channel_id for row in rows if row.event is None})
+            unsure = _accepted_perhaps(session, [row.id for row in rows if row.attempts > 1])
+            deliveries = tuple(replace(self._delivery(session, row), repeat=row.id in unsure) for row in rows)
         if deliveries:
             failpoint.reach("deliver.claimed")
         return deliveries
 
-    def begin_attempt(self, delivery: Delivery, *, now: datetime) -> bool:
-        """Write the attempt row before anything is sent; False when the lease is no longer ours."""
+    def begin_attempts(self, deliveries: Sequence[Delivery], *, now: datetime) -> tuple[bool, ...]:
+        """Write the attempt rows before anything is sent, in one commit; False for each whose lease is no longer ours.
+        No delivery may be there twice."""
+        held = select(DELIVERY.id, DELIVERY.lease_token).where(
+            DELIVERY.id.in_([delivery.id for delivery in deliveries]), DELIVERY.state == DeliveryState.PENDING
+        )
         with self._database.write() as session:
-            ours = select(DELIVERY.id).where(
-                DELIVERY.id == delivery.id,
-                DELIVERY.lease_token == delivery.lease_token,
-                DELIVERY.state == DeliveryState.PENDING,
+            leases = {(delivery_id, token) for delivery_id, token in session.execute(held)}
+            ours = tuple((delivery.id, delivery.lease_token) in leases for delivery in deliveries)
+            session.add_all(
+                AttemptRow(delivery_id=delivery.id, number=delivery.attempts, started_at=now)
+                for delivery in compress(deliveries, ours)
             )
-            if session.execute(ours).first() is None:
-                return False
-            session.add(AttemptRow(delivery_id=delivery.id, number=delivery.attempts, started_at=now))
-        failpoint.reach("deliver.attempt_written")
-        return True
+        for _ in filter(None, ours):
+            failpoint.reach("deliver.attempt_written")
+        return ours
+
+    def settle_all(self, settled: Sequence[tuple[Delivery, Settlement]], *, now: datetime) -> tuple[bool, ...]:
+        """Record what came of attempts, in one commit; False (and nothing written) for each whose lease was lost
+        meanwhile."""
+        with self._database.write() as session:
+            ours = tuple(_settle(session, delivery, settlement, now) for delivery, settlement in settled)
+        for _ in filter(None, ours):
+            failpoint.reach("deliver.settled")
+        return ours
+
+    def begin_attempt(self, delivery: Delivery, *, now: datetime) -> bool:
+        """Like `begin_attempts`, for one."""
+        return self.begin_attempts((delivery,), now=now)[0]
 
     def settle(self, delivery: Delivery, settlement: Settlement, *, now: datetime) -> bool:
-        """Record what came of an attempt; False (and nothing written) when the lease was lost meanwhile."""
-        outcome = settlement.outcome
-        final = settlement.state is not DeliveryState.PENDING
-        with self._database.write() as session:
-            fenced = (
-                update(DeliveryRow)
-                .where(DELIVERY.id == delivery.id, DELIVERY.lease_token == delivery.lease_token)
-                .where(DELIVERY.state == DeliveryState.PENDING)
-                .values(
-                    state=settlement.state,
-                    due_at=settlement.due_at,
-                    settled_at=now if final else None,
-                    detail=outcome.detail,
-                    lease_until=None,
-                )
-                .execution_options(synchronize_session=False)
-            )
-            if cast("CursorResult[Any]", session.execute(fenced)).rowcount != 1:
-                return False
-            session.execute(
-                update(AttemptRow)
-                .where(ATTEMPT.delivery_id == delivery.id, ATTEMPT.number == delivery.attempts)
-                .values(finished_at=now, outcome=outcome.status, http_status=outcome.http_status, detail=outcome.detail)
-            )
-        failpoint.reach("deliver.settled")
-        return True
+        """Like `settle_all`, for one."""
+        return self.settle_all(((delivery, settlement),), now=now)[0]
 
     def add_test(
         self, *, team: str, channel_id: int, subscription: str, language: Language, nonce: str, now: datetime
@@ -191,13 +230,77 @@ class Outbox:
 
     def retry(self, delivery_id: int, *, team: str | None, now: datetime) -> bool:
         """Put a dead delivery back in line, due now, with a full schedule of attempts before it."""
+        return self._again(delivery_id, (DeliveryState.DEAD,), team=team, now=now)
+
+    def redeliver(self, delivery_id: int, *, team: str | None, now: datetime) -> bool:
+        """Send a settled delivery once more under the id that it has, accepted or not; False while it is in line."""
+        return self._again(delivery_id, (DeliveryState.DEAD, DeliveryState.SENT), team=team, now=now)
+
+    def _again(self, delivery_id: int, states: Collection[DeliveryState], *, team: str | None, now: datetime) -> bool:
         with self._database.write() as session:
             row = session.get(DeliveryRow, delivery_id)
-            if row is None or row.state != DeliveryState.DEAD or not _is_of(session, row, team):
+            if row is None or row.state not in states or not _is_of(session, row, team):
                 return False
-            row.state, row.due_at, row.settled_at, row.lease_until = DeliveryState.PENDING, now, None, None
-            row.attempts_before = row.attempts
+            session.execute(_in_line(now).where(DELIVERY.id == delivery_id))
             return True
+
+    def replay(self, wanted: Range, *, team: str | None, now: datetime, only_count: bool) -> int:
+        """Send every delivery of a range once more, each under the id that it has; gives their number.
+
+        Tests and drills are left out: they were about their own moment. What is in line stays as it is.
+        """
+        chosen: Any = (DELIVERY.state == wanted.state) & DELIVERY.kind.not_in((DeliveryKind.TEST, DeliveryKind.DRILL))
+        if wanted.since is not None:
+            chosen &= DELIVERY.created_at >= wanted.since
+        if wanted.until is not None:
+            chosen &= DELIVERY.created_at < wanted.until
+        if wanted.channel_id is not None:
+            chosen &= DELIVERY.channel_id == wanted.channel_id
+        if team is not None:
+            chosen &= DELIVERY.team_id.in_(select(TEAM.id).where(TEAM.name == team))
+        if only_count:
+            with self._database.read() as session:
+                return int(session.execute(select(func.count()).select_from(DeliveryRow).where(chosen)).scalar_one())
+        with self._database.write() as session:
+            return cast("CursorResult[Any]", session.execute(_in_line(now).where(chosen))).rowcount
+
+    def events(self, channel_id: int, *, after: int, limit: int, now: datetime) -> tuple[Event, ...]:
+        """What a channel was to be told, in the order in which it came due; `after` is the number to continue from.
+
+        An event has its number once it is due, whether or not it was sent yet: its content is settled by then. The
+        number is given under the channel's row, so nothing can appear before a number that somebody has seen.
+        """
+        due: Any = (
+            (DELIVERY.channel_id == channel_id)
+            & DELIVERY.event.is_(None)
+            & (DELIVERY.state == DeliveryState.PENDING)
+            & (DELIVERY.due_at <= now)
+        )
+        with self._database.read() as session:
+            unnumbered = session.execute(select(DELIVERY.id).where(due).limit(1)).first() is not None
+        if unnumbered:
+            with self._database.write() as session:
+                # What a claim holds it numbers itself.
+                rows = select(DELIVERY.id).where(due).order_by(DELIVERY.due_at, DELIVERY.id)
+                for delivery_id in session.execute(rows.with_for_update(skip_locked=True)).scalars().all():
+                    _number(session, {delivery_id: channel_id})
+        with self._database.read() as session:
+            wanted = (
+                select(DeliveryRow)
+                .where(DELIVERY.channel_id == channel_id, DELIVERY.event > after)
+                .order_by(DELIVERY.event)
+                .limit(limit)
+            )
+            return tuple(
+                Event(number=row.event, delivery=self._delivery(session, row), state=DeliveryState(row.state))
+                for row in session.execute(wanted).scalars()
+                if row.event is not None
+            )
+
+    def message(self, delivery_id: int) -> Delivery:
+        """A delivery that exists, as its channel is told it."""
+        with self._database.read() as session:
+            return self._delivery(session, session.get_one(DeliveryRow, delivery_id))
 
     def page(
         self,
@@ -205,6 +308,8 @@ class Outbox:
         team: str | None,
         state: DeliveryState | None = None,
         alert_id: int | None = None,
+        channel_id: int | None = None,
+        drill_id: int | None = None,
         before: int | None = None,
         limit: int = 100,
     ) -> tuple[DeliveryLog, ...]:
@@ -216,6 +321,10 @@ class Outbox:
             statement = statement.where(DELIVERY.state == state)
         if alert_id is not None:
             statement = statement.where(DELIVERY.alert_id == alert_id)
+        if channel_id is not None:
+            statement = statement.where(DELIVERY.channel_id == channel_id)
+        if drill_id is not None:
+            statement = statement.where(DELIVERY.drill_id == drill_id)
         if before is not None:
             statement = statement.where(DELIVERY.id < before)
         with self._database.read() as session:
@@ -230,6 +339,21 @@ class Outbox:
                 return None
             channel = session.get_one(ChannelRow, row.channel_id)
             return _log(row, channel, _attempts(session, [row.id]).get(row.id, ()))
+
+    def recipient(self, delivery_id: int) -> Recipient | None:
+        """Whom a delivery was made for: what a link in it names."""
+        with self._database.read() as session:
+            row = session.get(DeliveryRow, delivery_id)
+            if row is None:
+                return None
+            return Recipient(
+                team=session.get_one(TeamRow, row.team_id).name,
+                subscription=row.subscription,
+                subscription_id=row.subscription_id,
+                channel_id=row.channel_id,
+                channel=session.get_one(ChannelRow, row.channel_id).shown,
+                language=Language(row.language),
+            )
 
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
@@ -246,7 +370,10 @@ class Outbox:
     def _delivery(self, session: Session, row: DeliveryRow) -> Delivery:
         channel = session.get_one(ChannelRow, row.channel_id)
         whole = row.kind == DeliveryKind.DIGEST
-        no_alert = (DeliveryKind.DIGEST, DeliveryKind.NOTICE)
+        no_alert = (
+            DeliveryKind.DIGEST, DeliveryKind.NOTICE, DeliveryKind.CHANNEL_NOTICE, DeliveryKind.UNSUBSCRIBED,
+        )  # fmt: skip
+        of_channels = row.kind == DeliveryKind.CHANNEL_NOTICE
         alert = load_alert(row.content) if row.content and row.kind not in no_alert else None
         about = (DeliveryKind.UPDATE, DeliveryKind.ESCALATION)
         return Delivery(
@@ -257,14 +384,17 @@ class Outbox:
             alert=alert,
             team=session.get_one(TeamRow, row.team_id).name,
             subscription=row.subscription,
+            subscription_id=row.subscription_id,
             attempts=row.attempts,
             tries=row.attempts - row.attempts_before,
             created_at=row.created_at,
             lease_token=row.lease_token,
             reports=load_reports(row.content["reports"]) if row.content and row.kind == DeliveryKind.NOTICE else (),
+            channel_reports=load_channel_reports(row.content["reports"]) if row.content and of_channels else (),
             language=Language(row.language),
             thread=alert_message_id(alert.id, row.channel_id) if alert and row.kind in about else None,
             digest=load_digest(row.content) if whole else None,
+            left=row.content["left"] if row.content and row.kind == DeliveryKind.UNSUBSCRIBED else "",
         )
 
 
@@ -280,12 +410,74 @@ def open_channel(row: ChannelRow, vault: Vault) -> Channel:
         url=vault.open(row.url_cipher, context=f"{context}:url"),
         shown=row.shown,
         keys=keys,
+        health=health_of(row),
     )
 
 
 def seal_keys(keys: Iterable[SigningKeys], vault: Vault, *, context: str) -> str:
     """What signs a webhook's messages, as `open_channel` reads it."""
     return vault.seal(dump_keys(keys), context=f"{context}:secret")
+
+
+def _in_line(now: datetime) -> Any:
+    """Due now, with a full schedule of attempts; those made before keep their numbers, so the next one shows."""
+    values = {"state": DeliveryState.PENDING, "due_at": now, "settled_at": None, "lease_until": None}
+    return update(DeliveryRow).values(**values, attempts_before=DELIVERY.attempts)
+
+
+def _number(session: Session, fresh: Mapping[int, int]) -> None:
+    """Give deliveries (of different channels, by id) their places among all that their channels are sent.
+
+    The channel's row stays locked until the commit: the order of the numbers is that of the commits, without holes.
+    """
+    if fresh:
+        session.execute(
+            update(ChannelRow).where(CHANNEL.id.in_(fresh.values())).values(last_event=CHANNEL.last_event + 1)
+        )
+        last = select(CHANNEL.last_event).where(CHANNEL.id == DELIVERY.channel_id).scalar_subquery()
+        session.execute(update(DeliveryRow).where(DELIVERY.id.in_(fresh)).values(event=last))
+
+
+def _accepted_perhaps(session: Session, delivery_ids: Sequence[int | None]) -> frozenset[int]:
+    """Those of which an attempt was accepted, or has no outcome and may have been."""
+    if not delivery_ids:
+        return frozenset()
+    unsure = or_(ATTEMPT.outcome.is_(None), ATTEMPT.outcome == OutcomeStatus.SENT)
+    rows = session.execute(select(ATTEMPT.delivery_id).where(ATTEMPT.delivery_id.in_(delivery_ids), unsure))
+    return frozenset(rows.scalars())
+
+
+def _settle(session: Session, delivery: Delivery, settlement: Settlement, now: datetime) -> bool:
+    outcome = settlement.outcome
+    final = settlement.state is not DeliveryState.PENDING
+    fenced = (
+        update(DeliveryRow)
+        .where(DELIVERY.id == delivery.id, DELIVERY.lease_token == delivery.lease_token)
+        .where(DELIVERY.state == DeliveryState.PENDING)
+        .values(
+            state=settlement.state,
+            due_at=settlement.due_at,
+            settled_at=now if final else None,
+            detail=outcome.detail,
+            lease_until=None,
+        )
+        .execution_options(synchronize_session=False)
+    )
+    if cast("CursorResult[Any]", session.execute(fenced)).rowcount != 1:
+        return False
+    session.execute(
+        update(AttemptRow)
+        .where(ATTEMPT.delivery_id == delivery.id, ATTEMPT.number == delivery.attempts)
+        .values(
+            finished_at=now,
+            outcome=outcome.status,
+            http_status=outcome.http_status,
+            detail=outcome.detail,
+            answer=dump_answer(outcome.answer) if outcome.answer else null(),
+        )
+    )
+    note_attempt(session, delivery, settlement, now)
+    return True
 
 
 def _is_of(session: Session, row: DeliveryRow, team: str | None) -> bool:
@@ -303,6 +495,7 @@ def _attempts(session: Session, delivery_ids: Sequence[int | None]) -> dict[int 
             outcome=row.outcome,
             http_status=row.http_status,
             detail=row.detail,
+            answer=load_answer(row.answer) if row.answer else None,
         )
         logs[row.delivery_id] = (*logs.get(row.delivery_id, ()), log)
     return logs
@@ -324,5 +517,7 @@ def _log(row: DeliveryRow, channel: ChannelRow, log: tuple[AttemptLog, ...]) -> 
         due_at=row.due_at,
         settled_at=row.settled_at,
         detail=row.detail,
+        event=row.event,
+        drill_id=row.drill_id,
         log=log,
     )

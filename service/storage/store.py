@@ -10,14 +10,17 @@ from sqlalchemy import make_url, select
 from service.domain.model import Secret
 from service.storage.alerts import Alerts
 from service.storage.audit import Audit
+from service.storage.channels import Channels
 from service.storage.database import Database
 from service.storage.decisions import Decisions
+from service.storage.drills import Drills
 from service.storage.due import Due
 from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
 from service.storage.gaps import Gaps
 from service.storage.handed import Handed
+from service.storage.hosts import Hosts
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
 from service.storage.pages import Pages
@@ -48,6 +51,7 @@ class Store:
         self.vault = Vault(keys)
         self.feeds = Feeds(self.database, self.vault)
         self.gaps = Gaps(self.database)
+        self.hosts = Hosts(self.database)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
         self.handed = Handed(self.database)
@@ -55,8 +59,10 @@ class Store:
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
         self.outbox = Outbox(self.database, self.vault)
+        self.channels = Channels(self.database)
         self.subscriptions = Subscriptions(self.database, self.vault)
         self.due = Due(self.database, self.subscriptions)
+        self.drills = Drills(self.database, self.subscriptions)
         self.decisions = Decisions(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)

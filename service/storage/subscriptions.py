@@ -16,6 +16,8 @@ from service.domain.model import (
     ChangeKind,
     Channel,
     ChannelKind,
+    DeliveryKind,
+    DeliveryState,
     Language,
     Notices,
     RouteReason,
@@ -26,19 +28,23 @@ from service.domain.model import (
     Timing,
     Watch,
 )
+from service.domain.routing import told_of_leaving
 from service.storage import audit, digests
 from service.storage.database import Database
-from service.storage.mapping import dump_timing, dump_watch, load_timing, load_watch
+from service.storage.mapping import dump_timing, dump_watch, load_timing, load_watch, message_id
 from service.storage.outbox import open_channel, seal_keys
 from service.storage.tables import (
     CHANNEL,
     SUBSCRIPTION,
     SUBSCRIPTION_CHANNEL,
     TEAM,
+    UNSUBSCRIBED,
     ChannelRow,
+    DeliveryRow,
     SubscriptionChannelRow,
     SubscriptionRow,
     TeamRow,
+    UnsubscribedRow,
 )
 from service.storage.vault import Vault
 
@@ -154,6 +160,7 @@ class Subscriptions:
             session.execute(
                 delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == subscription_id)
             )
+            session.execute(delete(UnsubscribedRow).where(UNSUBSCRIBED.subscription_id == subscription_id))
             session.delete(row)
             return True
 
@@ -228,6 +235,62 @@ class Subscriptions:
             audit.note(session, ChangeKind.CHANGED, "channel", row.id, team_id=row.team_id, now=now, after=rotated)
             return open_channel(row, self._vault)
 
+    def unsubscribe(self, subscription_id: int, channel_id: int, *, now: datetime) -> bool:
+        """Tell the channel no more of the subscription, whatever else changes in either, and tell the team by other
+        channels that it is so; False when it is so already.
+
+        Deliveries in the outbox still go out; what waits for a digest of the channel does not.
+        """
+        with self._database.write() as session:
+            row = session.get(SubscriptionRow, subscription_id, with_for_update=True)
+            known = session.get(UnsubscribedRow, (subscription_id, channel_id))
+            if row is None or known is not None:
+                return False
+            before = self.one(session, subscription_id)
+            session.add(UnsubscribedRow(subscription_id=subscription_id, channel_id=channel_id, at=now))
+            session.flush()
+            after = self.one(session, subscription_id)
+            audit.note(
+                session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=before, after=after
+            )
+            self._tell_of_leaving(session, after, channel_id, now)
+            return True
+
+    def resubscribe(self, team: str, subscription_id: int, channel_id: int, *, now: datetime) -> bool:
+        """Undo `unsubscribe`; False when the team's subscription has no such channel."""
+        with self._database.write() as session:
+            row = self._own(session, team, subscription_id)
+            known = session.get(UnsubscribedRow, (subscription_id, channel_id))
+            if row is None or known is None:
+                return False
+            before = self.one(session, subscription_id)
+            session.delete(known)
+            session.flush()
+            after = self.one(session, subscription_id)
+            audit.note(
+                session, ChangeKind.CHANGED, NOUN, row.id, team_id=row.team_id, now=now, before=before, after=after
+            )
+            return True
+
+    def _tell_of_leaving(self, session: Session, subscription: Subscription, channel_id: int, now: datetime) -> None:
+        team = [one for one in self.all(session) if one.team == subscription.team]
+        left = session.get_one(ChannelRow, channel_id)
+        for other in told_of_leaving(channel_id, subscription, team):
+            session.add(
+                DeliveryRow(
+                    message_id=message_id(f"left:{subscription.id}:{channel_id}:{now.isoformat()}:{other}"),
+                    kind=DeliveryKind.UNSUBSCRIBED,
+                    team_id=left.team_id,
+                    channel_id=other,
+                    subscription=subscription.name,
+                    language=subscription.language,
+                    content={"left": left.shown},
+                    state=DeliveryState.PENDING,
+                    due_at=now,
+                    created_at=now,
+                )
+            )
+
     def one(self, session: Session, subscription_id: int) -> Subscription:
         """A subscription that exists, read in the caller's transaction."""
         row = session.get_one(SubscriptionRow, subscription_id)
@@ -299,9 +362,11 @@ class Subscriptions:
         return cast(int, row.id), True
 
     def _subscription(self, session: Session, row: SubscriptionRow, team: str) -> Subscription:
+        ended = UNSUBSCRIBED.subscription_id == SUBSCRIPTION_CHANNEL.subscription_id
         linked = session.execute(
-            select(ChannelRow, SUBSCRIPTION_CHANNEL.schedule)
+            select(ChannelRow, SUBSCRIPTION_CHANNEL.schedule, UNSUBSCRIBED.at)
             .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.channel_id == CHANNEL.id)
+            .outerjoin(UnsubscribedRow, (UNSUBSCRIBED.channel_id == CHANNEL.id) & ended)
             .where(SUBSCRIPTION_CHANNEL.subscription_id == row.id)
             .order_by(CHANNEL.id)
         ).all()
@@ -310,7 +375,7 @@ class Subscriptions:
             team=team,
             name=row.name,
             watch=load_watch(row.watch),
-            channels=tuple(open_channel(channel, self._vault) for channel, _ in linked),
+            channels=tuple(open_channel(channel, self._vault) for channel, _, _ in linked),
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
@@ -318,7 +383,8 @@ class Subscriptions:
             notices=Notices(row.notices),
             language=Language(row.language),
             timing=load_timing(row.timing),
-            schedules={channel.id: Schedule(own) for channel, own in linked if own is not None},
+            schedules={channel.id: Schedule(own) for channel, own, _ in linked if own is not None},
+            unsubscribed={channel.id: at for channel, _, at in linked if at is not None},
         )
 
     def _check(self, session: Session, row: SubscriptionRow, team: str, expected: Tags) -> Subscription:

@@ -137,6 +137,14 @@ class FeedDigestsRow(Row, table=True):
     digests: str = _text()
 
 
+class HostClosedRow(Row, table=True):
+    """A host and port that asked to be left alone, and until when."""
+
+    __tablename__ = "host_closed"
+    host: str = Field(primary_key=True)
+    until: datetime = _time()
+
+
 class PushRow(Row, table=True):
     """What was agreed with a feed's hub (WebSub). `sealed` holds the callback's token and the key of its signatures;
     the token is looked up by its hash, so that what is stored lets nobody push. `public_url` is the address of ours
@@ -398,7 +406,12 @@ class SilenceRow(Row, table=True):
 
 
 class ChannelRow(Row, table=True):
-    """The address and the signing secret are ciphertext; `fingerprint` tells equal addresses of one team apart."""
+    """The address and the signing secret are ciphertext; `fingerprint` tells equal addresses of one team apart.
+
+    `failing_since` to `disabled_because` are its `ChannelHealth`; nothing is sent to it before `rest_until`.
+    `last_event` is the number of the newest of its deliveries that has come due: it is raised in the transaction that
+    numbers one, so that the order of the numbers is the order of the commits, without holes.
+    """
 
     __tablename__ = "channel"
     __table_args__ = (UniqueConstraint("team_id", "fingerprint"),)
@@ -410,6 +423,13 @@ class ChannelRow(Row, table=True):
     url_cipher: str
     secret_cipher: str | None = None
     created_at: datetime = _time()
+    failing_since: datetime | None = _time(null=True)
+    last_failed_at: datetime | None = _time(null=True)
+    failing_told: bool = False
+    disabled_at: datetime | None = _time(null=True)
+    disabled_because: str | None = None
+    rest_until: datetime | None = _time(null=True)
+    last_event: int = 0
 
 
 class SubscriptionChannelRow(Row, table=True):
@@ -419,6 +439,17 @@ class SubscriptionChannelRow(Row, table=True):
         sa_column=Column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True, index=True)
     )
     schedule: str | None = None  # None: the subscription's
+
+
+class UnsubscribedRow(Row, table=True):
+    """A channel that hears no more of a subscription since its reader said so; it outlives a change of either."""
+
+    __tablename__ = "unsubscribed"
+    subscription_id: int = Field(sa_column=Column(ForeignKey("subscription.id", ondelete="CASCADE"), primary_key=True))
+    channel_id: int = Field(
+        sa_column=Column(ForeignKey("channel.id", ondelete="CASCADE"), primary_key=True, index=True)
+    )
+    at: datetime = _time()
 
 
 class RouteRow(Row, table=True):
@@ -503,9 +534,11 @@ class EscalationRow(Row, table=True):
 
 
 class DecisionRow(Row, table=True):
-    """What teams decided about alerts; the newest stands."""
+    """What teams decided about alerts; the newest stands. `delivery_id` is the message whose link it was made with:
+    a link decides once."""
 
     __tablename__ = "decision"
+    __table_args__ = (Index("ix_decision_delivery_id_alert_id", "delivery_id", "alert_id", unique=True),)
     id: int | None = Field(default=None, primary_key=True)
     team_id: int = _ref("team.id")
     alert_id: int = _ref("alert.id")
@@ -513,13 +546,17 @@ class DecisionRow(Row, table=True):
     by: str
     reason: str = _text()
     at: datetime = _time()
+    until: date | None = None
+    assignee: str = ""
+    delivery_id: int | None = None
 
 
 class DeliveryRow(Row, table=True):
     """The outbox. `content` is the alert as this receiver is told it: the same on every attempt.
 
     An update has no `alert_id`, but the `update_id` of the row that says what changed: an alert goes out once. A notice
-    has neither: its `content` are reports about feeds.
+    has neither: its `content` are reports about feeds or channels. `event` is its place among all that the channel was
+    to be sent, given once it is due: from then on its content stays as it is.
     """
 
     __tablename__ = "delivery"
@@ -528,6 +565,7 @@ class DeliveryRow(Row, table=True):
         Index("ix_delivery_update_id_channel_id", "update_id", "channel_id", unique=True),
         Index("ix_delivery_state_due_at", "state", "due_at"),
         Index("ix_delivery_channel_id_state_due_at", "channel_id", "state", "due_at"),
+        Index("ix_delivery_channel_id_event", "channel_id", "event", unique=True),
     )
     id: int | None = Field(default=None, primary_key=True)
     message_id: str = Field(unique=True)
@@ -549,6 +587,8 @@ class DeliveryRow(Row, table=True):
     detail: str = _text()
     lease_until: datetime | None = _time(null=True)
     lease_token: int = 0
+    event: int | None = None
+    drill_id: int | None = Field(default=None, index=True)
 
 
 class AttemptRow(Row, table=True):
@@ -564,6 +604,28 @@ class AttemptRow(Row, table=True):
     outcome: str | None = None
     http_status: int | None = None
     detail: str = _text()
+    answer: dict[str, Any] | None = Field(default=None, sa_column=Column(JSON, nullable=True))
+
+
+class DrillRow(Row, table=True):
+    """A drill: a made-up entry in a feed of its own (gone once it is read), and the deliveries that carry its id.
+
+    `team_id` and `subscription_id` narrow it, null for all; `slot` is the time of the schedule that it was made for.
+    """
+
+    __tablename__ = "drill"
+    __table_args__ = (Index("ix_drill_ended_at_due_at", "ended_at", "due_at"),)
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int | None = None
+    subscription_id: int | None = None
+    feed_id: int = Field(index=True)
+    asked_at: datetime = _time()
+    due_at: datetime = _time()
+    slot: datetime | None = Field(default=None, sa_column=Column(UtcDateTime, nullable=True, unique=True))
+    read_at: datetime | None = _time(null=True)
+    problem: str = _text()
+    ended_at: datetime | None = _time(null=True)
+    missing: int = 0
 
 
 class AuditRow(Row, table=True):
@@ -606,6 +668,7 @@ KEY: Any = KeyRow
 FEED: Any = FeedRow
 PUSH: Any = PushRow
 FEED_DIGESTS: Any = FeedDigestsRow
+HOST_CLOSED: Any = HostClosedRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow
 STORY: Any = StoryRow
@@ -624,11 +687,13 @@ SILENCE: Any = SilenceRow
 WAY: Any = WayRow
 CHANNEL: Any = ChannelRow
 SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
+UNSUBSCRIBED: Any = UnsubscribedRow
 ROUTE: Any = RouteRow
 DIGEST_ITEM: Any = DigestItemRow
 ESCALATION: Any = EscalationRow
 DECISION: Any = DecisionRow
 DELIVERY: Any = DeliveryRow
 ATTEMPT: Any = AttemptRow
+DRILL: Any = DrillRow
 AUDIT: Any = AuditRow
 REQUEST: Any = RequestRow

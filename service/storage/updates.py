@@ -59,7 +59,7 @@ def readers(
 ) -> tuple[Reader, ...]:
     """Who was told of an alert and still wants to hear: a channel that an active subscription has no more does not."""
     active = {one.id: one for one in subscriptions if one.active}
-    heard = {channel.id for one in active.values() for channel in one.channels}
+    heard = {channel.id for one in active.values() for channel in one.hearing}
     columns = (DELIVERY.channel_id, DELIVERY.subscription, DELIVERY.subscription_id, DELIVERY.language)
     alone = [
         Reader(

@@ -10,7 +10,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from service.domain.model import Secret, ServiceError
 
@@ -49,6 +51,13 @@ class Vault:
             return Secret(AESGCM(key).decrypt(raw[:12], raw[12:], context.encode()).decode())
         except InvalidTag as exc:
             raise ServiceError("a stored secret was altered or moved between rows; restore it from a backup") from exc
+
+    def derived(self, purpose: str) -> tuple[bytes, ...]:
+        """A key for another purpose from each key, the current one first (HKDF, RFC 5869): neither tells the other."""
+        return tuple(
+            HKDFExpand(hashes.SHA256(), KEY_BYTES, b"policywatch " + purpose.encode()).derive(raw)
+            for raw in self._keys.values()
+        )
 
     def fingerprint(self, secret: Secret, *, context: str) -> str:
         """Tells equal secrets apart from different ones without giving them away; needs the oldest key to stay."""

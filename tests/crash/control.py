@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from datetime import datetime
+from itertools import compress
 from pathlib import Path
 
 from sqlalchemy import update
+from sqlmodel import Session
 
 from service import logs
 from service.app import Server, Service
@@ -26,28 +29,33 @@ TRUSTED = Outcome(status=OutcomeStatus.SENT, detail="believed")
 class Trusting(Outbox):
     """An outbox that takes a send for done before it is begun."""
 
-    def begin_attempt(self, delivery: Delivery, *, now: datetime) -> bool:
-        """Write the attempt and settle it at once."""
-        if not super().begin_attempt(delivery, now=now):
-            return False
-        return super().settle(delivery, Settlement(state=DeliveryState.SENT, due_at=now, outcome=TRUSTED), now=now)
+    def begin_attempts(self, deliveries: Sequence[Delivery], *, now: datetime) -> tuple[bool, ...]:
+        """Write the attempts and settle them at once."""
+        ours = super().begin_attempts(deliveries, now=now)
+        trusted = Settlement(state=DeliveryState.SENT, due_at=now, outcome=TRUSTED)
+        super().settle_all([(delivery, trusted) for delivery in compress(deliveries, ours)], now=now)
+        return ours
 
-    def settle(self, delivery: Delivery, settlement: Settlement, *, now: datetime) -> bool:
-        """Put a refused message back in line; believe anything else."""
-        if settlement.state is not DeliveryState.PENDING:
-            return True
+    def settle_all(self, settled: Sequence[tuple[Delivery, Settlement]], *, now: datetime) -> tuple[bool, ...]:
+        """Put refused messages back in line; believe anything else."""
         with self._database.write() as session:
-            session.execute(
-                update(DeliveryRow)
-                .where(DELIVERY.id == delivery.id)
-                .values(state=DeliveryState.PENDING, due_at=settlement.due_at, settled_at=None)
-            )
-            session.execute(
-                update(AttemptRow)
-                .where(ATTEMPT.delivery_id == delivery.id, ATTEMPT.number == delivery.attempts)
-                .values(outcome=OutcomeStatus.RETRY, http_status=settlement.outcome.http_status)
-            )
-        return True
+            for delivery, settlement in settled:
+                if settlement.state is DeliveryState.PENDING:
+                    _put_back(session, delivery, settlement)
+        return (True,) * len(settled)
+
+
+def _put_back(session: Session, delivery: Delivery, settlement: Settlement) -> None:
+    session.execute(
+        update(DeliveryRow)
+        .where(DELIVERY.id == delivery.id)
+        .values(state=DeliveryState.PENDING, due_at=settlement.due_at, settled_at=None)
+    )
+    session.execute(
+        update(AttemptRow)
+        .where(ATTEMPT.delivery_id == delivery.id, ATTEMPT.number == delivery.attempts)
+        .values(outcome=OutcomeStatus.RETRY, http_status=settlement.outcome.http_status)
+    )
 
 
 def build_control(settings: Settings, *, rulebook: Rulebook | None = None) -> Service:

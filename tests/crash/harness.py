@@ -25,6 +25,7 @@ import sqlalchemy
 
 from service import failpoint
 from service.domain.model import DeliveryState
+from service.runner import SLOW_SHARE
 from service.storage.database import Database
 from service.storage.tables import DELIVERY
 from tests.crash.news import TOPICS
@@ -154,7 +155,7 @@ def crash(plan: Plan, *, folder: Path, url: str, told: Told = lambda kills, doin
             requests=world.requests,
             rows=rows,
             lives=rounds.lives,
-            in_flight=places,
+            in_flight=places * (1 + SLOW_SHARE),
         )
     return Run(plan=plan, tallies=_tallies(rounds.lives, rows), verdict=verdict, seconds=time.monotonic() - begun)
 

@@ -173,3 +173,22 @@ def test_retries_spread(chance, low, high) -> None:
 def test_retry_after(asked, waited) -> None:
     outcome = Outcome(status=OutcomeStatus.RETRY, retry_after=asked)
     assert after_attempt(1, outcome, NOON, 0.5).due_at - NOON == waited
+
+
+@pytest.mark.parametrize(
+    ("outcome", "gap", "rest"),
+    [
+        pytest.param(Outcome(status=OutcomeStatus.SENT, http_status=200), 0, None, id="no-gap"),
+        pytest.param(Outcome(status=OutcomeStatus.SENT, http_status=200), 3, 3, id="a-room's-gap"),
+        pytest.param(Outcome(status=OutcomeStatus.RETRY, http_status=500), 0, None, id="about-the-message"),
+        pytest.param(Outcome(status=OutcomeStatus.RETRY, http_status=503), 0, 5, id="about-the-endpoint"),
+        pytest.param(Outcome(status=OutcomeStatus.RETRY, http_status=429, retry_after=HOUR / 60), 3, 60, id="as-asked"),
+        pytest.param(
+            Outcome(status=OutcomeStatus.RETRY, http_status=429, retry_after=HOUR), 0, 900, id="within-reason"
+        ),
+        pytest.param(Outcome(status=OutcomeStatus.RETRY), 1, 1, id="no-answer"),
+    ],
+)
+def test_how_long_a_channel_rests(outcome: Outcome, gap: int, rest: int | None) -> None:
+    until = after_attempt(1, outcome, NOON, 0.5, timedelta(seconds=gap)).rest_until
+    assert until == (NOON + timedelta(seconds=rest) if rest is not None else None)

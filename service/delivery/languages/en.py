@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from service.delivery.languages.table import Words
 from service.domain.dates import Meaning
-from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
+from service.domain.links import LinkRefusal
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
 ENGLISH = Words(
     locale="en",
@@ -140,6 +141,63 @@ ENGLISH = Words(
         "This is a test of subscription {subscription} of {team}: alerts will arrive here. "
         "Nothing has happened and nothing needs to be done."
     ),
+    sent_again="Sent again: you may have had this message before.",
+    drill="DRILL: {headline}",
+    drill_body=(
+        "This is a drill of subscription {subscription} of {team}: "
+        "none of it has happened, and nothing needs to be done."
+    ),
+    decide="Decide",
+    decide_until="Decide until {time} UTC",
+    page_decide="Decide about alert {alert}",
+    page_whose="Subscription {subscription} of {team}",
+    page_once="This link decides once, until {time} UTC, for whoever has it: pass it on only to those who may decide.",
+    page_by="Your name",
+    buttons={
+        Verdict.APPLICABLE: "Applicable",
+        Verdict.NOT_APPLICABLE: "Not applicable",
+        Verdict.DEFERRED: "Defer",
+        Verdict.ASSIGNED: "Assign",
+    },
+    verdicts={
+        Verdict.APPLICABLE: "applicable",
+        Verdict.NOT_APPLICABLE: "not applicable",
+        Verdict.DEFERRED: "deferred",
+        Verdict.ASSIGNED: "assigned",
+    },
+    page_reason="Why it is not applicable",
+    page_until="Until which day",
+    page_later="If nobody has decided by then, it is escalated as the subscription says.",
+    page_assignee="Who is to decide",
+    page_stands="What the team has decided so far",
+    page_decided="{by}, {time} UTC: {verdict}",
+    page_thanks="Your decision is recorded.",
+    page_used="This link has decided already. To decide again, use the link of a newer message, or the API.",
+    refusals={
+        LinkRefusal.FORGED: (
+            "This link is not valid. Open it from the message itself, as a whole: some programs cut or change links."
+        ),
+        LinkRefusal.EXPIRED: "This link has expired. Decide through the API, or ask whoever runs policywatch for you.",
+        LinkRefusal.GONE: "What this link is about is no longer there. Ask whoever runs policywatch for you.",
+        LinkRefusal.OFF: (
+            "Links are switched off here. Decide through the API, or ask whoever runs policywatch for you."
+        ),
+    },
+    missing={
+        "verdict": "Press one of the buttons.",
+        "by": "Say who you are, in at most 100 characters.",
+        "reason": "Say why it is not applicable, in at most 300 characters.",
+        "until": "Name a day to come, within a year.",
+        "assignee": "Say who is to decide, in at most 300 characters.",
+    },
+    page_unsubscribe="No more messages?",
+    page_unsubscribe_ask="Subscription {subscription} of {team} sends messages to {address}.",
+    page_unsubscribe_button="Send no more",
+    page_unsubscribed=(
+        "{address} gets no more messages of subscription {subscription} of {team}. What is on its way may still "
+        "arrive. Whoever manages the subscription can undo this."
+    ),
+    left_title="A reader unsubscribed from {subscription} of {team}",
     phrases={
         "stage": "stage",
         "direction": "direction",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from service.delivery.languages.table import Words
 from service.domain.dates import Meaning
-from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
+from service.domain.links import LinkRefusal
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
 SPANISH = Words(
     locale="es",
@@ -140,6 +141,71 @@ SPANISH = Words(
         "Esto es una prueba de la suscripción {subscription} de {team}: las alertas llegarán aquí. "
         "No hay que hacer nada."
     ),
+    sent_again="Enviado de nuevo: es posible que ya haya recibido este mensaje.",
+    drill="SIMULACRO: {headline}",
+    drill_body=(
+        "Esto es un simulacro de la suscripción {subscription} de {team}: "
+        "nada de esto ha ocurrido y no hay que hacer nada."
+    ),
+    decide="Decidir",
+    decide_until="Decidir hasta {time} UTC",
+    page_decide="Decidir sobre la alerta {alert}",
+    page_whose="Suscripción {subscription} de {team}",
+    page_once=(
+        "Este enlace decide una sola vez, hasta {time} UTC, para quien lo tenga: reenvíelo solo a quien pueda decidir."
+    ),
+    page_by="Su nombre",
+    buttons={
+        Verdict.APPLICABLE: "Aplicable",
+        Verdict.NOT_APPLICABLE: "No aplicable",
+        Verdict.DEFERRED: "Aplazar",
+        Verdict.ASSIGNED: "Asignar",
+    },
+    verdicts={
+        Verdict.APPLICABLE: "aplicable",
+        Verdict.NOT_APPLICABLE: "no aplicable",
+        Verdict.DEFERRED: "aplazada",
+        Verdict.ASSIGNED: "asignada",
+    },
+    page_reason="Por qué no es aplicable",
+    page_until="Hasta qué día",
+    page_later="Si para entonces nadie ha decidido, se eleva como dice la suscripción.",
+    page_assignee="Quién debe decidir",
+    page_stands="Lo que el equipo ha decidido hasta ahora",
+    page_decided="{by}, {time} UTC: {verdict}",
+    page_thanks="Su decisión queda registrada.",
+    page_used=(
+        "Este enlace ya se ha usado para decidir. Para decidir de nuevo, use el enlace de un mensaje más reciente o "
+        "la API."
+    ),
+    refusals={
+        LinkRefusal.FORGED: (
+            "Este enlace no es válido. Ábralo desde el propio mensaje, entero: algunos programas cortan o cambian "
+            "los enlaces."
+        ),
+        LinkRefusal.EXPIRED: "Este enlace ha caducado. Decida por la API o pregunte a quien administra policywatch.",
+        LinkRefusal.GONE: (
+            "Aquello a lo que se refiere este enlace ya no existe. Pregunte a quien administra policywatch."
+        ),
+        LinkRefusal.OFF: (
+            "Los enlaces están desactivados aquí. Decida por la API o pregunte a quien administra policywatch."
+        ),
+    },
+    missing={
+        "verdict": "Pulse uno de los botones.",
+        "by": "Diga quién es, en 100 caracteres como máximo.",
+        "reason": "Diga por qué no es aplicable, en 300 caracteres como máximo.",
+        "until": "Indique un día futuro, dentro de un año.",
+        "assignee": "Diga quién debe decidir, en 300 caracteres como máximo.",
+    },
+    page_unsubscribe="¿No recibir más mensajes?",
+    page_unsubscribe_ask="La suscripción {subscription} de {team} envía mensajes a {address}.",
+    page_unsubscribe_button="No enviar más",
+    page_unsubscribed=(
+        "{address} no recibirá más mensajes de la suscripción {subscription} de {team}. Lo que está en camino puede "
+        "llegar todavía. Quien administra la suscripción puede deshacerlo."
+    ),
+    left_title="Un lector se dio de baja de {subscription} de {team}",
     phrases={
         "stage": "fase",
         "direction": "sentido",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from service.delivery.languages.table import Words
 from service.domain.dates import Meaning
-from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
+from service.domain.links import LinkRefusal
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
 JAPANESE = Words(
     locale="ja",
@@ -133,6 +134,70 @@ JAPANESE = Words(
     raised_late="アラート {alert}、発報 {time} UTC、遅延配信；{team} の購読 {subscription}",
     test_title="policywatch のテストメッセージ",
     test_body="{team} の購読 {subscription} のテストです。アラートはここに届きます。対応は不要です。",
+    sent_again="再送信：このメッセージはすでに届いている可能性があります。",
+    drill="訓練：{headline}",
+    drill_body="これは {team} の購読 {subscription} の訓練です。上記の内容は実際には起きておらず、対応は不要です。",
+    decide="判断する",
+    decide_until="{time} UTC までに判断してください",
+    page_decide="アラート {alert} について判断する",
+    page_whose="{team} の購読 {subscription}",
+    page_once=(
+        "このリンクで判断できるのは {time} UTC までに一度だけで、リンクを持つ人なら誰でも使えます。"
+        "判断してよい人にだけ渡してください。"
+    ),
+    page_by="お名前",
+    buttons={
+        Verdict.APPLICABLE: "該当する",
+        Verdict.NOT_APPLICABLE: "該当しない",
+        Verdict.DEFERRED: "保留する",
+        Verdict.ASSIGNED: "割り当てる",
+    },
+    verdicts={
+        Verdict.APPLICABLE: "該当",
+        Verdict.NOT_APPLICABLE: "該当せず",
+        Verdict.DEFERRED: "保留",
+        Verdict.ASSIGNED: "割り当て済み",
+    },
+    page_reason="該当しない理由",
+    page_until="いつまで保留するか",
+    page_later="それまでに誰も判断しなければ、購読の設定に従ってエスカレーションされます。",
+    page_assignee="判断する人",
+    page_stands="これまでのチームの判断",
+    page_decided="{by}、{time} UTC：{verdict}",
+    page_thanks="判断を記録しました。",
+    page_used=(
+        "このリンクはすでに使われています。もう一度判断するには、新しいメッセージのリンクかインターフェース"
+        "を使ってください。"
+    ),
+    refusals={
+        LinkRefusal.FORGED: (
+            "このリンクは無効です。メッセージから完全な形で開いてください。"
+            "リンクを切ったり変えたりするプログラムがあります。"
+        ),
+        LinkRefusal.EXPIRED: (
+            "このリンクの期限は切れています。インターフェースで判断するか、policywatch の管理者に問い合わせてください。"
+        ),
+        LinkRefusal.GONE: "このリンクの対象はもうありません。policywatch の管理者に問い合わせてください。",
+        LinkRefusal.OFF: (
+            "ここではリンクが無効にされています。インターフェースで判断するか、policywatch "
+            "の管理者に問い合わせてください。"
+        ),
+    },
+    missing={
+        "verdict": "いずれかのボタンを押してください。",
+        "by": "お名前を 100 文字以内で入力してください。",
+        "reason": "該当しない理由を 300 文字以内で入力してください。",
+        "until": "一年以内の将来の日付を入力してください。",
+        "assignee": "判断する人を 300 文字以内で入力してください。",
+    },
+    page_unsubscribe="メッセージを止めますか？",
+    page_unsubscribe_ask="{team} の購読 {subscription} は {address} にメッセージを送っています。",
+    page_unsubscribe_button="もう送らない",
+    page_unsubscribed=(
+        "{address} には {team} の購読 {subscription} のメッセージが送られなくなります。"
+        "送信中のものは届くことがあります。購読の管理者は元に戻せます。"
+    ),
+    left_title="{team} の購読 {subscription} が解除されました",
     phrases={
         "stage": "段階",
         "direction": "方向",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from service.delivery.languages.table import Words
 from service.domain.dates import Meaning
-from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
+from service.domain.links import LinkRefusal
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
 KOREAN = Words(
     locale="ko",
@@ -133,6 +134,64 @@ KOREAN = Words(
     raised_late="알림 {alert}, 발생 {time} UTC, 지연 발송; {team}의 구독 {subscription}",
     test_title="policywatch 시험 메시지",
     test_body="{team}의 구독 {subscription} 시험입니다. 알림은 이곳으로 옵니다. 조치할 것이 없습니다.",
+    sent_again="다시 보냄: 이미 받은 메시지일 수 있습니다.",
+    drill="훈련: {headline}",
+    drill_body=(
+        "이것은 {team}의 구독 {subscription}에 대한 훈련입니다. "
+        "위 내용은 실제로 일어나지 않았으며 아무 조치도 필요하지 않습니다."
+    ),
+    decide="결정하기",
+    decide_until="{time} UTC까지 결정하십시오",
+    page_decide="알림 {alert}에 대해 결정하기",
+    page_whose="{team}의 구독 {subscription}",
+    page_once=(
+        "이 링크로는 {time} UTC까지 한 번만 결정할 수 있으며, 링크를 가진 사람은 누구나 쓸 수 있습니다. 결정할 수 "
+        "있는 사람에게만 전달하십시오."
+    ),
+    page_by="이름",
+    buttons={
+        Verdict.APPLICABLE: "해당함",
+        Verdict.NOT_APPLICABLE: "해당 없음",
+        Verdict.DEFERRED: "보류",
+        Verdict.ASSIGNED: "배정",
+    },
+    verdicts={
+        Verdict.APPLICABLE: "해당함",
+        Verdict.NOT_APPLICABLE: "해당 없음",
+        Verdict.DEFERRED: "보류됨",
+        Verdict.ASSIGNED: "배정됨",
+    },
+    page_reason="해당하지 않는 이유",
+    page_until="보류할 날짜",
+    page_later="그때까지 아무도 결정하지 않으면 구독 설정에 따라 상위에 보고됩니다.",
+    page_assignee="결정할 사람",
+    page_stands="지금까지 팀이 내린 결정",
+    page_decided="{by}, {time} UTC: {verdict}",
+    page_thanks="결정이 기록되었습니다.",
+    page_used="이 링크는 이미 사용되었습니다. 다시 결정하려면 더 최근 메시지의 링크나 인터페이스를 사용하십시오.",
+    refusals={
+        LinkRefusal.FORGED: (
+            "유효하지 않은 링크입니다. 메시지에서 전체 링크를 여십시오. 링크를 자르거나 바꾸는 프로그램이 있습니다."
+        ),
+        LinkRefusal.EXPIRED: "만료된 링크입니다. 인터페이스로 결정하거나 policywatch 운영자에게 문의하십시오.",
+        LinkRefusal.GONE: "이 링크의 대상이 더 이상 없습니다. policywatch 운영자에게 문의하십시오.",
+        LinkRefusal.OFF: "여기서는 링크가 꺼져 있습니다. 인터페이스로 결정하거나 policywatch 운영자에게 문의하십시오.",
+    },
+    missing={
+        "verdict": "버튼 중 하나를 누르십시오.",
+        "by": "이름을 100자 이내로 적으십시오.",
+        "reason": "해당하지 않는 이유를 300자 이내로 적으십시오.",
+        "until": "1년 이내의 앞으로의 날짜를 적으십시오.",
+        "assignee": "결정할 사람을 300자 이내로 적으십시오.",
+    },
+    page_unsubscribe="메시지를 그만 받으시겠습니까?",
+    page_unsubscribe_ask="{team}의 구독 {subscription}이 {address}(으)로 메시지를 보냅니다.",
+    page_unsubscribe_button="더 보내지 않기",
+    page_unsubscribed=(
+        "{address}(은)는 {team}의 구독 {subscription} 메시지를 더 받지 않습니다. 이미 보내는 중인 것은 도착할 수 "
+        "있습니다. 구독 관리자가 되돌릴 수 있습니다."
+    ),
+    left_title="수신자가 {team}의 구독 {subscription} 수신을 중단했습니다",
     phrases={
         "stage": "단계",
         "direction": "방향",

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from service.domain.dates import Meaning
-from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
+from service.domain.links import LinkRefusal
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,34 @@ class Words:
     raised_late: str
     test_title: str
     test_body: str  # {subscription} {team}
+    sent_again: str
+    drill: str  # {headline}
+    drill_body: str  # {subscription} {team}
+
+    # Links in a message, and the pages that they lead to.
+    decide: str
+    decide_until: str  # {time}
+    page_decide: str  # {alert}
+    page_whose: str  # {subscription} {team}
+    page_once: str  # {time}
+    page_by: str
+    buttons: Mapping[Verdict, str]
+    verdicts: Mapping[Verdict, str]
+    page_reason: str
+    page_until: str
+    page_later: str
+    page_assignee: str
+    page_stands: str
+    page_decided: str  # {by} {time} {verdict}
+    page_thanks: str
+    page_used: str
+    refusals: Mapping[LinkRefusal, str]
+    missing: Mapping[str, str]  # by field of the form
+    page_unsubscribe: str
+    page_unsubscribe_ask: str  # {subscription} {team} {address}
+    page_unsubscribe_button: str
+    page_unsubscribed: str  # {subscription} {team} {address}
+    left_title: str  # {subscription} {team}
 
     # What changed: our own short sentences (domain/updates, domain/stories), word for word in English.
     phrases: Mapping[str, str]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from service.delivery.languages.table import Words
 from service.domain.dates import Meaning
-from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason
+from service.domain.links import LinkRefusal
+from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
 CHINESE = Words(
     locale="zh_Hans",
@@ -133,6 +134,56 @@ CHINESE = Words(
     raised_late="警报 {alert}，发出于 {time} UTC，延迟送达；{team} 的订阅 {subscription}",
     test_title="policywatch 测试消息",
     test_body="这是 {team} 的订阅 {subscription} 的测试：警报将送达此处。无需处理。",
+    sent_again="重新发送：您可能已收到过此消息。",
+    drill="演练：{headline}",
+    drill_body="这是对 {team} 的订阅 {subscription} 的演练：以上内容均未发生，无需采取任何行动。",
+    decide="作出决定",
+    decide_until="请在 {time} UTC 前决定",
+    page_decide="对警报 {alert} 作出决定",
+    page_whose="{team} 的订阅 {subscription}",
+    page_once="此链接在 {time} UTC 前可作出一次决定，任何持有者均可使用：请仅转给有权决定的人。",
+    page_by="您的姓名",
+    buttons={
+        Verdict.APPLICABLE: "适用",
+        Verdict.NOT_APPLICABLE: "不适用",
+        Verdict.DEFERRED: "推迟",
+        Verdict.ASSIGNED: "指派",
+    },
+    verdicts={
+        Verdict.APPLICABLE: "适用",
+        Verdict.NOT_APPLICABLE: "不适用",
+        Verdict.DEFERRED: "已推迟",
+        Verdict.ASSIGNED: "已指派",
+    },
+    page_reason="为何不适用",
+    page_until="推迟到哪一天",
+    page_later="如届时仍无人决定，将按订阅设置上报。",
+    page_assignee="由谁决定",
+    page_stands="团队此前的决定",
+    page_decided="{by}，{time} UTC：{verdict}",
+    page_thanks="您的决定已记录。",
+    page_used="此链接已用于作出决定。如需再次决定，请使用较新消息中的链接或接口。",
+    refusals={
+        LinkRefusal.FORGED: "此链接无效。请从消息中完整打开链接：有些程序会截断或更改链接。",
+        LinkRefusal.EXPIRED: "此链接已过期。请通过接口决定，或联系为您运行 policywatch 的人员。",
+        LinkRefusal.GONE: "此链接所指的内容已不存在。请联系为您运行 policywatch 的人员。",
+        LinkRefusal.OFF: "此处已关闭链接功能。请通过接口决定，或联系为您运行 policywatch 的人员。",
+    },
+    missing={
+        "verdict": "请按其中一个按钮。",
+        "by": "请填写您的姓名，不超过 100 个字符。",
+        "reason": "请说明为何不适用，不超过 300 个字符。",
+        "until": "请填写一年之内的将来日期。",
+        "assignee": "请填写由谁决定，不超过 300 个字符。",
+    },
+    page_unsubscribe="不再接收消息？",
+    page_unsubscribe_ask="{team} 的订阅 {subscription} 会向 {address} 发送消息。",
+    page_unsubscribe_button="不再发送",
+    page_unsubscribed=(
+        "{address} 将不再收到 {team} 的订阅 {subscription} 的消息。已在途中的消息仍可能送达。"
+        "订阅的管理者可以撤销此操作。"
+    ),
+    left_title="有读者退订了 {team} 的订阅 {subscription}",
     phrases={
         "stage": "阶段",
         "direction": "方向",

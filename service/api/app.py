@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -18,7 +19,10 @@ from service.api import (
     audit,
     deliveries,
     drills,
+    editing,
+    entries,
     events,
+    feedlists,
     feeds,
     keys,
     links,
@@ -26,7 +30,9 @@ from service.api import (
     rules,
     silences,
     status,
+    stream,
     subscriptions,
+    ways,
 )
 from service.api.cards import Cards
 from service.api.deps import Deps
@@ -41,7 +47,9 @@ from service.api.problems import (
     on_refusal,
     on_validation,
 )
+from service.api.rates import Rates
 from service.api.repeats import Repeats
+from service.api.workshop import Workshop
 
 __all__ = ["Deps", "build"]
 
@@ -73,6 +81,10 @@ def build(deps: Deps) -> FastAPI:
     )
     app.state.deps = deps
     app.state.cards = Cards(alerts.render, deps.now)
+    app.state.workshop = Workshop()
+    app.state.searching = asyncio.Semaphore(feedlists.AT_ONCE)
+    app.state.streams = stream.Streams(deps)
+    app.state.feed_rates = Rates(ways.RATE, "feed")
     for middleware, more in ((Repeats, {"deps": deps}), (Etags, {}), (Gate, {"deps": deps})):  # the last is outermost
         app.add_middleware(middleware, **more)
     app.add_exception_handler(Refusal, on_refusal)
@@ -81,6 +93,7 @@ def build(deps: Deps) -> FastAPI:
     app.include_router(_v1())
     app.include_router(status.health)
     app.include_router(pushes.router)
+    app.include_router(ways.public)
     app.include_router(links.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
@@ -88,7 +101,10 @@ def build(deps: Deps) -> FastAPI:
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN, Kind.TOO_MANY))
-    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, events, drills, keys, audit, status):
+    feeding = (feedlists, feeds, entries)
+    subscribing = (subscriptions, ways, silences)
+    telling = (stream, alerts, deliveries, events, drills)
+    for noun in (*feeding, editing, rules, *subscribing, *telling, keys, audit, status):
         v1.include_router(noun.router)
     return v1
 

@@ -49,6 +49,8 @@ class Kind(StrEnum):
     INVALID_CHANNEL = "invalid-channel"
     ADDRESS_REFUSED = "address-refused"
     INVALID_RULES = "invalid-rules"
+    TOO_LONG = "too-long"
+    UNREACHABLE = "unreachable"
     INTERNAL = "internal"
     NOT_READY = "not-ready"
 
@@ -87,6 +89,8 @@ _KINDS: Mapping[Kind, tuple[int, str]] = {
     Kind.INVALID_CHANNEL: (422, "A channel is not valid"),
     Kind.ADDRESS_REFUSED: (422, "The address cannot be used"),
     Kind.INVALID_RULES: (422, "The rule files have faults; the last good set stays"),
+    Kind.TOO_LONG: (422, "It would take too long"),
+    Kind.UNREACHABLE: (422, "Nothing usable is at the address"),
     Kind.TOKEN_REUSED: (422, "The Idempotency-Key belongs to another request"),
     Kind.TOO_MANY: (429, "Too many requests"),
     Kind.INTERNAL: (500, "Something went wrong here"),

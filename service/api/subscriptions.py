@@ -18,7 +18,7 @@ from service.api.etags import named
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.previews import SHOWN, PreviewOut, previewed
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Back, Code, Id, Moment, Name, Overlap
+from service.api.texts import Code, Id, Moment, Name, Overlap, Span
 from service.api.watches import timing_problems, watch_problems
 from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
@@ -424,7 +424,7 @@ def create_subscription(
         ),
     ],
     dry_run: Annotated[bool, Query(description="Store nothing; answer what it would have heard.")] = False,
-    since: Annotated[Back | None, Query(description="With dry_run: how far back to look; 30 days by default.")] = None,
+    since: Annotated[Span | None, Query(description="With dry_run: how far back to look; 30 days by default.")] = None,
 ) -> SubscriptionOut | Response:
     """The signing secret of a webhook that the team has not used before is in the answer, this once.
 

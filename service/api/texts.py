@@ -78,6 +78,8 @@ MIN_INTERVAL, MAX_INTERVAL = timedelta(minutes=1), timedelta(days=7)
 
 
 def _short(value: object) -> object:
+    if isinstance(value, timedelta):  # a default
+        return value
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?\s?[smhd]", value):
         raise ValueError("write a duration as a number and a unit: 30s, 15m, 48h, 3d")
     return value
@@ -88,7 +90,7 @@ Interval = Annotated[Duration, BeforeValidator(_short), Field(ge=MIN_INTERVAL, l
 """A duration as it is written in a request."""
 Overlap = Annotated[Duration, BeforeValidator(_short), Field(ge=timedelta(0), le=timedelta(days=30)), _SCHEMA]
 """A duration that may be none at all."""
-Back = Annotated[Duration, BeforeValidator(_short), Field(ge=timedelta(minutes=1), le=timedelta(days=366)), _SCHEMA]
-"""How far back something is looked at."""
+Span = Annotated[Duration, BeforeValidator(_short), Field(ge=timedelta(minutes=1), le=timedelta(days=366)), _SCHEMA]
+"""How far back to look."""
 Shown = Annotated[Duration, _SCHEMA]
 """A duration as it stands in an answer."""

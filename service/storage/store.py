@@ -20,6 +20,7 @@ from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
 from service.storage.gaps import Gaps
+from service.storage.handed import Handed
 from service.storage.hosts import Hosts
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
@@ -29,9 +30,11 @@ from service.storage.readings import Readings
 from service.storage.requests import Requests
 from service.storage.silences import Silences
 from service.storage.statistics import Statistics
+from service.storage.streams import Streams
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import CHANNEL, FEED, PUSH
 from service.storage.vault import Vault, read_key_file
+from service.storage.ways import Ways
 
 
 class Store:
@@ -53,6 +56,7 @@ class Store:
         self.hosts = Hosts(self.database)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
+        self.handed = Handed(self.database)
         self.pages = Pages(self.database)
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
@@ -66,6 +70,8 @@ class Store:
         self.statistics = Statistics(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
+        self.ways = Ways(self.database)
+        self.streams = Streams(self.database)
         self.keys = Keys(self.database)
         self.audit = Audit(self.database)
         self.requests = Requests(self.database, self.vault)

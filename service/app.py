@@ -30,7 +30,9 @@ from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
 from service.domain.links import Links
 from service.domain.model import Invalid, Problem, ServiceError
+from service.feeds.discover import discover
 from service.feeds.fetch import Fetcher, Limits, session
+from service.feeds.found import Found
 from service.feeds.hubs import ask_hub
 from service.feeds.recipes import recipe_faults
 from service.feeds.robots import Robots
@@ -148,7 +150,7 @@ class Service:
             egress_allow=settings.egress.allow,
             start=self._children,
         )
-        fetcher = Fetcher(self._client, limits=fetch_limits(settings))
+        self._fetcher = fetcher = Fetcher(self._client, limits=fetch_limits(settings))
         may_push = bool(settings.api.public_url)
         self.pipeline = Pipeline(
             store=self.store,
@@ -199,6 +201,10 @@ class Service:
             read=self.pipeline.read_pushed,
             now=self.now,
         )
+
+    async def discover(self, url: str) -> tuple[Found, ...]:
+        """What could be polled at an address, by this service's own client and sandbox. ServiceError if nothing is."""
+        return await discover(url, self._fetcher, self._parsing, now=self.now())
 
     async def stop(self) -> None:
         """Finish what is in flight, then let go of everything."""
@@ -312,8 +318,8 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
     )
 
 
-def api_of(service: Service) -> FastAPI:
-    """The service's API, to be served on the loop on which it was started."""
+def api_of(service: Service, *, stopping: Callable[[], bool] = lambda: False) -> FastAPI:
+    """The service's API, to be served on the loop on which it was started; `stopping` ends its streams."""
     return build(
         Deps(
             store=service.store,
@@ -327,6 +333,8 @@ def api_of(service: Service) -> FastAPI:
             ready=service.not_ready,
             problems=lambda: service.problems,
             reload=service.reload_rules,
+            stopping=stopping,
+            discover=service.discover,
         )
     )
 
@@ -340,7 +348,7 @@ class Server:
         # asyncio's own loop: the egress guard does not see connections made by uvloop.
         self._uvicorn = _Quiet(
             uvicorn.Config(
-                api_of(service),
+                api_of(service, stopping=lambda: self._uvicorn.should_exit),
                 host=settings.api.host,
                 port=settings.api.port,
                 loop="asyncio",

@@ -113,7 +113,7 @@ class ApiSettings(Section):
     public_url: str = Field(
         "",
         pattern=r"^(https?://[^\s?#@]+)?$",
-        description="Where hubs on the internet, and readers of messages, reach this service, such as "
+        description="Where hubs on the internet, and readers of messages and feeds, reach this service, such as "
         "https://policywatch.example.org; empty: no WebSub, and no links to decide by.",
     )
     rate: int = Field(1200, ge=0, description="Requests a minute that one API key may make; 0: no limit.")
@@ -445,7 +445,7 @@ class ExcludeSettings(Section):
     jurisdictions: Codes = Field((), description="Codes such as KZ, HK, EU.")
     groups: tuple[str, ...] = Field((), description="Groups of jurisdictions such as gcc.")
     topics: tuple[Topic, ...] = Field((), description="Topics such as mining.")
-    actions: tuple[Action, ...] = Field((), description="Actions such as statement.")
+    actions: tuple[Action, ...] = Field((), description="Actions such as statistics.")
     rules: tuple[str, ...] = Field((), description="Rule ids or patterns such as cn-*.")
 
 
@@ -720,6 +720,15 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
     wanted = _switched_on(tuple(rules.values()), settings.off, problems)
     chosen = tuple(rule for rule in wanted if fnmatchcase(rule.id, only))
     return ReadRules(lexicon, groups, chosen, tuple(problems), files)
+
+
+def read_rules_text(text: str, book: Rulebook, *, shown: str) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
+    """The rules of a text as of a file named `shown`, read with this lexicon and these groups, and what is wrong."""
+    try:
+        document = parse_document(text.encode("utf-8", "surrogatepass"), shown=shown, limit=MAX_RULE_BYTES)
+    except Invalid as exc:
+        return (), exc.problems
+    return parse_rules(document, book.lexicon, book.groups)
 
 
 def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Rulebook:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import TypeVar
 
 from service.domain.concepts import Lexicon
 from service.domain.developments import read
@@ -20,12 +21,18 @@ from service.domain.text import sentences
 from service.storage.readings import BATCH, Whole
 from service.storage.store import Store
 
+T = TypeVar("T")
+
 Watch = Callable[[Iterable[Whole], int], Iterable[Whole]]
 """Passes texts on as they are read, of so many in all: for whoever shows progress."""
 
 
 def unwatched(texts: Iterable[Whole], total: int) -> Iterable[Whole]:
     return texts
+
+
+def patiently() -> None:
+    """For whoever has the time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,28 +59,36 @@ class Backtest:
 
 
 def backtest(
-    store: Store, rule: Rule, lexicon: Lexicon, *, since: datetime | None = None, watch: Watch = unwatched
-) -> Backtest:
+    store: Store, rule: Rule, lexicon: Lexicon, *, since: datetime | None = None, watch: Watch = unwatched,
+    go_on: Callable[[], None] = patiently,
+) -> Backtest:  # fmt: skip
     """What `rule` would have fired on if it were active, of the entries that were read.
 
     A rule of concepts takes no text. With words in it, the texts are read of those entries that its concepts leave,
-    which for a rule of words alone are all that report anything (with `scope: mention`, all).
+    which for a rule of words alone are all that report anything (with `scope: mention`, all). `go_on` is called often;
+    what it raises ends the work.
     """
     rough = roughly(rule)
     found = {
         entry_id: at
-        for alike in store.readings.candidates(rough, since=since)
+        for alike in _asking(go_on, store.readings.candidates(rough, since=since))
         if fires(rough, alike.recorded, lexicon)
         for entry_id, at in alike.entries
     }
     texts = 0
     if reads_text(rule):
         texts = len(found)
-        wholes = watch(store.readings.whole(sorted(found)), texts)
+        wholes = _asking(go_on, watch(store.readings.whole(sorted(found)), texts))
         found = {int(whole.entry.id): whole.at for whole in wholes if judged(rule, whole, lexicon) is not None}
     stories = store.readings.stories(found)
     fired = [Fired(entry_id=entry_id, at=at, story=stories[entry_id]) for entry_id, at in found.items()]
     return Backtest(rule_id=rule.id, fired=tuple(sorted(fired, key=lambda f: (f.at, f.entry_id))), texts=texts)
+
+
+def _asking(go_on: Callable[[], None], things: Iterable[T]) -> Iterator[T]:
+    for one in things:
+        go_on()
+        yield one
 
 
 def judged(rule: Rule, whole: Whole, lexicon: Lexicon) -> Match | None:

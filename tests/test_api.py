@@ -20,7 +20,23 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
-from service.api import alerts, deliveries, drills, events, feeds, rules, silences, status, subscriptions
+from service.api import (
+    alerts,
+    audit,
+    deliveries,
+    drills,
+    editing,
+    entries,
+    events,
+    feedlists,
+    feeds,
+    rules,
+    silences,
+    status,
+    stream,
+    subscriptions,
+    ways,
+)
 from service.api.app import Deps, build
 from service.api.problems import Kind
 from service.config import Rulebook, Settings, load_rulebook
@@ -41,6 +57,7 @@ from service.domain.model import (
     Settlement,
     Watch,
 )
+from service.storage.entries import Judged
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel
@@ -173,15 +190,19 @@ def raise_alerts(store: Store, *jurisdictions: str, title: str = "{} bans stable
         guid = f"{code}-{number}"
         received(store, NOON, a_parsed(guid, title=title.format(code)), url=f"https://{guid}.example/rss")
         (claimed,) = store.entries.claim_new(NOON, limit=1, lease=LEASE)
-        value = judged(claimed, a_development(code), matches=(a_match(f"{code}-ban", a_development(code)),))
-        with store.entries.placing() as placing:
-            key = value.story_key
-            placement = stories.place(key, NOON, placing.stories_near(key, NOON))
-            story_id = placing.record_story(value, placement, now=NOON)
-            alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
-            everybody = placing.subscriptions(store.subscriptions)
-            routes = routing.route(value.matches, everybody, placing.told(alert.id), a_background())
-            placing.record_routes(int(value.entry.id), alert, routes, everybody, now=NOON)
+        tell(store, judged(claimed, a_development(code), matches=(a_match(f"{code}-ban", a_development(code)),)))
+
+
+def tell(store: Store, value: Judged) -> None:
+    """The story of an entry, its alert, and whoever is told."""
+    with store.entries.placing() as placing:
+        key = value.story_key
+        placement = stories.place(key, NOON, placing.stories_near(key, NOON))
+        story_id = placing.record_story(value, placement, now=NOON)
+        alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
+        everybody = placing.subscriptions(store.subscriptions)
+        routes = routing.route(value.matches, everybody, placing.told(alert.id), a_background())
+        placing.record_routes(int(value.entry.id), alert, routes, everybody, now=NOON)
 
 
 def a_silence(store: Store, code: str = "KE") -> None:
@@ -238,7 +259,23 @@ async def test_every_reference_in_the_document_leads_somewhere(api: Api) -> None
 
 @pytest.mark.parametrize(
     "noun",
-    [alerts, deliveries, drills, events, feeds, rules, silences, status, subscriptions],
+    [
+        alerts,
+        audit,
+        deliveries,
+        drills,
+        editing,
+        entries,
+        events,
+        feedlists,
+        feeds,
+        rules,
+        silences,
+        status,
+        stream,
+        subscriptions,
+        ways,
+    ],
     ids=lambda n: n.__name__,
 )
 def test_examples_of_answers_are_such_answers(noun) -> None:
@@ -259,6 +296,8 @@ async def test_examples_of_requests_are_accepted(api: Api, rulebook: Rulebook) -
     await api.client.post("/v1/subscriptions", headers=key, json={"name": "first", "channels": [HOOK]})
     raise_alerts(api.store, "CN")
     for method, path, operation in operations(api.document):
+        if path == "/v1/feeds/discover":  # asks the network, which this application does not reach
+            continue
         for name, example in (
             operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("examples", {})
         ).items():
@@ -269,6 +308,8 @@ async def test_examples_of_requests_are_accepted(api: Api, rulebook: Rulebook) -
                 body = {**body, "channels": [SLACK]}
             if method == "PUT":
                 body = {**body, "name": "another"}
+            if path.endswith("/alerts/decisions"):
+                body = {**body, "alerts": [1]}
             address = filled(path.replace("{prefix}", prefix))
             response = await api.client.request(method, address, headers=key, json=body)
             assert response.status_code in (200, 201, 202), (path, name, response.text)
@@ -325,10 +366,14 @@ async def test_a_key_that_is_expired_or_revoked_is_refused(api: Api) -> None:
         assert "expired" in response.json()["detail"]
 
 
+ASKED = {f"/v1/rules/{what}" for what in ("validate", "explain", "why-not", "backtest")}
+"""What is asked with POST, since a question has a body, and changes nothing."""
+
+
 async def test_a_read_key_changes_nothing(api: Api) -> None:
     key = api.key("desk", Scope.READ)
     for method, path, _ in operations(api.document):
-        if path.startswith("/v1") and method != "GET":
+        if path.startswith("/v1") and method != "GET" and path not in ASKED:
             response = await api.client.request(method, filled(path), headers=key)
             assert response.status_code == 403, (method, path)
             assert re.search("scope (decide|write|admin)", response.json()["detail"])
@@ -355,11 +400,11 @@ async def test_what_belongs_to_another_team_does_not_exist(api: Api) -> None:
     a_silence(api.store)
     mine, other = api.key("desk"), api.key("rivals")
     bodies = {"PUT": {"name": "stolen"}, "PATCH": {"active": False}}
-    decision = {"verdict": "applicable", "by": "a rival"}
+    posted = {"/decisions": {"verdict": "applicable", "by": "a rival"}, "/comments": {"by": "a rival", "text": "mine"}}
     tried = 0
     for method, path, _ in operations(api.document):
         if re.search(r"subscription_id|silence_id|alert_id|delivery_id", path):
-            body = decision if path.endswith("/decisions") else bodies.get(method)
+            body = posted.get(path[path.rindex("/") :]) or bodies.get(method)
             response = await api.client.request(method, filled(path), headers=other, json=body)
             assert response.status_code == 404, (method, path)
             tried += 1
@@ -371,6 +416,13 @@ async def test_what_belongs_to_another_team_does_not_exist(api: Api) -> None:
 
 
 # --- lists --------------------------------------------------------------------------------------------------------
+
+
+UNASKED: dict[str, Any] = {
+    **{name: [] for name in ("groups", "stages", "directions", "tiers", "languages", "tags")},
+    "exclude": {name: [] for name in ("jurisdictions", "groups", "topics", "actions", "rules")},
+}
+"""What a watch holds where nobody asked for it."""
 
 
 async def pages_of(api: Api, path: str, key: dict[str, str], *, limit: int) -> AsyncIterator[list[dict[str, Any]]]:
@@ -618,7 +670,7 @@ async def test_a_subscription_from_the_cradle_to_the_grave(api_on_both: Api) -> 
     assert response.status_code == 201
     made = response.json()
     place = response.headers["location"]
-    assert made["watch"] == {**wanted["watch"], "jurisdictions": ["KZ", "UZ"]}
+    assert made["watch"] == {**UNASKED, **wanted["watch"], "jurisdictions": ["KZ", "UZ"]}
     assert [(c["kind"], c["address"]) for c in made["channels"]] == [
         ("webhook", HOOK),
         ("email", "mailto:desk@example.org"),
@@ -660,7 +712,7 @@ async def test_a_secret_is_told_once_and_addresses_never(api: Api) -> None:
     answers = [made | {"channels": [c | {"secret": None} for c in made["channels"]]}, second]
     for method, path, _ in operations(api.document):
         if method == "GET":
-            answers.append((await api.client.get(filled(path), headers=key)).json())
+            answers.append((await api.client.get(filled(path), headers=key)).text)
     renamed = {"name": "first", "channels": [c["address"] for c in made["channels"]]}
     answers.append((await api.client.put("/v1/subscriptions/1", headers=key, json=renamed)).json())
     answers.append((await api.client.patch("/v1/subscriptions/1", headers=key, json={"name": "1st"})).json())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -18,7 +19,10 @@ from service.api import (
     audit,
     deliveries,
     drills,
+    editing,
+    entries,
     events,
+    feedlists,
     feeds,
     keys,
     links,
@@ -26,8 +30,11 @@ from service.api import (
     rules,
     silences,
     status,
+    stream,
     subscriptions,
+    ways,
 )
+from service.api.cards import Cards
 from service.api.deps import Deps
 from service.api.etags import Etags
 from service.api.gate import PREFIX, Gate
@@ -40,7 +47,9 @@ from service.api.problems import (
     on_refusal,
     on_validation,
 )
+from service.api.rates import Rates
 from service.api.repeats import Repeats
+from service.api.workshop import Workshop
 
 __all__ = ["Deps", "build"]
 
@@ -60,6 +69,7 @@ def build(deps: Deps) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         redirect_slashes=False,
+        separate_input_output_schemas=False,  # one name for one thing, in generated clients too
         generate_unique_id_function=_operation_id,
         docs_url=None,
         redoc_url=None,
@@ -70,6 +80,11 @@ def build(deps: Deps) -> FastAPI:
         app, redirect_from_root_to_docs=False, title="policywatch API", swagger_ui_parameters={"filter": True}
     )
     app.state.deps = deps
+    app.state.cards = Cards(alerts.render, deps.now)
+    app.state.workshop = Workshop()
+    app.state.searching = asyncio.Semaphore(feedlists.AT_ONCE)
+    app.state.streams = stream.Streams(deps)
+    app.state.feed_rates = Rates(ways.RATE, "feed")
     for middleware, more in ((Repeats, {"deps": deps}), (Etags, {}), (Gate, {"deps": deps})):  # the last is outermost
         app.add_middleware(middleware, **more)
     app.add_exception_handler(Refusal, on_refusal)
@@ -78,14 +93,18 @@ def build(deps: Deps) -> FastAPI:
     app.include_router(_v1())
     app.include_router(status.health)
     app.include_router(pushes.router)
+    app.include_router(ways.public)
     app.include_router(links.router)
     app.add_api_route("/", _to_docs, include_in_schema=False)
     return app
 
 
 def _v1() -> APIRouter:
-    v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN))
-    for noun in (feeds, rules, subscriptions, silences, alerts, deliveries, events, drills, keys, audit, status):
+    v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN, Kind.TOO_MANY))
+    feeding = (feedlists, feeds, entries)
+    subscribing = (subscriptions, ways, silences)
+    telling = (stream, alerts, deliveries, events, drills)
+    for noun in (*feeding, editing, rules, *subscribing, *telling, keys, audit, status):
         v1.include_router(noun.router)
     return v1
 
@@ -104,7 +123,11 @@ class _Documented(FastAPI):
     def openapi(self) -> dict[str, Any]:
         if self.openapi_schema is None:
             document = get_openapi(
-                title=self.title, version=self.version, description=self.description, routes=self.routes
+                title=self.title,
+                version=self.version,
+                description=self.description,
+                routes=self.routes,
+                separate_input_output_schemas=self.separate_input_output_schemas,
             )
             schemas = document["components"]["schemas"]
             for name in ("HTTPValidationError", "ValidationError"):
@@ -114,6 +137,8 @@ class _Documented(FastAPI):
             for operations in document["paths"].values():
                 for operation in operations.values():
                     _declare_faults(operation["responses"])
+                    if "requestBody" in operation:
+                        _declare_bodies(operation["responses"])
             self.openapi_schema = document
         return self.openapi_schema
 
@@ -122,3 +147,9 @@ def _declare_faults(responses: dict[str, Any]) -> None:
     """Where the framework declares its own validation error, ours is what is answered."""
     if "application/json" in responses.get("422", {}).get("content", {}):
         responses["422"] = declared(Kind.INVALID_REQUEST)[422]
+
+
+def _declare_bodies(responses: dict[str, Any]) -> None:
+    """Whatever takes a body may be sent one that is none, or too much of one."""
+    for code, response in declared(Kind.MALFORMED_BODY, Kind.TOO_LARGE).items():
+        responses.setdefault(str(code), response)

@@ -24,7 +24,7 @@ NOUN = "changes"
 _BATCH = 500
 _LINES = "application/x-ndjson"
 
-Thing = Literal["subscription", "channel", "feed", "silence", "decision", "key"]
+Thing = Literal["subscription", "channel", "feed", "silence", "decision", "comment", "key"]
 
 
 class ChangeOut(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated
@@ -11,7 +11,8 @@ from fastapi import Depends, Request
 
 from service.config import Rulebook, Settings
 from service.domain.links import Links
-from service.domain.model import Problem
+from service.domain.model import Problem, ServiceError
+from service.feeds.found import Found
 from service.pushing import Pushing
 from service.storage.store import Store
 
@@ -24,6 +25,14 @@ def _nobody() -> None:
     return None
 
 
+def _never() -> bool:
+    return False
+
+
+async def _nowhere(url: str) -> tuple[Found, ...]:
+    raise ServiceError(f"{url} cannot be fetched: this process fetches nothing")
+
+
 def _none() -> Sequence[Problem]:
     return ()
 
@@ -33,8 +42,9 @@ class Deps:
     """`rulebook` is the one in force; `reload` reads its files again, and it stays if that raises Invalid.
 
     `links` reads the links of messages, None where there are none. `pushing` answers hubs, None where feeds are only
-    polled; `pushed` is called when one has brought something.
-    `ready` says why not; `problems` are faults of the configuration, left out.
+    polled; `pushed` is called when one has brought something. `discover` looks what could be polled at an address;
+    ServiceError when nothing usable is there. `ready` says why not; `problems` are faults of the configuration, left
+    out. `stopping` says that the process is about to end, and with it whatever would go on for ever.
     """
 
     store: Store
@@ -48,6 +58,8 @@ class Deps:
     pushed: Callable[[], None] = _nobody
     ready: Callable[[], list[str]] = _nothing
     problems: Callable[[], Sequence[Problem]] = _none
+    stopping: Callable[[], bool] = _never
+    discover: Callable[[str], Awaitable[tuple[Found, ...]]] = _nowhere
 
 
 def _given(request: Request) -> Deps:

@@ -18,6 +18,7 @@ from service.api.auth import bearer, unknown
 from service.api.deps import Deps
 from service.api.problems import Kind, Refusal, answer
 from service.api.rates import Rates
+from service.api.ways import PATH as FEEDS
 from service.domain.links import Purpose
 from service.domain.model import Key
 from service.domain.push import PATH as PUSHES
@@ -87,11 +88,11 @@ def _is_private(request: Request) -> bool:
     return path == PREFIX or path.startswith(f"{PREFIX}/")
 
 
-_CAPABILITIES = (PUSHES, *(purpose.path for purpose in Purpose))
+_CAPABILITIES = (PUSHES, FEEDS, *(purpose.path for purpose in Purpose))
 
 
 def _shown(path: str) -> str:
-    """A path for the log: whoever knows the whole of a push's or link's path could use it."""
+    """A path for the log: whoever knows the whole of the path of a push, a link or a feed could use it."""
     return next((f"{prefix}***" for prefix in _CAPABILITIES if path.startswith(prefix)), path)
 
 

@@ -15,6 +15,7 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import compile_path
 
 from service.domain.model import Problem
 
@@ -48,6 +49,8 @@ class Kind(StrEnum):
     INVALID_CHANNEL = "invalid-channel"
     ADDRESS_REFUSED = "address-refused"
     INVALID_RULES = "invalid-rules"
+    TOO_LONG = "too-long"
+    UNREACHABLE = "unreachable"
     INTERNAL = "internal"
     NOT_READY = "not-ready"
 
@@ -86,6 +89,8 @@ _KINDS: Mapping[Kind, tuple[int, str]] = {
     Kind.INVALID_CHANNEL: (422, "A channel is not valid"),
     Kind.ADDRESS_REFUSED: (422, "The address cannot be used"),
     Kind.INVALID_RULES: (422, "The rule files have faults; the last good set stays"),
+    Kind.TOO_LONG: (422, "It would take too long"),
+    Kind.UNREACHABLE: (422, "Nothing usable is at the address"),
     Kind.TOKEN_REUSED: (422, "The Idempotency-Key belongs to another request"),
     Kind.TOO_MANY: (429, "Too many requests"),
     Kind.INTERNAL: (500, "Something went wrong here"),
@@ -181,18 +186,27 @@ def on_refusal(_request: Request, exc: Exception) -> Response:
     return exc.answer()
 
 
-def on_http(_request: Request, exc: Exception) -> Response:
+def on_http(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     match exc.status_code:
         case 404:
             return answer(Kind.NOT_FOUND, "nothing is at this address; /docs lists what there is")
         case 405:
-            return answer(Kind.METHOD_NOT_ALLOWED, "see the allow header", headers=exc.headers)
+            return answer(
+                Kind.METHOD_NOT_ALLOWED, "see the allow header", headers={"allow": _allowed(request) or "GET"}
+            )
         case 413:
             return answer(Kind.TOO_LARGE, str(exc.detail), headers=exc.headers)
         case 400:
             return answer(Kind.MALFORMED_BODY, "the body could not be read as JSON")
     return answer(Kind.BAD_REQUEST, str(exc.detail), headers=exc.headers, status=exc.status_code)
+
+
+def _allowed(request: Request) -> str:
+    """Every method of this address (RFC 9110, 10.2.1), of which the framework names those of one route alone."""
+    paths, path = request.app.openapi()["paths"], request.url.path
+    named = [paths[path]] if path in paths else [paths[one] for one in paths if compile_path(one)[0].match(path)]
+    return ", ".join(sorted({method.upper() for operations in named for method in operations}))
 
 
 def on_validation(_request: Request, exc: Exception) -> Response:

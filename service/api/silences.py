@@ -62,7 +62,7 @@ _IN: Mapping[str, Any] = {
     "owner": "ana@bank.example.org",
     "reason": "known since the briefing of 1 March",
     "expires_at": "2026-03-09T12:00:00Z",
-    "watch": {"jurisdictions": ["KE"], "topics": [], "actions": [], "rules": [], "min_severity": "info"},
+    "watch": WatchBody(jurisdictions=["KE"]).model_dump(mode="json"),
 }
 _EXAMPLE: Mapping[str, Any] = {**_IN, "id": 3, "made_at": "2026-03-02T12:00:00Z"}
 

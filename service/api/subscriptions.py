@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Body, Header, Query, Request, Response
@@ -16,8 +16,9 @@ from service.api.channels import checked_channel
 from service.api.deps import Deps, Given
 from service.api.etags import named
 from service.api.pages import Page, Paging, cut, number_of
+from service.api.previews import SHOWN, PreviewOut, previewed
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Code, Id, Moment, Name, Overlap
+from service.api.texts import Code, Id, Moment, Name, Overlap, Span
 from service.api.watches import timing_problems, watch_problems
 from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
@@ -53,6 +54,8 @@ IfMatch = Annotated[
     str | None, Header(max_length=1000, description="The ETag that was read: refuse if it has changed.")
 ]
 
+_A_MONTH = timedelta(days=30)
+
 # --- what goes in and out -----------------------------------------------------------------------------------------
 
 
@@ -64,7 +67,7 @@ class ExcludeBody(BaseModel):
     jurisdictions: list[Code] = Field([], max_length=300, description="Codes such as KZ, HK, EU, INTL.")
     groups: list[Name] = Field([], max_length=50, description="Groups of jurisdictions such as gcc.")
     topics: list[Topic] = Field([], max_length=50, description="Topics such as mining.")
-    actions: list[Action] = Field([], max_length=50, description="Actions such as statement.")
+    actions: list[Action] = Field([], max_length=50, description="Actions such as statistics.")
     rules: list[Name] = Field([], max_length=100, description="Rule ids, or patterns such as cn-*.")
 
     @property
@@ -305,13 +308,12 @@ def _channel(channel: Channel, subscription: Subscription, *, told: bool) -> Cha
 
 _IN: Mapping[str, Any] = {
     "name": "central-asia",
-    "watch": {
-        "jurisdictions": ["KZ", "KG", "TJ", "TM", "UZ"],
-        "topics": ["stablecoin", "exchange"],
-        "actions": [],
-        "rules": [],
-        "min_severity": "medium",
-    },
+    "watch": WatchBody(
+        groups=["central-asia"],
+        topics=[Topic.STABLECOIN, Topic.EXCHANGE],
+        exclude=ExcludeBody(actions=[Action.STATISTICS]),
+        min_severity=Severity.MEDIUM,
+    ).model_dump(mode="json"),
     "channels": ["https://grc.example.org/hook", {"address": "mailto:desk@example.org", "schedule": "daily"}],
     "active": True,
     "mute_rumours": False,
@@ -391,7 +393,20 @@ def list_subscriptions(
     return Page(items=[SubscriptionOut.of(subscription) for subscription in kept], next=following)
 
 
-@router.post("", summary="Subscribe", status_code=201, responses=shows(201, _CREATED, *_FAULTS))
+@router.post(
+    "",
+    summary="Subscribe",
+    status_code=201,
+    response_model=SubscriptionOut,
+    responses={
+        **shows(201, _CREATED, *_FAULTS),
+        200: {
+            "model": PreviewOut,
+            "description": "With dry_run: what it would have heard",
+            "content": {"application/json": {"example": SHOWN}},
+        },
+    },
+)
 def create_subscription(
     deps: Given,
     key: Writer,
@@ -408,9 +423,18 @@ def create_subscription(
             }
         ),
     ],
-) -> SubscriptionOut:
-    """The signing secret of a webhook that the team has not used before is in the answer, this once."""
+    dry_run: Annotated[bool, Query(description="Store nothing; answer what it would have heard.")] = False,
+    since: Annotated[Span | None, Query(description="With dry_run: how far back to look; 30 days by default.")] = None,
+) -> SubscriptionOut | Response:
+    """The signing secret of a webhook that the team has not used before is in the answer, this once.
+
+    With `dry_run` nothing is stored: the answer (200) tells how many alerts of the last 30 days, or since another time,
+    would have come through, at what hours, the newest ten of them, and what would have been held back and why.
+    """
     new = _checked(body, deps, old=None)
+    if dry_run:
+        told = previewed(deps, key.team, new, since or _A_MONTH).model_dump_json()
+        return Response(told, media_type="application/json")
     try:
         saved = deps.store.subscriptions.create(key.team, new, now=deps.now())
     except NameTaken as exc:

@@ -15,6 +15,7 @@ from pydantic import (
     StringConstraints,
     WithJsonSchema,
 )
+from starlette.convertors import Convertor, register_url_convertor
 
 from service.api.pages import MAX_ID
 from service.config import Duration
@@ -39,6 +40,21 @@ Code = Annotated[
 ]
 """A jurisdiction's code. Whether it exists is checked against the lexicon, which also knows whose name was meant."""
 
+
+class _IdConvertor(Convertor[str]):
+    """What looks like an id at all, for addresses below which there are words too: `/alerts/export`."""
+
+    regex = "-?[0-9]{1,12}"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("id", _IdConvertor())
+
 Id = Annotated[int, Path(ge=1, le=MAX_ID)]
 
 
@@ -49,12 +65,21 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("is outside of the calendar") from exc
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+def _written(value: object) -> object:
+    if not isinstance(value, str) or not re.match(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ]", value):
+        raise ValueError("write a time as RFC 3339 has it: 2026-03-02T12:00:00Z")
+    return value
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_in_utc)]
+"""A time with its zone. A bare number is none: whether it means seconds or milliseconds nobody can tell."""
 
 MIN_INTERVAL, MAX_INTERVAL = timedelta(minutes=1), timedelta(days=7)
 
 
 def _short(value: object) -> object:
+    if isinstance(value, timedelta):  # a default
+        return value
     if not isinstance(value, str) or not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,3})?\s?[smhd]", value):
         raise ValueError("write a duration as a number and a unit: 30s, 15m, 48h, 3d")
     return value
@@ -65,5 +90,7 @@ Interval = Annotated[Duration, BeforeValidator(_short), Field(ge=MIN_INTERVAL, l
 """A duration as it is written in a request."""
 Overlap = Annotated[Duration, BeforeValidator(_short), Field(ge=timedelta(0), le=timedelta(days=30)), _SCHEMA]
 """A duration that may be none at all."""
+Span = Annotated[Duration, BeforeValidator(_short), Field(ge=timedelta(minutes=1), le=timedelta(days=366)), _SCHEMA]
+"""How far back to look."""
 Shown = Annotated[Duration, _SCHEMA]
 """A duration as it stands in an answer."""

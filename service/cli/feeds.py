@@ -15,7 +15,7 @@ import typer
 from rich.table import Table
 
 from service import egress
-from service.addresses import Address, read_address, shown_address
+from service.addresses import shown_address
 from service.cli.common import ConfigOption, JsonOption, add_row, opened, out, plain, print_json, printable
 from service.cli.credentials import BasicOption, BearerOption, HeaderOption, address_of
 from service.config import Settings, load, load_groups
@@ -26,7 +26,6 @@ from service.domain.model import (
     FeedGap,
     Invalid,
     Paths,
-    Problem,
     Push,
     Recipe,
     Selectors,
@@ -36,17 +35,15 @@ from service.domain.model import (
 )
 from service.domain.routing import spelt_out
 from service.domain.text import LANGUAGES
+from service.feedlists import EVERY, export_list, import_list
 from service.feeds.catalogue import Source, catalogue
 from service.feeds.found import Found
-from service.feeds.opml import Listed, read_opml, write_opml
 from service.feeds.recipes import recipe_faults
 from service.sandbox import Sandbox
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 
 feeds = typer.Typer(help="The feeds that are polled.", no_args_is_help=True)
-
-EVERY = 1_000_000
 
 JurisdictionOption = Annotated[
     list[str] | None, typer.Option("--jurisdiction", help="Whose news it carries, such as KR; may be repeated.")
@@ -386,62 +383,15 @@ def feeds_import(
     config: ConfigOption = None,
 ) -> None:
     """Add the feeds of an OPML list; folders become tags. An address that may not be polled costs no other."""
-    listed = read_opml(file.read_bytes())
-    problems: list[Problem] = []
     with opened(config) as (settings, store):
-        usable: list[NewFeed] = []
-        for each in listed:
-            try:
-                address = read_address(each.url)
-                problem = egress.check_url(address.url, settings.egress.allow)
-            except ValueError as exc:
-                problem = str(exc)
-            faults = recipe_faults(each.recipe) if each.recipe is not None and not problem else ()
-            problem = problem or "; ".join(f"{name} {fault}" for name, fault in faults)
-            if problem:
-                problems.append(Problem(where=f"{file}: {each.title or shown_address(each.url)}", what=problem))
-            else:
-                usable.append(_from_list(each, address, settings))
-        added = _add_all(store, usable)
-    out.print(f"{len(added)} added, {len(usable) - len(added)} polled already, {len(problems)} refused")
-    if problems:
-        raise Invalid(tuple(problems))
+        done = import_list(store, file.read_bytes(), settings, shown=str(file), now=datetime.now(UTC))
+    out.print(f"{len(done.added)} added, {done.known} polled already, {len(done.problems)} refused")
+    if done.problems:
+        raise Invalid(tuple(done.problems))
 
 
 @feeds.command("export")
 def feeds_export(config: ConfigOption = None) -> None:
     """Every feed that is polled as an OPML list, to standard output; `feeds import` takes it back whole."""
     with opened(config) as (_, store):
-        rows = store.feeds.page(limit=EVERY)
-    sys.stdout.buffer.write(write_opml(_to_list(feed) for feed in rows))
-
-
-def _from_list(each: Listed, address: Address, settings: Settings) -> NewFeed:
-    return NewFeed(
-        url=address.url,
-        headers=address.headers,
-        title=each.title,
-        tags=each.tags,
-        language=each.language if each.language in LANGUAGES else None,
-        jurisdiction=each.jurisdiction,
-        kind=each.kind,
-        tier=each.tier,
-        full_text=each.full_text,
-        interval=each.interval or settings.feeds.interval,
-        recipe=each.recipe,
-    )
-
-
-def _to_list(feed: Feed) -> Listed:
-    return Listed(
-        url=feed.url,
-        title=feed.title,
-        tags=feed.tags,
-        language=feed.language,
-        jurisdiction=feed.jurisdiction,
-        kind=feed.kind,
-        tier=feed.tier,
-        full_text=feed.full_text,
-        interval=feed.interval,
-        recipe=feed.recipe,
-    )
+        sys.stdout.buffer.write(export_list(store))

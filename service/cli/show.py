@@ -12,11 +12,10 @@ from rich.table import Table
 
 from service.cli.common import ConfigOption, JsonOption, add_row, out
 from service.config import ReadRules, RulesSettings, load, read_rulebook, read_rules
-from service.domain.document import Node
 from service.domain.expansion import Expansion, expand, sentence
-from service.domain.model import Invalid, ServiceError
+from service.domain.model import ServiceError
 from service.domain.rule import Rule
-from service.domain.rulefile import parse_rules
+from service.domain.rulefile import may_be_shorthand, rule_of
 
 RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="Id of a rule, or a shorthand in quotes.")]
 RulesOption = Annotated[
@@ -48,15 +47,11 @@ def find(wanted: str, book: ReadRules) -> Rule:
     for rule in book.rules:
         if rule.id == wanted:
             return rule
-    if not any(sign in wanted for sign in ' +|"*=:'):
+    if not may_be_shorthand(wanted):
         raise ServiceError(
             f"there is no rule {wanted!r} here; its id is in policywatch rules check, or write a shorthand"
         )
-    node = Node(value=(Node(value=wanted, where="RULE"),), where="RULE")
-    found, problems = parse_rules(node, book.lexicon, book.groups)
-    if problems:
-        raise Invalid(problems)
-    return found[0]
+    return rule_of(wanted, book.lexicon, book.groups)
 
 
 def _facts(rule: Rule) -> dict[str, str]:

@@ -87,7 +87,16 @@ def compose(alert: Alert, delivery: Delivery, words: Words, *, late: bool, links
         DeliveryKind.DRILL: drill_headline,
     }
     title = said.get(delivery.kind, headline)(alert, words)
-    return letter_of(title, _parts(alert, delivery, words, late=late, links=links), words)
+    action = _decide(alert, delivery, words, links) if links is not None else ()
+    to = (delivery.subscription, delivery.team)
+    return letter_of(title, _parts(alert, words, kind=delivery.kind, to=to, late=late, action=action), words)
+
+
+def standing(alert: Alert, words: Words, *, subscription: str, team: str) -> Letter:
+    """What the alert says as it stands now, to whoever looks for themselves: what changed since comes first."""
+    kind, said = (DeliveryKind.UPDATE, update_headline) if alert.updates else (DeliveryKind.ALERT, headline)
+    parts = _parts(alert, words, kind=kind, to=(subscription, team), late=False)
+    return letter_of(said(alert, words), parts, words)
 
 
 def digest_letter(digest: Digest, delivery: Delivery, words: Words, links: Links | None = None) -> Letter:
@@ -128,11 +137,20 @@ def letter_of(title: str, parts: Iterable[Part], words: Words) -> Letter:
     return Letter(title=title, parts=tuple(parts), lang=words.tag, quotation=(before, after))
 
 
-def _parts(alert: Alert, delivery: Delivery, words: Words, *, late: bool, links: Links | None) -> Iterator[Part]:
-    if delivery.kind is DeliveryKind.UPDATE and alert.updates:
+def _decide(alert: Alert, delivery: Delivery, words: Words, links: Links) -> Iterator[Part]:
+    until = f"{links.decides_until(delivery).astimezone(UTC):%Y-%m-%d %H:%M}"
+    said = words.heading.format(text=words.decide_until.format(time=until))
+    yield Part(kind=PartKind.ACTION, lines=((Run(text=f"{said} "), _ours(links.decide(delivery, alert.id))),))
+
+
+def _parts(
+    alert: Alert, words: Words, *, kind: DeliveryKind, to: tuple[str, str], late: bool, action: Iterable[Part] = ()
+) -> Iterator[Part]:
+    """`to` are the subscription and its team; `action` stands above the foot."""
+    if kind is DeliveryKind.UPDATE and alert.updates:
         changed = tuple((Run(text=said, style=Style.STRONG),) for said in changes(alert.updates, words))
         yield Part(kind=PartKind.LIST, lines=changed)
-    if delivery.kind is DeliveryKind.ESCALATION:
+    if kind is DeliveryKind.ESCALATION:
         yield Part(kind=PartKind.TEXT, lines=(_line(words.undecided),))
     first, *others = alert.sources or (None,)
     title = _runs(marked_title(alert)) or _line(words.no_title)
@@ -152,11 +170,8 @@ def _parts(alert: Alert, delivery: Delivery, words: Words, *, late: bool, links:
         lines = [_report(source, words) for source in others[:5] if source]
         heading = words.heading.format(text=reported_by(alert, words) or words.also_reported)
         yield Part(kind=PartKind.LIST, heading=heading, lines=(*lines, *_more(len(others) - 5, words)))
-    if links is not None:
-        until = f"{links.decides_until(delivery).astimezone(UTC):%Y-%m-%d %H:%M}"
-        said = words.heading.format(text=words.decide_until.format(time=until))
-        yield Part(kind=PartKind.ACTION, lines=((Run(text=f"{said} "), _ours(links.decide(delivery, alert.id))),))
-    yield Part(kind=PartKind.FOOT, lines=tuple(map(_line, _foot(alert, delivery, words, late=late))))
+    yield from action
+    yield Part(kind=PartKind.FOOT, lines=tuple(map(_line, _foot(alert, words, kind=kind, to=to, late=late))))
 
 
 def _line(text: str) -> Line:
@@ -192,9 +207,9 @@ def _report(source: Source, words: Words) -> Line:
     return (Run(text=f"{title}: "), *_source(source))
 
 
-def _foot(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Iterable[str]:
-    if delivery.kind is DeliveryKind.DRILL:
-        yield words.drill_body.format(subscription=phrase(delivery.subscription, 60), team=phrase(delivery.team, 60))
+def _foot(alert: Alert, words: Words, *, kind: DeliveryKind, to: tuple[str, str], late: bool) -> Iterable[str]:
+    if kind is DeliveryKind.DRILL:
+        yield words.drill_body.format(subscription=phrase(to[0], 60), team=phrase(to[1], 60))
         return
     rules = phrase(", ".join(phrase(rule, 60) for rule in alert.rules[:8]), 300)
     rules += ", …" if len(alert.rules) > 8 else ""
@@ -202,8 +217,8 @@ def _foot(alert: Alert, delivery: Delivery, words: Words, *, late: bool) -> Iter
     yield (words.raised_late if late else words.raised).format(
         alert=alert.id,
         time=f"{alert.raised_at.astimezone(UTC):%Y-%m-%d %H:%M}",
-        subscription=phrase(delivery.subscription, 60),
-        team=phrase(delivery.team, 60),
+        subscription=phrase(to[0], 60),
+        team=phrase(to[1], 60),
     )
 
 

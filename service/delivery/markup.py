@@ -71,8 +71,13 @@ def mail_html(letter: Letter) -> str:
     title = html.escape(letter.title)
     return (
         f'<!DOCTYPE html><html lang="{letter.lang}"><head><meta charset="utf-8"><title>{title}</title></head>'
-        f"<body><h1>{title}</h1>{''.join(map(_mail_part, letter.parts))}</body></html>"
+        f"<body><h1>{title}</h1>{html_parts(letter)}</body></html>"
     )
+
+
+def html_parts(letter: Letter) -> str:
+    """The same without the page around it, and without its title."""
+    return "".join(map(_mail_part, letter.parts))
 
 
 def _mail_part(part: Part) -> str:

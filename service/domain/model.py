@@ -896,6 +896,17 @@ class Alert:
     unclear: tuple[str, ...] = ()
     predecessor: Predecessor | None = None
     updates: tuple[Update, ...] = ()
+    reports: int = 0
+    """How many reports the story has, where `sources` holds the first of them only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """What a member of a team says of an alert."""
+
+    by: str
+    text: str
+    at: datetime
 
 
 # --- who is told --------------------------------------------------------------------------------------------------

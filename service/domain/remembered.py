@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from service.domain.condition import All, AnyOf, Condition, Has, IsNew, Not, Within, both
+from service.domain.dates import NamedDay, days_of
 from service.domain.judge import Facts, Lexicon, refused_at_once, trials_of
 from service.domain.model import Concept, ConceptKind, Development, Entry, Evidence, Reading
 from service.domain.rule import Rule
@@ -22,11 +23,13 @@ Codes = str
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Noted:
     """The concepts of an entry: all that it mentions; and, for each development, those in the words that it was read
-    from (`stated`) and those in the sentences that tell of it (`named`), in the order of the reading."""
+    from (`stated`) and those in the sentences that tell of it (`named`), in the order of the reading. And the days that
+    it names, if it reports anything."""
 
     concepts: Codes = ""
     stated: tuple[Codes, ...] = ()
     named: tuple[Codes, ...] = ()
+    days: tuple[NamedDay, ...] = ()
 
 
 def note(entry: Entry, reading: Reading, lexicon: Lexicon) -> Noted:
@@ -37,6 +40,7 @@ def note(entry: Entry, reading: Reading, lexicon: Lexicon) -> Noted:
         concepts=_codes(concepts),
         stated=tuple(_codes(c for c in concepts if facts.stated(c, d)) for d in reading.developments),
         named=tuple(_codes(c for c in concepts if facts.named(c, d)) for d in reading.developments),
+        days=days_of(entry, reading.lang) if reading.developments else (),
     )
 
 

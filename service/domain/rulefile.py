@@ -32,7 +32,19 @@ from service.domain.condition import (
 from service.domain.document import Node, bounded
 from service.domain.fields import CUT, Fields, read_date
 from service.domain.groups import Groups
-from service.domain.model import Action, ConceptKind, Direction, Entry, Problem, Severity, Stage, Step, Tier, Topic
+from service.domain.model import (
+    Action,
+    ConceptKind,
+    Direction,
+    Entry,
+    Invalid,
+    Problem,
+    Severity,
+    Stage,
+    Step,
+    Tier,
+    Topic,
+)
 from service.domain.rule import (
     Confirm,
     Escalation,
@@ -109,6 +121,20 @@ def parse_rules(
         else:
             rules[rule.id] = rule
     return tuple(rules.values()), bounded(reader.problems)
+
+
+def may_be_shorthand(text: str) -> bool:
+    """Whether a text is rather a shorthand than the id of a rule."""
+    return any(sign in text for sign in ' +|"*=:')
+
+
+def rule_of(shorthand: str, lexicon: Meanings, groups: Groups | None = None) -> Rule:
+    """The rule that a shorthand makes; Invalid tells what is wrong with it."""
+    node = Node(value=(Node(value=shorthand, where="RULE"),), where="RULE")
+    found, problems = parse_rules(node, lexicon, groups)
+    if problems:
+        raise Invalid(problems)
+    return found[0]
 
 
 class _Reader(Fields):

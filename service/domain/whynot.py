@@ -117,6 +117,6 @@ def became(fate: Fate | None, *, fires_now: bool) -> Became:
     ):
         if state in states:
             return said
-    if fate.decisions:
+    if fate.decisions or fate.fired:
         return Became.HELD_BACK
-    return Became.RULES_CHANGED if fires_now and not fate.fired else Became.NO_RULE
+    return Became.RULES_CHANGED if fires_now else Became.NO_RULE

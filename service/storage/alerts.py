@@ -2,45 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import Select, func, or_, select
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
-from service.domain.model import Alert, RouteReason, Severity
+from service.domain.model import Alert, Origin, RouteReason, Severity, Tier
+from service.domain.preview import Past
+from service.domain.text import fold
+from service.storage import desk
 from service.storage.database import Database
-from service.storage.entries import read_alert
+from service.storage.entries import load_match
+from service.storage.shown import read_alerts
 from service.storage.tables import (
     ALERT,
+    ALERT_ACT,
     ALERT_RULE,
-    DEVELOPMENT,
     ENTRY,
+    FEED,
     MATCH,
     ROUTE,
     SUBSCRIPTION,
     TEAM,
+    TEAM_ALERT,
+    AlertActRow,
     AlertRow,
-    DevelopmentRow,
+    EntryRow,
+    FeedRow,
     MatchRow,
     RouteRow,
     SubscriptionRow,
+    TeamAlertRow,
     TeamRow,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """What a list of alerts is narrowed to; an empty value means "any"."""
+    """What a list of alerts is narrowed to; an empty value means "any". One act must have all that is asked of acts.
+
+    `verdict` is the one that stands, or "none" for alerts that nobody has decided.
+    """
 
     jurisdiction: str | None = None
     topic: str | None = None
     action: str | None = None
+    stage: str | None = None
+    direction: str | None = None
     rule: str | None = None
     severity: Severity | None = None
+    min_severity: Severity | None = None
     since: datetime | None = None
+    until: datetime | None = None
+    verdict: str | None = None
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,46 +89,106 @@ class LedgerSum:
         return self.matches - self.delivered - sum(self.suppressed.values())
 
 
+REPORTS = 20
+"""So many reports of an alert are shown in a list: a story that a thousand sites tell has no end."""
+
+NOBODY = "none"
+"""The verdict of an alert that nobody has decided."""
+
+
 class Alerts:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def page(self, team: str, wanted: AlertFilter, *, before: int | None = None, limit: int = 50) -> tuple[Alert, ...]:
-        """Newest first; `before` is the id to continue from."""
-        statement = _visible(team)
-        if wanted.severity is not None:
-            statement = statement.where(ALERT.severity == wanted.severity)
-        if wanted.since is not None:
-            statement = statement.where(ALERT.raised_at >= wanted.since)
-        if wanted.rule is not None:
-            ruled = select(ALERT_RULE.alert_id).where(ALERT_RULE.rule_id == wanted.rule)
-            statement = statement.where(ALERT.id.in_(ruled))
-        narrowing = {"jurisdiction": wanted.jurisdiction, "topic": wanted.topic, "action": wanted.action}
-        if any(narrowing.values()):
-            stories = select(ENTRY.story_id).join(DevelopmentRow, DEVELOPMENT.entry_id == ENTRY.id)
-            for name, value in narrowing.items():
-                if value is not None:
-                    stories = stories.where(getattr(DevelopmentRow, name) == value)
-            statement = statement.where(ALERT.story_id.in_(stories))
+    def page(
+        self, team: str, wanted: AlertFilter, *, before: int | None = None, limit: int = 50, most: int = REPORTS
+    ) -> tuple[Alert, ...]:
+        """Newest first, each with `most` of its reports at most; `before` is the id to continue from."""
+        with self._database.read() as session:
+            versions = self._versions(session, team, wanted, before, limit)
+            rows = session.execute(select(AlertRow).where(ALERT.id.in_([number for number, _ in versions]))).scalars()
+            ordered = sorted(rows, key=lambda row: -cast(int, row.id))
+            return read_alerts(session, ordered, most=most)
+
+    def versions(
+        self, team: str, wanted: AlertFilter, *, before: int | None = None, limit: int = 50
+    ) -> tuple[tuple[int, int], ...]:
+        """As `page`, but of each alert only its id and the count of its changes so far."""
+        with self._database.read() as session:
+            return self._versions(session, team, wanted, before, limit)
+
+    def some(self, numbers: Collection[int], *, most: int = REPORTS) -> tuple[Alert, ...]:
+        """These alerts, whoever sees them, in no certain order."""
+        with self._database.read() as session:
+            rows = session.execute(select(AlertRow).where(ALERT.id.in_(numbers))).scalars().all()
+            return read_alerts(session, rows, most=most)
+
+    def _versions(
+        self, session: Session, team: str, wanted: AlertFilter, before: int | None, limit: int
+    ) -> tuple[tuple[int, int], ...]:
+        team_id = session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one_or_none()
+        statement = select(ALERT.id, ALERT.version).join(TeamAlertRow, TEAM_ALERT.alert_id == ALERT.id)
+        statement = statement.where(TEAM_ALERT.team_id == team_id, *_narrowing(wanted))
         if before is not None:
-            statement = statement.where(ALERT.id < before)
-        with self._database.read() as session:
-            rows = session.execute(statement.order_by(ALERT.id.desc()).limit(limit)).scalars().all()
-            return tuple(read_alert(session, row) for row in rows)
+            statement = statement.where(TEAM_ALERT.alert_id < before)
+        rows = session.execute(statement.order_by(TEAM_ALERT.alert_id.desc()).limit(limit))
+        return tuple((number, version) for number, version in rows)
 
-    def get(self, team: str, alert_id: int) -> Alert | None:
+    def get(self, team: str, alert_id: int, *, most: int = REPORTS) -> Alert | None:
         with self._database.read() as session:
-            row = session.execute(_visible(team).where(ALERT.id == alert_id)).scalar_one_or_none()
-            return read_alert(session, row) if row is not None else None
+            seen = select(AlertRow).join(TeamAlertRow, TEAM_ALERT.alert_id == ALERT.id)
+            seen = seen.join(TeamRow, TEAM.id == TEAM_ALERT.team_id).where(TEAM.name == team, ALERT.id == alert_id)
+            row = session.execute(seen).scalar_one_or_none()
+            return read_alerts(session, [row], most=most)[0] if row is not None else None
 
-    def ledger(self, team: str, alert_id: int) -> tuple[LedgerLine, ...]:
-        """Every match of an alert's story and what became of it for each of the team's subscriptions."""
+    def past(self, since: datetime, *, limit: int) -> tuple[Past, ...]:
+        """The newest alerts since then, whoever sees them, each with what its first matching report matched."""
+        newest = select(ALERT.id).where(ALERT.raised_at >= since).order_by(ALERT.id.desc()).limit(limit).subquery()
+        first = (
+            select(func.min(MATCH.id))
+            .join(EntryRow, ENTRY.id == MATCH.entry_id)
+            .where(ENTRY.story_id == ALERT.story_id)
+            .correlate(AlertRow)
+            .scalar_subquery()
+        )
+        led = select(ALERT.id, first.label("match_id")).where(ALERT.id.in_(select(newest.c.id))).subquery()
+        leading: Any = aliased(MatchRow)
+        rows = (
+            select(AlertRow, MatchRow, ENTRY.lang, FEED.tier, FEED.tags)
+            .join(led, led.c.id == ALERT.id)
+            .join(leading, leading.id == led.c.match_id)
+            .join(MatchRow, MATCH.entry_id == leading.entry_id)
+            .join(EntryRow, ENTRY.id == leading.entry_id)
+            .join(FeedRow, FEED.id == ENTRY.feed_id)
+            .order_by(ALERT.id, MATCH.id)
+        )
+        found: dict[int, Past] = {}
+        with self._database.read() as session:
+            for row, match, lang, tier, tags in session.execute(rows):
+                known = found.get(row.id)
+                matches = (*(known.matches if known else ()), load_match(match))
+                origin = Origin(tier=Tier(tier), language=lang or "", tags=tuple(tags))
+                found[row.id] = Past(
+                    alert_id=row.id, story_id=row.story_id, raised_at=row.raised_at, matches=matches, origin=origin
+                )
+        return tuple(found.values())
+
+    def seen(self, team: str, numbers: Collection[int]) -> frozenset[int]:
+        """Which of these alerts the team sees."""
+        known = select(TEAM_ALERT.alert_id).join(TeamRow, TEAM.id == TEAM_ALERT.team_id)
+        with self._database.read() as session:
+            found = session.execute(known.where(TEAM.name == team, TEAM_ALERT.alert_id.in_(numbers)))
+            return frozenset(found.scalars())
+
+    def ledger(self, team: str, alert_id: int, *, limit: int | None = None) -> tuple[LedgerLine, ...]:
+        """Each match of an alert's story and what became of it for each of the team's subscriptions, the first ones."""
         statement = (
             select(RouteRow, MatchRow)
             .join(MatchRow, MATCH.id == ROUTE.match_id)
             .join(TeamRow, TEAM.id == ROUTE.team_id)
             .where(ROUTE.alert_id == alert_id, TEAM.name == team)
             .order_by(ROUTE.id)
+            .limit(limit)
         )
         with self._database.read() as session:
             return tuple(
@@ -182,24 +261,22 @@ def _counted(session: Session, of: Any, matches: int, *, team: str, subscription
     return LedgerSum(team=team, subscription=subscription, matches=matches, delivered=delivered, suppressed=ended)
 
 
-def _visible(team: str) -> Select[Any]:
-    """A team sees an alert when one of its subscriptions was considered for it and wanted it."""
-    wanted: Sequence[RouteReason] = (
-        RouteReason.DELIVERED,
-        RouteReason.QUIET_HOURS,
-        RouteReason.IN_DIGEST,
-        RouteReason.FOR_DIGEST,
-        RouteReason.OVER_BUDGET,
-        RouteReason.ALREADY_TOLD,
-        RouteReason.NO_CHANNEL,
-        RouteReason.UNCONFIRMED,
-        RouteReason.THROTTLED,
-        RouteReason.SILENCED,
-        RouteReason.RUMOUR_MUTED,
-    )
-    routed = (
-        select(ROUTE.alert_id)
-        .join(TeamRow, TEAM.id == ROUTE.team_id)
-        .where(TEAM.name == team, ROUTE.reason.in_(wanted))
-    )
-    return select(AlertRow).where(ALERT.id.in_(routed))
+def _narrowing(wanted: AlertFilter) -> Iterator[Any]:
+    act = {name: value for name in desk.ACT if (value := getattr(wanted, name)) is not None}
+    if act:
+        of = [getattr(AlertActRow, name) == value for name, value in act.items()]
+        yield TEAM_ALERT.alert_id.in_(select(ALERT_ACT.alert_id).where(*of))
+    if wanted.rule is not None:
+        yield TEAM_ALERT.alert_id.in_(select(ALERT_RULE.alert_id).where(ALERT_RULE.rule_id == wanted.rule))
+    if wanted.severity is not None:
+        yield ALERT.severity == wanted.severity
+    if wanted.min_severity is not None:
+        yield ALERT.severity.in_([one for one in Severity if one.rank >= wanted.min_severity.rank])
+    if wanted.since is not None:
+        yield ALERT.raised_at >= wanted.since
+    if wanted.until is not None:
+        yield ALERT.raised_at < wanted.until
+    if wanted.verdict is not None:
+        yield TEAM_ALERT.verdict == (None if wanted.verdict == NOBODY else wanted.verdict)
+    if wanted.text is not None:
+        yield ALERT.words.contains(fold(wanted.text).text, autoescape=True)

@@ -40,7 +40,7 @@ def note(
     `before` and `after` are the thing as readers see it: what is secret in it stays hidden here too. Things that all
     teams share have no `team_id`.
     """
-    old, new = _plain(before), _plain(after)
+    old, new = plain(before), plain(after)
     if old == new and before is not None:
         return
     session.add(
@@ -92,10 +92,10 @@ def _change(row: AuditRow, team: str | None) -> Change:
     )
 
 
-def _plain(value: object) -> Any:
+def plain(value: object) -> Any:
     """A value as JSON holds it; a secret as itself is shown."""
     if is_dataclass(value) and not isinstance(value, (type, Secret, Channel)):
-        return {one.name: _plain(getattr(value, one.name)) for one in fields(value)}
+        return {one.name: plain(getattr(value, one.name)) for one in fields(value)}
     match value:
         case None | bool() | int() | float():
             return value
@@ -112,9 +112,9 @@ def _plain(value: object) -> Any:
         case Channel():
             return {"id": value.id, "kind": str(value.kind), "address": value.shown}
         case dict():
-            return {str(key): _plain(one) for key, one in value.items()}
+            return {str(key): plain(one) for key, one in value.items()}
         case list() | tuple():
-            return [_plain(one) for one in value]
+            return [plain(one) for one in value]
         case set() | frozenset():
-            return sorted(map(_plain, value))
+            return sorted(map(plain, value))
     return str(value)

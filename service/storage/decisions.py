@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -9,7 +10,7 @@ from sqlalchemy import select
 from sqlmodel import Session
 
 from service.domain.model import ChangeKind, Decided, Verdict
-from service.storage import audit
+from service.storage import audit, desk
 from service.storage.database import Database
 from service.storage.tables import DECISION, TEAM, DecisionRow, DeliveryRow, TeamRow
 
@@ -31,12 +32,19 @@ class Decisions:
 
     def add(self, team: str, alert_id: int, new: NewDecision, *, now: datetime) -> Decided:
         """Record a team's decision about an alert that it sees: what is not escalated yet will not be."""
+        return self.add_all(team, [alert_id], new, now=now)[0]
+
+    def add_all(self, team: str, alerts: Iterable[int], new: NewDecision, *, now: datetime) -> tuple[Decided, ...]:
+        """The same decision about each of these alerts, which the team sees: about all of them or about none."""
         with self._database.write() as session:
-            row = _row(session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one(), alert_id, new, now)
-            session.add(row)
-            made = _decided(row)
-            audit.note(session, ChangeKind.CREATED, "decision", alert_id, team_id=row.team_id, now=now, after=made)
-            return made
+            team_id = session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one()
+            made = []
+            for alert_id in alerts:
+                row = _row(team_id, alert_id, new, now)
+                session.add(row)
+                made.append(_decided(row))
+                _note(session, row, made[-1])
+            return tuple(made)
 
     def add_by_link(self, delivery_id: int, alert_id: int, new: NewDecision, *, now: datetime) -> Decided | None:
         """Record the decision of the delivery's team, made with its link; None when that link has decided already.
@@ -54,7 +62,7 @@ class Decisions:
             session.add(row)
             session.flush()  # the unique index has the last word
             made = _decided(row)
-            audit.note(session, ChangeKind.CREATED, "decision", alert_id, team_id=row.team_id, now=now, after=made)
+            _note(session, row, made)
             return made
 
     def by_link(self, delivery_id: int, alert_id: int) -> Decided | None:
@@ -67,6 +75,11 @@ class Decisions:
         """The team's decisions about an alert, the newest first."""
         with self._database.read() as session:
             return decided_by(session, team, alert_id)
+
+
+def _note(session: Session, row: DecisionRow, made: Decided) -> None:
+    desk.decided(session, row.team_id, row.alert_id, row.verdict)
+    audit.note(session, ChangeKind.CREATED, "decision", row.alert_id, team_id=row.team_id, now=row.at, after=made)
 
 
 def decided_by(session: Session, team: str, alert_id: int) -> tuple[Decided, ...]:

@@ -49,9 +49,10 @@ from service.domain.pages import Looked
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
 from service.domain.stories import told_at
+from service.domain.text import fold
 from service.domain.timing import Spent
 from service.domain.updates import Before, Change
-from service.storage import digests, drills, pages, shelf, updates
+from service.storage import desk, digests, drills, pages, shelf, updates
 from service.storage.database import Database
 from service.storage.mapping import (
     alert_message_id,
@@ -241,6 +242,7 @@ class Placing:
         row.story_id, row.placement = story_id, placement.reason
         row.trace = shelf.dump_key(key)
         self._session.flush()
+        desk.touch(self._session, story_id)
         return story_id
 
     def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Raised:
@@ -248,7 +250,8 @@ class Placing:
         self._store_matches(judged, now)
         row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
         if row is None:
-            row = AlertRow(story_id=story_id, title=judged.entry.title, severity=severity, raised_at=now)
+            title = judged.entry.title
+            row = AlertRow(story_id=story_id, title=title, severity=severity, raised_at=now, words=fold(title).text)
             self._session.add(row)
         elif Severity(row.severity).rank < severity.rank:
             row.severity = severity
@@ -258,6 +261,7 @@ class Placing:
         for match in judged.matches:
             if match.rule_id not in known:
                 self._session.add(AlertRuleRow(alert_id=cast(int, row.id), rule_id=match.rule_id))
+        desk.list_acts(self._session, cast(int, row.id), judged.reading.developments)
         self._session.flush()
         return _raised(row)
 
@@ -289,6 +293,7 @@ class Placing:
         made = updates.record(self._session, alert.id, entry_id, changes, now)
         if not made:
             return 0
+        desk.touch(self._session, alert.story_id)
         told = updates.tell(self._session, replace(self.alert(alert.id), updates=made), made, to, now)
         failpoint.reach("update.before_commit")
         return told
@@ -403,7 +408,7 @@ class Placing:
         ).scalars()
         found: dict[int, list[Match]] = {}
         for row in {row.id: row for row in rows}.values():  # one may wait for several subscriptions
-            found.setdefault(row.entry_id, []).append(_load_match(row))
+            found.setdefault(row.entry_id, []).append(load_match(row))
         return tuple((entry_id, tuple(matches)) for entry_id, matches in found.items())
 
     def record_routes(
@@ -455,6 +460,8 @@ class Placing:
             if subscription is not None and due_at is not None:
                 digests.start_escalation(self._session, subscription, alert.id, due_at)
         self._session.flush()
+        seeing = {by_id[r.subscription_id].team for r in routes if r.subscription_id and r.reason in desk.SEEN}
+        desk.show(self._session, alert.id, sorted(teams[team] for team in seeing))
         return made
 
     def _tell(
@@ -540,7 +547,7 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
     rules = session.execute(
         select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == row.id).order_by(ALERT_RULE.rule_id)
     ).scalars()
-    reports = session.execute(_SOURCES.where(ENTRY.story_id == row.story_id).order_by(ENTRY.id)).all()
+    reports = session.execute(SOURCES.where(ENTRY.story_id == row.story_id).order_by(ENTRY.id)).all()
     matched = select(MatchRow).join(EntryRow, ENTRY.id == MATCH.entry_id).where(ENTRY.story_id == row.story_id)
     first = session.execute(matched.order_by(MATCH.id).limit(1)).scalar_one_or_none()
     unclear = session.execute(matched.with_only_columns(MATCH.unclear)).scalars()
@@ -557,19 +564,20 @@ def read_alert(session: Session, row: AlertRow) -> Alert:
         rules=tuple(rules),
         developments=load_developments(developments),
         evidence=load_evidence(first.evidence if first else []),
-        sources=tuple(map(_source, reports)),
+        sources=tuple(map(source_of, reports)),
         unclear=tuple(sorted({name for names in unclear for name in names})),
         predecessor=updates.predecessor_of(session, row.story_id),
         updates=updates.updates_of(session, cast(int, row.id)),
+        reports=len(reports),
     )
 
 
-_SOURCES = select(
+SOURCES = select(
     ENTRY.id, ENTRY.title, ENTRY.link, ENTRY.lang, ENTRY.published, FEED.title.label("feed"), FEED.url.label("feed_url")
 ).join(FeedRow, FEED.id == ENTRY.feed_id)
 
 
-def _source(row: Any) -> Source:
+def source_of(row: Any) -> Source:
     return Source(
         entry_id=row.id,
         title=row.title,
@@ -606,7 +614,7 @@ def _site(link: str, feed_url: str) -> str:
     return host.removeprefix("www.")
 
 
-def _load_match(row: MatchRow) -> Match:
+def load_match(row: MatchRow) -> Match:
     return Match(
         rule_id=row.rule_id,
         digest=row.digest,

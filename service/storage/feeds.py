@@ -350,7 +350,7 @@ def link_key(link: str | None) -> str | None:
     return hashlib.sha256(canonical_url(link).encode()).hexdigest() if link else None
 
 
-def _content_hash(parsed: ParsedEntry) -> str:
+def content_hash_of(parsed: ParsedEntry) -> str:
     return hashlib.sha256(words_of(parsed).encode()).hexdigest()
 
 
@@ -531,7 +531,7 @@ def _sort_out(session: Session, each: _Decided, now: datetime, oldest: datetime)
     """Tell the entries that are new from those that changed, and write the latter."""
     entries = each.polled.document.entries if each.polled.document else ()
     for key, parsed in dict(zip(each.keys, entries, strict=True)).items():
-        stored, content_hash = each.known.get(key), _content_hash(parsed)
+        stored, content_hash = each.known.get(key), content_hash_of(parsed)
         if stored is None:
             history = not each.feed.polled_once and (parsed.published is None or parsed.published < oldest)
             each.fresh.append((parsed, fresh_row(each.feed, key, parsed, now, history=history)))
@@ -540,7 +540,7 @@ def _sort_out(session: Session, each: _Decided, now: datetime, oldest: datetime)
             session.execute(update(EntryRow).where(ENTRY.id == stored.id).values(key=key))
         if stored.content_hash != content_hash:
             row = session.get_one(EntryRow, stored.id)
-            each.counted[_rewrite(session, each.feed, row, parsed, content_hash, now)] += 1
+            each.counted[rewrite(session, each.feed, row, parsed, content_hash, now)] += 1
 
 
 def _keep_digests(session: Session, decided: Iterable[_Decided]) -> None:
@@ -586,7 +586,7 @@ def _text_of(parsed: ParsedEntry, content_hash: str) -> dict[str, Any]:
 
 def fresh_row(feed: Feed, key: str, parsed: ParsedEntry, now: datetime, *, history: bool = False) -> dict[str, Any]:
     """The row of an entry that is not stored yet: to be processed, or kept as history."""
-    return _text_of(parsed, _content_hash(parsed)) | {
+    return _text_of(parsed, content_hash_of(parsed)) | {
         "feed_id": feed.id,
         "key": key,
         "guid": parsed.guid,
@@ -630,7 +630,7 @@ def _insert(session: Session, fresh: Sequence[tuple[_Decided, _Fresh]]) -> None:
         each.counted["history" if row["state"] == EntryState.HISTORY else "new"] += 1
 
 
-def _rewrite(session: Session, feed: Feed, row: EntryRow, parsed: ParsedEntry, content_hash: str, now: datetime) -> str:
+def rewrite(session: Session, feed: Feed, row: EntryRow, parsed: ParsedEntry, content_hash: str, now: datetime) -> str:
     """Store an entry that was edited in place, to be read again; its story and who was told are remembered."""
     try:
         with session.begin_nested():  # one bad row must not cost its siblings

@@ -32,7 +32,18 @@ from service.domain.rule import Reach, Rule, Sources
 from service.domain.text import html_to_text
 from service.storage.database import Database
 from service.storage.mapping import dump_developments, load_developments
-from service.storage.tables import DEVELOPMENT, ENTRY, FEED, READING, DevelopmentRow, EntryRow, FeedRow, ReadingRow
+from service.storage.tables import (
+    DEVELOPMENT,
+    ENTRY,
+    ENTRY_DATE,
+    FEED,
+    READING,
+    DevelopmentRow,
+    EntryDateRow,
+    EntryRow,
+    FeedRow,
+    ReadingRow,
+)
 
 ACT = {"jurisdiction", "topic", "action", "direction", "stage", "evidence"}
 DEVELOPMENT_FIELDS = {*ACT, "quotes"}
@@ -151,6 +162,9 @@ def keep_reading(session: Session, row: EntryRow, reading: Reading, noted: Noted
     dumped = dump_developments(reading.developments)
     for values, stated, named in zip(dumped, noted.stated, noted.named, strict=True):
         session.add(DevelopmentRow(entry_id=entry_id, stated=stated, named=named, **values))
+    session.execute(delete(EntryDateRow).where(ENTRY_DATE.entry_id == entry_id))
+    for one in noted.days:
+        session.add(EntryDateRow(entry_id=entry_id, meaning=one.meaning, day=one.day, text=one.text))
 
 
 # --- candidates ---------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from service.domain.model import Secret
 from service.storage.alerts import Alerts
 from service.storage.audit import Audit
 from service.storage.channels import Channels
+from service.storage.comments import Comments
 from service.storage.database import Database
 from service.storage.decisions import Decisions
 from service.storage.drills import Drills
@@ -19,6 +20,7 @@ from service.storage.entries import Entries
 from service.storage.fates import Fates
 from service.storage.feeds import Feeds
 from service.storage.gaps import Gaps
+from service.storage.handed import Handed
 from service.storage.hosts import Hosts
 from service.storage.keys import Keys
 from service.storage.outbox import Outbox
@@ -27,9 +29,12 @@ from service.storage.pushes import Pushes
 from service.storage.readings import Readings
 from service.storage.requests import Requests
 from service.storage.silences import Silences
+from service.storage.statistics import Statistics
+from service.storage.streams import Streams
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import CHANNEL, FEED, PUSH
 from service.storage.vault import Vault, read_key_file
+from service.storage.ways import Ways
 
 
 class Store:
@@ -51,6 +56,7 @@ class Store:
         self.hosts = Hosts(self.database)
         self.pushes = Pushes(self.database, self.vault)
         self.entries = Entries(self.database)
+        self.handed = Handed(self.database)
         self.pages = Pages(self.database)
         self.readings = Readings(self.database)
         self.fates = Fates(self.database)
@@ -60,8 +66,12 @@ class Store:
         self.due = Due(self.database, self.subscriptions)
         self.drills = Drills(self.database, self.subscriptions)
         self.decisions = Decisions(self.database)
+        self.comments = Comments(self.database)
+        self.statistics = Statistics(self.database)
         self.silences = Silences(self.database)
         self.alerts = Alerts(self.database)
+        self.ways = Ways(self.database)
+        self.streams = Streams(self.database)
         self.keys = Keys(self.database)
         self.audit = Audit(self.database)
         self.requests = Requests(self.database, self.vault)

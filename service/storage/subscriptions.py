@@ -100,8 +100,8 @@ class Stale(Exception):
 
 
 def tag(subscription: Subscription) -> str:
-    """Tells how a subscription stands from how it stood before any change that its readers can see."""
-    return hashlib.sha256(repr(subscription).encode()).hexdigest()[:16]
+    """Tells how a subscription stands from how it stood before any change that the audit log would tell."""
+    return hashlib.sha256(repr(audit.plain(subscription)).encode()).hexdigest()[:16]
 
 
 class Subscriptions:

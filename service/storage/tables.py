@@ -322,6 +322,16 @@ class DevelopmentRow(Row, table=True):
     named: str | None = None
 
 
+class EntryDateRow(Row, table=True):
+    """A day that an entry names, and what happens on it (see `domain.dates`)."""
+
+    __tablename__ = "entry_date"
+    entry_id: int = Field(sa_column=Column(ForeignKey("entry.id", ondelete="CASCADE"), primary_key=True))
+    meaning: str = Field(primary_key=True)
+    day: date = Field(primary_key=True)
+    text: str = _text()
+
+
 class MatchRow(Row, table=True):
     __tablename__ = "match"
     __table_args__ = (UniqueConstraint("entry_id", "rule_id"),)
@@ -344,6 +354,44 @@ class AlertRow(Row, table=True):
     title: str = _text()
     severity: str
     raised_at: datetime = _time(index=True)
+    version: int = 0  # counts its changes: who has shown this version need not read it again
+    words: str = _text()  # the title folded, to be searched
+
+
+class TeamAlertRow(Row, table=True):
+    """The alerts that one of a team's subscriptions wanted, and the verdict that stands, if any."""
+
+    __tablename__ = "team_alert"
+    team_id: int = Field(sa_column=Column(ForeignKey("team.id", ondelete="CASCADE"), primary_key=True))
+    alert_id: int = Field(sa_column=Column(ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True, index=True))
+    verdict: str | None = None
+
+
+class AlertActRow(Row, table=True):
+    """What an alert is about, act by act, to be looked for."""
+
+    __tablename__ = "alert_act"
+    __table_args__ = tuple(
+        Index(f"ix_alert_act_{name}_alert_id", name, "alert_id") for name in ("jurisdiction", "topic", "action")
+    )
+    alert_id: int = Field(sa_column=Column(ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True))
+    jurisdiction: str = Field(primary_key=True)
+    topic: str = Field(primary_key=True)
+    action: str = Field(primary_key=True)
+    stage: str = Field(primary_key=True)
+    direction: str = Field(primary_key=True)
+
+
+class CommentRow(Row, table=True):
+    """What members of a team say of an alert."""
+
+    __tablename__ = "comment"
+    id: int | None = Field(default=None, primary_key=True)
+    team_id: int = _ref("team.id")
+    alert_id: int = _ref("alert.id")
+    by: str
+    text: str = _text()
+    at: datetime = _time()
 
 
 class AlertUpdateRow(Row, table=True):
@@ -452,16 +500,32 @@ class RouteRow(Row, table=True):
     __table_args__ = (
         UniqueConstraint("match_id", "subscription_id"),
         Index("ix_route_alert_id_reason", "alert_id", "reason"),
+        Index("ix_route_subscription_id_alert_id", "subscription_id", "alert_id"),
     )
     id: int | None = Field(default=None, primary_key=True)
     match_id: int = _ref("match.id")
-    subscription_id: int = Field(index=True)
+    subscription_id: int
     subscription: str = ""
     team_id: int | None = _ref("team.id", null=True)
     alert_id: int = _ref("alert.id", index=False)
     reason: str
     decided_at: datetime = _time()
     due_at: datetime | None = _time(null=True)  # of what is told by itself: when, for the day's budget
+
+
+class WayRow(Row, table=True):
+    """The token under which anybody may read a subscription's alerts as a feed. Stored as a digest.
+
+    `seed` makes the ids in its feeds like no other installation's; it outlives the token, as readers' memories do.
+    """
+
+    __tablename__ = "way"
+    subscription_id: int = Field(
+        sa_column=Column(ForeignKey("subscription.id", ondelete="CASCADE"), primary_key=True, autoincrement=False)
+    )
+    token_hash: str | None = Field(default=None, unique=True)
+    seed: str
+    made_at: datetime = _time()
 
 
 class DigestItemRow(Row, table=True):
@@ -651,12 +715,14 @@ ENTRY: Any = EntryRow
 PAGE_LOOK: Any = PageLookRow
 READING: Any = ReadingRow
 DEVELOPMENT: Any = DevelopmentRow
+ENTRY_DATE: Any = EntryDateRow
 MATCH: Any = MatchRow
 ALERT: Any = AlertRow
 ALERT_UPDATE: Any = AlertUpdateRow
 ALERT_RULE: Any = AlertRuleRow
 SUBSCRIPTION: Any = SubscriptionRow
 SILENCE: Any = SilenceRow
+WAY: Any = WayRow
 CHANNEL: Any = ChannelRow
 SUBSCRIPTION_CHANNEL: Any = SubscriptionChannelRow
 UNSUBSCRIBED: Any = UnsubscribedRow
@@ -669,3 +735,6 @@ ATTEMPT: Any = AttemptRow
 DRILL: Any = DrillRow
 AUDIT: Any = AuditRow
 REQUEST: Any = RequestRow
+TEAM_ALERT: Any = TeamAlertRow
+ALERT_ACT: Any = AlertActRow
+COMMENT: Any = CommentRow

@@ -114,7 +114,7 @@ def record(
         )
         session.add(row)
         session.flush()
-        made.append(_update(row))
+        made.append(update_of(row))
     return tuple(made)
 
 
@@ -151,7 +151,7 @@ def tell(session: Session, alert: Alert, updates: Collection[Update], to: Iterab
 
 def updates_of(session: Session, alert_id: int) -> tuple[Update, ...]:
     rows = select(AlertUpdateRow).where(ALERT_UPDATE.alert_id == alert_id).order_by(ALERT_UPDATE.id)
-    return tuple(_update(row) for row in session.execute(rows).scalars())
+    return tuple(update_of(row) for row in session.execute(rows).scalars())
 
 
 def predecessor_of(session: Session, story_id: int) -> Predecessor | None:
@@ -167,7 +167,7 @@ def predecessor_of(session: Session, story_id: int) -> Predecessor | None:
     )
 
 
-def _update(row: AlertUpdateRow) -> Update:
+def update_of(row: AlertUpdateRow) -> Update:
     return Update(
         id=cast(int, row.id), reason=UpdateReason(row.reason), detail=row.detail, entry_id=row.entry_id, at=row.at
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
+from service.domain.dates import Meaning
 from service.domain.links import LinkRefusal
 from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
@@ -130,6 +131,7 @@ ENGLISH = Words(
     digest_foot="Subscription {subscription} of {team}",
     escalated="Nobody decided: {headline}",
     undecided="This alert was sent and nobody has decided about it in time.",
+    days={Meaning.EFFECTIVE: "Takes effect: {headline}", Meaning.COMMENT_BY: "Comments due: {headline}"},
     matched_by="Matched by: {rules}",
     matched_by_none="Matched by no rule that still exists",
     raised="Alert {alert}, raised {time} UTC; subscription {subscription} of {team}",

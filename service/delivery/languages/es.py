@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
+from service.domain.dates import Meaning
 from service.domain.links import LinkRefusal
 from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
@@ -130,6 +131,7 @@ SPANISH = Words(
     digest_foot="Suscripción {subscription} de {team}",
     escalated="Nadie ha decidido: {headline}",
     undecided="Esta alerta se envió y nadie ha decidido a tiempo sobre ella.",
+    days={Meaning.EFFECTIVE: "Entra en vigor: {headline}", Meaning.COMMENT_BY: "Plazo de comentarios: {headline}"},
     matched_by="Reglas: {rules}",
     matched_by_none="Ninguna regla que aún exista",
     raised="Alerta {alert}, emitida el {time} UTC; suscripción {subscription} de {team}",

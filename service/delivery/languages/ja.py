@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
+from service.domain.dates import Meaning
 from service.domain.links import LinkRefusal
 from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
@@ -126,6 +127,7 @@ JAPANESE = Words(
     digest_foot="{team} の購読 {subscription}",
     escalated="判断なし：{headline}",
     undecided="このアラートは送信されましたが、期限までに誰も判断していません。",
+    days={Meaning.EFFECTIVE: "施行：{headline}", Meaning.COMMENT_BY: "意見締切：{headline}"},
     matched_by="一致したルール：{rules}",
     matched_by_none="一致したルールはすでにありません",
     raised="アラート {alert}、発報 {time} UTC；{team} の購読 {subscription}",

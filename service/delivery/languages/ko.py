@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
+from service.domain.dates import Meaning
 from service.domain.links import LinkRefusal
 from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
@@ -126,6 +127,7 @@ KOREAN = Words(
     digest_foot="{team}의 구독 {subscription}",
     escalated="결정한 사람 없음: {headline}",
     undecided="이 알림는 전송되었으나 제때 결정한 사람이 없습니다.",
+    days={Meaning.EFFECTIVE: "시행: {headline}", Meaning.COMMENT_BY: "의견 제출 마감: {headline}"},
     matched_by="일치한 규칙: {rules}",
     matched_by_none="일치한 규칙이 이제 없음",
     raised="알림 {alert}, 발생 {time} UTC; {team}의 구독 {subscription}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from service.domain.dates import Meaning
 from service.domain.links import LinkRefusal
 from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
@@ -64,6 +65,9 @@ class Words:
     digest_foot: str  # {subscription} {team}
     escalated: str  # {headline}
     undecided: str
+
+    # A day in a calendar.
+    days: Mapping[Meaning, str]  # {headline}
 
     # Under every message.
     matched_by: str  # {rules}

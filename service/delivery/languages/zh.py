@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from service.delivery.languages.table import Words
+from service.domain.dates import Meaning
 from service.domain.links import LinkRefusal
 from service.domain.model import Action, Direction, RouteReason, Severity, Stage, Topic, UpdateReason, Verdict
 
@@ -126,6 +127,7 @@ CHINESE = Words(
     digest_foot="{team} 的订阅 {subscription}",
     escalated="无人处理：{headline}",
     undecided="此警报已发送，但未有人按时作出决定。",
+    days={Meaning.EFFECTIVE: "生效：{headline}", Meaning.COMMENT_BY: "意见截止：{headline}"},
     matched_by="匹配规则：{rules}",
     matched_by_none="匹配的规则已不存在",
     raised="警报 {alert}，发出于 {time} UTC；{team} 的订阅 {subscription}",

@@ -1,0 +1,99 @@
+"""Many alerts at once, as they are shown in a list: a few statements for all of them, not for each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, TypeVar, cast
+
+from sqlalchemy import Text, func, select
+from sqlalchemy import cast as cast_as
+from sqlmodel import Session
+
+from service.domain.model import Alert, Severity
+from service.storage import updates
+from service.storage.entries import SOURCES, source_of
+from service.storage.mapping import load_developments, load_evidence
+from service.storage.tables import (
+    ALERT_RULE,
+    ALERT_UPDATE,
+    ENTRY,
+    MATCH,
+    STORY,
+    AlertRow,
+    AlertUpdateRow,
+    EntryRow,
+    MatchRow,
+)
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int) -> tuple[Alert, ...]:
+    """Alerts in the order of their rows, each with `most` reports of its story at most, the first ones."""
+    ids, stories = [cast(int, row.id) for row in rows], [row.story_id for row in rows]
+    rules = _grouped(
+        session.execute(select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(ALERT_RULE.alert_id.in_(ids)))
+    )
+    changed = select(AlertUpdateRow).where(ALERT_UPDATE.alert_id.in_(ids)).order_by(ALERT_UPDATE.id)
+    told = _grouped((row.alert_id, updates.update_of(row)) for row in session.execute(changed).scalars())
+    reports, counts = _reports(session, stories, most)
+    first, unclear = _matches(session, stories)
+    before = select(STORY.id).where(STORY.id.in_(stories), STORY.predecessor_id.is_not(None))
+    followed = set(session.execute(before).scalars())
+    return tuple(
+        Alert(
+            id=cast(int, row.id),
+            story_id=row.story_id,
+            raised_at=row.raised_at,
+            title=row.title,
+            severity=Severity(row.severity),
+            rules=tuple(sorted(rules[cast(int, row.id)])),
+            developments=load_developments(first[row.story_id].developments) if row.story_id in first else (),
+            evidence=load_evidence(first[row.story_id].evidence if row.story_id in first else []),
+            sources=tuple(map(source_of, reports[row.story_id])),
+            unclear=tuple(sorted({name for names in unclear[row.story_id] for name in names})),
+            predecessor=updates.predecessor_of(session, row.story_id) if row.story_id in followed else None,
+            updates=tuple(told[cast(int, row.id)]),
+            reports=counts.get(row.story_id, 0),
+        )
+        for row in rows
+    )
+
+
+def _reports(
+    session: Session, stories: Collection[int], most: int
+) -> tuple[Mapping[int, Sequence[Any]], Mapping[int, int]]:
+    """The first reports of each story, and how many there are of it."""
+    place = func.row_number().over(partition_by=ENTRY.story_id, order_by=ENTRY.id).label("place")
+    numbered = select(ENTRY.id.label("entry"), place).where(ENTRY.story_id.in_(stories)).subquery()
+    first = select(numbered.c.entry).where(numbered.c.place <= most)
+    found = session.execute(SOURCES.add_columns(ENTRY.story_id).where(ENTRY.id.in_(first)).order_by(ENTRY.id))
+    counts = select(ENTRY.story_id, func.count()).where(ENTRY.story_id.in_(stories)).group_by(ENTRY.story_id)
+    return _grouped((row.story_id, row) for row in found), dict(session.execute(counts).all())
+
+
+def _matches(
+    session: Session, stories: Collection[int]
+) -> tuple[Mapping[int, MatchRow], Mapping[int, Sequence[Sequence[str]]]]:
+    """Each story's first match, and what its matches left open."""
+    of = select(ENTRY.story_id, func.min(MATCH.id)).join(EntryRow, ENTRY.id == MATCH.entry_id)
+    first = {
+        number: story
+        for story, number in session.execute(of.where(ENTRY.story_id.in_(stories)).group_by(ENTRY.story_id))
+    }
+    rows = session.execute(select(MatchRow).where(MATCH.id.in_(first))).scalars()
+    open_ = (
+        select(ENTRY.story_id, MATCH.unclear)
+        .join(EntryRow, ENTRY.id == MATCH.entry_id)
+        .where(ENTRY.story_id.in_(stories), cast_as(MATCH.unclear, Text) != "[]")
+    )
+    return {first[cast(int, row.id)]: row for row in rows}, _grouped(session.execute(open_))
+
+
+def _grouped(pairs: Iterable[Any]) -> Mapping[Any, Sequence[Any]]:
+    found: defaultdict[Any, list[Any]] = defaultdict(list)
+    for key, value in pairs:
+        found[key].append(value)
+    return found

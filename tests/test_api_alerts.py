@@ -161,3 +161,12 @@ def test_a_rule_is_as_right_as_the_team_says_and_the_worst_comes_first() -> None
     found = precisions(all_of)
     assert [(one.rule_id, one.precision) for one in found] == [("bad", 1 / 3), ("good", 1.0), ("new", None)]
     assert (pace(all_of).decided, pace(all_of).median, pace([]).p90) == (3, HOUR, None)
+
+
+async def test_a_new_subscription_does_not_inherit_the_ledger_of_one_that_is_gone(desk: Api) -> None:
+    desk.store.subscriptions.remove("desk", 1, now=NOON)
+    desk.clock.advance(timedelta(days=1))
+    key = desk.key("other")
+    made = (await desk.client.post("/v1/subscriptions", headers=key, json={"name": "new"})).json()
+    ledger = (await desk.client.get(f"/v1/subscriptions/{made['id']}/ledger", headers=key)).json()
+    assert (ledger["matches"], ledger["delivered"], ledger["suppressed"]) == (0, 0, {})

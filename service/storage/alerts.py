@@ -240,10 +240,12 @@ _SETTLING = timedelta(minutes=1)
 
 
 def _sum_of(session: Session, row: SubscriptionRow, team: str) -> LedgerSum:
-    decided = select(ROUTE.match_id).where(ROUTE.subscription_id == row.id)
-    due = or_(MATCH.matched_at > row.created_at + _SETTLING, MATCH.id.in_(decided))
+    # SQLite gives the id of a subscription that is gone to the next one: the ledger outlives both.
+    since = row.created_at - _SETTLING
+    own = (ROUTE.subscription_id == row.id) & (ROUTE.team_id == row.team_id) & (ROUTE.decided_at >= since)
+    due = or_(MATCH.matched_at > row.created_at + _SETTLING, MATCH.id.in_(select(ROUTE.match_id).where(own)))
     matches = session.execute(select(func.count()).select_from(MatchRow).where(due)).scalar_one()
-    return _counted(session, ROUTE.subscription_id == row.id, matches, team=team, subscription=row.name)
+    return _counted(session, own, matches, team=team, subscription=row.name)
 
 
 def _sum_of_nobody(session: Session, known: Sequence[int | None]) -> LedgerSum:

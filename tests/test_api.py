@@ -711,7 +711,7 @@ async def test_a_secret_is_told_once_and_addresses_never(api: Api) -> None:
     raise_alerts(api.store, "CN")
     answers = [made | {"channels": [c | {"secret": None} for c in made["channels"]]}, second]
     for method, path, _ in operations(api.document):
-        if method == "GET":
+        if method == "GET" and not path.endswith("/stream"):  # which does not end
             answers.append((await api.client.get(filled(path), headers=key)).text)
     renamed = {"name": "first", "channels": [c["address"] for c in made["channels"]]}
     answers.append((await api.client.put("/v1/subscriptions/1", headers=key, json=renamed)).json())

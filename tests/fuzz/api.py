@@ -102,7 +102,7 @@ def ask(address: str, key: str, folder: Path, *, seed: int, examples: int, phase
         "--header", f"Authorization: Bearer {key}",
         "--checks", "all", "--phases", phases,
         "--max-examples", str(examples), "--seed", str(seed), "--no-color", "--suppress-health-check", "all",
-        "--exclude-path", "/v1/rules/reload", "--warnings", "off",
+        "--exclude-path", "/v1/rules/reload", "--exclude-path", "/v1/alerts/stream", "--warnings", "off",
     ]  # fmt: skip
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     return subprocess.run(command, check=False, env=environment, cwd=folder).returncode

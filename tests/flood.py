@@ -92,7 +92,7 @@ async def flood(count: int, database_url: str, rulebook: Rulebook) -> Flood:
         found = Flood(
             seconds=tuple(seconds),
             messages=len(web.received),
-            reports=sum(len(alert.sources) for alert in line.alerts()),
+            reports=sum(alert.reports for alert in line.alerts()),
             waiting=line.store.entries.waiting(),
             ledger=line.store.alerts.check_ledger()[0],
         )

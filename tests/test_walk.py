@@ -24,6 +24,7 @@ from tests.line import Line, settings_of
 from tests.loopback import Web, item
 
 DOCS = Path(__file__).parent.parent / "docs" / "api.md"
+TEXTS = ("application/x-ndjson", "application/atom+xml")
 NEWS = (
     item("1", "Kazakhstan signs law creating a licensing regime for crypto exchanges", published="2026-03-02"),
     item("2", "Brazil central bank bans algorithmic stablecoins", published="2026-03-02"),
@@ -113,7 +114,7 @@ async def test_a_generated_client_works_at_once(line: Line, tmp_path: Path, monk
     app = api_of(line.service)
     document = tmp_path / "openapi.json"
     document.write_text(json.dumps(app.openapi()), encoding="utf-8")
-    asked = ConfigFile(post_hooks=[], content_type_overrides={"application/x-ndjson": "text/plain"})
+    asked = ConfigFile(post_hooks=[], content_type_overrides=dict.fromkeys(TEXTS, "text/plain"))
     faults = generate(
         config=Config.from_sources(
             asked, MetaType.NONE, document_source=document, file_encoding="utf-8", overwrite=True,

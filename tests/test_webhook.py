@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 
 import aiohttp
@@ -23,6 +24,7 @@ from aiohttp import web
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
+from service import egress
 from service.delivery.channels import DeliverySettings, Sender
 from service.delivery.message import render
 from service.delivery.outcomes import masked, parse_retry_after, secrets_in, status_of
@@ -417,6 +419,7 @@ async def test_an_answer_that_drips():
     ],
 )
 async def test_a_wrong_certificate_gets_no_message(tmp_path, monkeypatch, trusted, host, said):
+    egress.install([ip_network("127.0.0.0/8")])  # whatever an earlier test has left
     path, tls = certificate(tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(path))

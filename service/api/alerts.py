@@ -243,7 +243,7 @@ class ExportQuery(Narrowed):
     format: Literal["csv", "jsonl"] = Field("csv", description="CSV for spreadsheets, or JSON Lines.")
 
 
-class WeekOut(BaseModel):
+class AlertWeekOut(BaseModel):
     """Alerts about a jurisdiction in one week."""
 
     monday: date = Field(description="The week's first day, in UTC.")
@@ -272,7 +272,7 @@ class StatisticsOut(BaseModel):
     """What the team's alerts and decisions add up to."""
 
     since: datetime
-    weeks: list[WeekOut] = Field(description="By week and jurisdiction, the newest week first.")
+    weeks: list[AlertWeekOut] = Field(description="By week and jurisdiction, the newest week first.")
     rules: list[PrecisionOut] = Field(description="The least precise first.")
     decided: PaceOut
 
@@ -280,7 +280,7 @@ class StatisticsOut(BaseModel):
     def of(cls, since: datetime, weeks_: Iterable[Week], rules: Iterable[Precision], pace_: Pace) -> StatisticsOut:
         return cls(
             since=since,
-            weeks=[WeekOut(monday=w.monday, jurisdiction=w.jurisdiction, alerts=w.alerts) for w in weeks_],
+            weeks=[AlertWeekOut(monday=w.monday, jurisdiction=w.jurisdiction, alerts=w.alerts) for w in weeks_],
             rules=[
                 PrecisionOut(
                     rule=one.rule_id,

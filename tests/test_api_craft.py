@@ -240,3 +240,12 @@ class TestKeys:
         body = {"verdict": "applicable", "by": "ana"}
         assert (await api.client.post("/v1/alerts/7/decisions", headers=key, json=body)).status_code == 404
         assert (await api.client.post("/v1/subscriptions", headers=key, json=DESK)).status_code == 403
+
+
+async def test_every_kind_of_thing_that_is_noted_can_be_listed(api: Api) -> None:
+    key = api.key("desk", Scope.ADMIN)
+    await api.client.post("/v1/subscriptions", headers=key, json=DESK)
+    made = await api.client.post("/v1/subscriptions/1/feed-token", headers=key)
+    assert made.status_code in (200, 201), made.text
+    listed = (await api.client.get("/v1/audit", headers=key)).json()["items"]
+    assert {change["thing"] for change in listed} == {"key", "subscription", "feed_token"}

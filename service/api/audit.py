@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import StreamingResponse
@@ -15,7 +15,7 @@ from service.api.auth import Admin
 from service.api.deps import Deps, Given
 from service.api.pages import MAX_ID, Page, Paging, cut, number_of
 from service.api.problems import Kind, shows
-from service.api.texts import Moment
+from service.api.texts import Moment, Name
 from service.domain.model import Change, ChangeKind
 
 router = APIRouter(prefix="/audit", tags=["audit"])
@@ -23,8 +23,6 @@ router = APIRouter(prefix="/audit", tags=["audit"])
 NOUN = "changes"
 _BATCH = 500
 _LINES = "application/x-ndjson"
-
-Thing = Literal["subscription", "channel", "feed", "silence", "decision", "comment", "key"]
 
 
 class ChangeOut(BaseModel):
@@ -35,7 +33,7 @@ class ChangeOut(BaseModel):
     team: str | None
     actor: str = Field(description="An API key by prefix and name, a command, or the configuration file.")
     kind: ChangeKind
-    thing: Thing
+    thing: str = Field(description="What was changed: subscription, channel, feed, silence, decision, key …")
     number: int | None = Field(description="Its id; of a decision, that of its alert.")
     before: dict[str, Any] | None
     after: dict[str, Any] | None
@@ -48,7 +46,7 @@ class ChangeOut(BaseModel):
 class _Narrowed(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    thing: Thing | None = Field(None, description="Only changes of such things.")
+    thing: Name | None = Field(None, description="Only changes of such things: subscription, feed, key …")
     number: int | None = Field(None, ge=1, le=MAX_ID, description="Only changes of the thing with this id.")
     since: Moment | None = Field(None, description="Made then or later: RFC 3339 with its zone.")
 

@@ -212,7 +212,7 @@ def list_deliveries(
     return Page(items=[DeliveryOut.of(delivery) for delivery in kept], next=following)
 
 
-@router.get("/{delivery_id}", summary="Read a delivery", responses=shows(200, _WITH_REQUEST, Kind.NOT_FOUND))
+@router.get("/{delivery_id:id}", summary="Read a delivery", responses=shows(200, _WITH_REQUEST, Kind.NOT_FOUND))
 def read_delivery(deps: Given, key: Reader, delivery_id: Id) -> DeliveryWithRequest:
     """A delivery with what it sends, and every attempt so far with what was answered."""
     delivery = DeliveryOut.of(_own(deps, key, delivery_id))
@@ -230,7 +230,7 @@ def _request(delivery: Delivery, *, at: datetime) -> RequestOut:
 
 
 @router.post(
-    "/{delivery_id}/redeliver",
+    "/{delivery_id:id}/redeliver",
     summary="Send a delivery once more",
     status_code=202,
     responses=shows(202, _AGAIN, Kind.NOT_FOUND, Kind.NOT_SETTLED),
@@ -261,7 +261,7 @@ def replay_deliveries(
 
 
 @router.post(
-    "/{delivery_id}/retry",
+    "/{delivery_id:id}/retry",
     summary="Try a dead delivery again",
     status_code=202,
     responses=shows(202, _AGAIN, Kind.NOT_FOUND, Kind.NOT_DEAD),

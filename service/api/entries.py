@@ -68,7 +68,7 @@ _OUT: Mapping[str, Any] = {"id": 58, "taken": "new"}
     "",
     summary="Hand a document in",
     status_code=201,
-    responses=shows(201, _OUT, Kind.INVALID_REQUEST, Kind.TOO_LARGE),
+    responses={**shows(201, _OUT, Kind.INVALID_REQUEST, Kind.TOO_LARGE), **shows(200, _OUT)},
 )
 async def hand_in(
     deps: Given,

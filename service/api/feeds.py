@@ -372,13 +372,13 @@ def create_feed(
     return _shown(deps, feed.id)
 
 
-@router.get("/{feed_id}", summary="Read a feed", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
+@router.get("/{feed_id:id}", summary="Read a feed", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
 def read_feed(deps: Given, _: Reader, feed_id: Id) -> FeedOut:
     """How polling it goes, and if it does not go, why."""
     return _shown(deps, feed_id)
 
 
-@router.get("/{feed_id}/health", summary="Read a feed's story", responses=shows(200, _HEALTH, Kind.NOT_FOUND))
+@router.get("/{feed_id:id}/health", summary="Read a feed's story", responses=shows(200, _HEALTH, Kind.NOT_FOUND))
 def read_feed_health(deps: Given, _: Reader, feed_id: Id) -> FeedHealth:
     """Trouble, silence, moves and gaps as they were noticed, and their ends."""
     _own(deps, feed_id)
@@ -400,7 +400,7 @@ def read_feed_health(deps: Given, _: Reader, feed_id: Id) -> FeedHealth:
 
 
 @router.patch(
-    "/{feed_id}",
+    "/{feed_id:id}",
     summary="Change a feed",
     responses=shows(200, _EXAMPLE, Kind.NOT_FOUND, Kind.MANAGED, Kind.INVALID_REQUEST, Kind.TOO_LARGE),
 )
@@ -444,7 +444,7 @@ def update_feed(
 
 
 @router.delete(
-    "/{feed_id}", summary="Stop polling a feed", status_code=204, responses=declared(Kind.NOT_FOUND, Kind.MANAGED)
+    "/{feed_id:id}", summary="Stop polling a feed", status_code=204, responses=declared(Kind.NOT_FOUND, Kind.MANAGED)
 )
 def delete_feed(deps: Given, _: Writer, feed_id: Id) -> None:
     """Its entries and alerts stay: somebody may have to account for them."""
@@ -453,7 +453,7 @@ def delete_feed(deps: Given, _: Writer, feed_id: Id) -> None:
 
 
 @router.post(
-    "/{feed_id}/poll", summary="Poll a feed now", status_code=202, responses=shows(202, _EXAMPLE, Kind.NOT_FOUND)
+    "/{feed_id:id}/poll", summary="Poll a feed now", status_code=202, responses=shows(202, _EXAMPLE, Kind.NOT_FOUND)
 )
 def poll_feed(deps: Given, _: Writer, feed_id: Id) -> FeedOut:
     """Makes it due at once; read it again a little later to see what came of it."""

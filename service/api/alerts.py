@@ -181,7 +181,9 @@ class AlertDetail(AlertOut):
 class Bulk(DecisionIn):
     """What the team decides about several alerts at once."""
 
-    alerts: list[Annotated[int, Field(ge=1, le=MAX_ID)]] = Field(min_length=1, max_length=200, description="Their ids.")
+    alerts: list[Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]] = Field(
+        min_length=1, max_length=200, description="Their ids."
+    )
 
 
 class CommentIn(BaseModel):

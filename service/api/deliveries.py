@@ -122,7 +122,7 @@ class Replay(BaseModel):
 
     since: Moment | None = Field(None, description="Only those made then or later.")
     until: Moment | None = Field(None, description="Only those made before.")
-    channel: int | None = Field(None, ge=1, le=MAX_ID, description="Only those of this channel.")
+    channel: int | None = Field(None, strict=True, ge=1, le=MAX_ID, description="Only those of this channel.")
     state: Literal["dead", "sent"] = Field(
         "dead", description="dead: those given up. sent: those accepted, for a receiver that has lost them."
     )

@@ -73,7 +73,7 @@ class DrillIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     subscription: int | None = Field(
-        None, ge=1, le=MAX_ID, description="The channels of this subscription; null: all of the team's."
+        None, strict=True, ge=1, le=MAX_ID, description="The channels of this subscription; null: all of the team's."
     )
 
 

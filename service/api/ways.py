@@ -78,8 +78,9 @@ def delete_feed_token(deps: Given, key: Writer, subscription_id: Id) -> None:
 # --- without a key ------------------------------------------------------------------------------------------------
 
 
-def _document(media_type: str, example: str) -> dict[int | str, dict[str, Any]]:
-    answer = {"content": {media_type: {"schema": {"type": "string"}, "example": example}}}
+def _document(media_type: str, example: object) -> dict[int | str, dict[str, Any]]:
+    schema = {"type": "object" if media_type.endswith("json") else "string"}
+    answer = {"content": {media_type: {"schema": schema, "example": example}}}
     return {**declared(Kind.NOT_FOUND, Kind.TOO_MANY), 200: answer}
 
 
@@ -101,7 +102,7 @@ async def read_atom(request: Request, deps: Given, token: str) -> Response:
     "/{token}.json",
     summary="A subscription as JSON Feed",
     response_class=Response,
-    responses=_document(_JSON, '{"version": "https://jsonfeed.org/version/1.1", "items": []}'),
+    responses=_document(_JSON, {"version": "https://jsonfeed.org/version/1.1", "items": []}),
 )
 async def read_json_feed(request: Request, deps: Given, token: str) -> Response:
     """The same as JSON Feed 1.1."""

@@ -43,6 +43,10 @@ CONFIG = """
 # What a schema cannot say (a jurisdiction that there is, a time to come) is refused with 422, which is no fault.
 [checks.positive_data_acceptance]
 expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "412", "422"]
+
+# What is too long for a field may be too much for a body before that.
+[checks.negative_data_rejection]
+expected-statuses = ["400", "401", "403", "404", "405", "406", "409", "413", "415", "422", "429"]
 """
 
 

@@ -47,6 +47,7 @@ from tests.fakes_delivery import (
 )
 
 SETTINGS = DeliverySettings(allow_schemas=(), timeout=timedelta(seconds=0.3))
+PATIENT = DeliverySettings(allow_schemas=(), timeout=timedelta(seconds=10))
 
 
 @asynccontextmanager
@@ -427,7 +428,7 @@ async def test_a_wrong_certificate_gets_no_message(tmp_path, monkeypatch, truste
         channel = a_channel(ChannelKind.WEBHOOK, service.url.replace("localhost", host), secret=WHSEC)
         sandbox = Sandbox()
         async with session(user_agent="test") as client:
-            out = Sender(client, sandbox, SETTINGS)
+            out = Sender(client, sandbox, PATIENT)
             message = render(a_delivery(channel, an_alert()), now=NOON)
             outcome = await out.send(channel, message, message_id="msg_1", attempt=1, now=NOON)
         assert service.got == []

@@ -20,24 +20,7 @@ from fastapi.routing import APIRoute
 from pydantic import TypeAdapter
 from structlog.testing import capture_logs
 
-from service.api import (
-    alerts,
-    audit,
-    deliveries,
-    drills,
-    editing,
-    entries,
-    events,
-    feedlists,
-    feeds,
-    rules,
-    silences,
-    status,
-    stream,
-    subscriptions,
-    ways,
-)
-from service.api.app import Deps, build
+from service.api.app import NOUNS, Deps, build
 from service.api.problems import Kind
 from service.config import Rulebook, Settings, load_rulebook
 from service.delivery.message import render
@@ -257,27 +240,7 @@ async def test_every_reference_in_the_document_leads_somewhere(api: Api) -> None
         assert name in api.document["components"]["schemas"]
 
 
-@pytest.mark.parametrize(
-    "noun",
-    [
-        alerts,
-        audit,
-        deliveries,
-        drills,
-        editing,
-        entries,
-        events,
-        feedlists,
-        feeds,
-        rules,
-        silences,
-        status,
-        stream,
-        subscriptions,
-        ways,
-    ],
-    ids=lambda n: n.__name__,
-)
+@pytest.mark.parametrize("noun", NOUNS, ids=lambda n: n.__name__)
 def test_examples_of_answers_are_such_answers(noun) -> None:
     for route in noun.router.routes:
         assert isinstance(route, APIRoute)

@@ -53,6 +53,15 @@ from service.api.workshop import Workshop
 
 __all__ = ["Deps", "build"]
 
+NOUNS = (
+    *(feedlists, feeds, entries),
+    *(editing, rules),
+    *(subscriptions, ways, silences),
+    *(stream, alerts, deliveries, events, drills),
+    *(keys, audit, status),
+)
+"""What there is under /v1; where two know an address, the first answers."""
+
 DESCRIPTION = """\
 Manage feeds and subscriptions, read alerts and see what became of them.
 
@@ -101,10 +110,7 @@ def build(deps: Deps) -> FastAPI:
 
 def _v1() -> APIRouter:
     v1 = APIRouter(prefix=PREFIX, responses=declared(Kind.UNAUTHORIZED, Kind.FORBIDDEN, Kind.TOO_MANY))
-    feeding = (feedlists, feeds, entries)
-    subscribing = (subscriptions, ways, silences)
-    telling = (stream, alerts, deliveries, events, drills)
-    for noun in (*feeding, editing, rules, *subscribing, *telling, keys, audit, status):
+    for noun in NOUNS:
         v1.include_router(noun.router)
     return v1
 

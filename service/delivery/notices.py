@@ -5,6 +5,7 @@ only.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from datetime import UTC
 
 from service.delivery.languages import Words
@@ -30,11 +31,15 @@ _HAPPENED = {
 
 def notice_letter(delivery: Delivery, words: Words) -> Letter:
     """A line for each report, oldest first."""
-    lines = tuple((Run(text=_line(report)),) for report in delivery.reports)
+    about = "the feeds, not about policy; policywatch feeds health tells all"
+    return _letter(delivery, words, _title(delivery), map(_line, delivery.reports), about)
+
+
+def _letter(delivery: Delivery, words: Words, title: str, lines: Iterable[str], about: str) -> Letter:
     whose = f"subscription {phrase(delivery.subscription, 60)} of {phrase(delivery.team, 60)}"
-    about = f"This is about the feeds, not about policy; policywatch feeds health tells all. {whose}"
-    parts = [Part(kind=PartKind.LIST, lines=lines), Part(kind=PartKind.FOOT, lines=((Run(text=about),),))]
-    return letter_of(_title(delivery), parts, words)
+    foot = Part(kind=PartKind.FOOT, lines=((Run(text=f"This is about {about}. {whose}"),),))
+    told = Part(kind=PartKind.LIST, lines=tuple((Run(text=line),) for line in lines))
+    return letter_of(title, [told, foot], words)
 
 
 def _title(delivery: Delivery) -> str:
@@ -49,8 +54,11 @@ def _title(delivery: Delivery) -> str:
 
 
 def _line(report: FeedReport) -> str:
-    when = f"{report.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    return f"{when} {phrase(report.name, 80)} {_HAPPENED[report.kind]}: {phrase(report.detail, 300)}"
+    return _dated(report, report.name, _HAPPENED[report.kind])
+
+
+def _dated(report: FeedReport | ChannelReport, name: str, what: str) -> str:
+    return f"{report.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC {phrase(name, 80)} {what}: {phrase(report.detail, 300)}"
 
 
 # --- about channels -------------------------------------------------------------------------------------------------
@@ -66,11 +74,8 @@ _BEFELL = {
 
 def channel_notice_letter(delivery: Delivery, words: Words) -> Letter:
     """A line for each report about another channel, oldest first."""
-    lines = tuple((Run(text=_channel_line(report)),) for report in delivery.channel_reports)
-    whose = f"subscription {phrase(delivery.subscription, 60)} of {phrase(delivery.team, 60)}"
-    about = f"This is about where messages go, not about policy; policywatch channels list tells all. {whose}"
-    parts = [Part(kind=PartKind.LIST, lines=lines), Part(kind=PartKind.FOOT, lines=((Run(text=about),),))]
-    return letter_of(_channel_title(delivery), parts, words)
+    about = "where messages go, not about policy; policywatch channels list tells all"
+    return _letter(delivery, words, _channel_title(delivery), map(_channel_line, delivery.channel_reports), about)
 
 
 def _channel_title(delivery: Delivery) -> str:
@@ -82,5 +87,4 @@ def _channel_title(delivery: Delivery) -> str:
 
 
 def _channel_line(report: ChannelReport) -> str:
-    when = f"{report.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
-    return f"{when} {phrase(report.shown, 80)} {_BEFELL[report.kind]}: {phrase(report.detail, 300)}"
+    return _dated(report, report.shown, _BEFELL[report.kind])

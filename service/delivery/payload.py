@@ -6,8 +6,9 @@ Texts are cleaned like those of every other channel, so that a receiver may pass
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TypeVar
 
 from service.delivery.languages import Words
 from service.delivery.text import link, phrase
@@ -36,6 +37,8 @@ from service.domain.model import (
     Update,
     UpdateReason,
 )
+
+R = TypeVar("R")
 
 PAYLOAD_LIMIT = 20_000
 """Bytes. Standard Webhooks asks for payloads below 20 kB."""
@@ -328,39 +331,33 @@ def left_payload(headline: str, delivery: Delivery) -> bytes:
 
 def notice_payload(headline: str, delivery: Delivery) -> bytes:
     """Reports about feeds as JSON, cut in steps until they are below `PAYLOAD_LIMIT`."""
-    body = b""
-    for keep, chars in ((50, 300), (25, 200), (10, 120), (3, 60)):
-        data = {
-            "headline": headline,
-            "reports": [_report(report, chars=chars) for report in delivery.reports[:keep]],
-            "reports_total": len(delivery.reports),
-            "team": phrase(delivery.team, 100),
-            "subscription": phrase(delivery.subscription, 100),
-        }
-        body = _canonical("feed.notice", delivery.created_at, data)
-        if len(body) < PAYLOAD_LIMIT:
-            break
-    return body
+    return _reports("feed.notice", "reports", headline, delivery, delivery.reports, _report)
 
 
 def channel_notice_payload(headline: str, delivery: Delivery) -> bytes:
     """Reports about other channels as JSON, cut in steps until they are below `PAYLOAD_LIMIT`."""
+    return _reports("channel.notice", "channel_reports", headline, delivery, delivery.channel_reports, _channel_report)
+
+
+def _reports(
+    kind: str, key: str, headline: str, delivery: Delivery, reports: Sequence[R], told: Callable[[R, int], object]
+) -> bytes:
     body = b""
     for keep, chars in ((50, 300), (25, 200), (10, 120), (3, 60)):
         data = {
             "headline": headline,
-            "channel_reports": [_channel_report(report, chars=chars) for report in delivery.channel_reports[:keep]],
-            "reports_total": len(delivery.channel_reports),
+            key: [told(report, chars) for report in reports[:keep]],
+            "reports_total": len(reports),
             "team": phrase(delivery.team, 100),
             "subscription": phrase(delivery.subscription, 100),
         }
-        body = _canonical("channel.notice", delivery.created_at, data)
+        body = _canonical(kind, delivery.created_at, data)
         if len(body) < PAYLOAD_LIMIT:
             break
     return body
 
 
-def _channel_report(report: ChannelReport, *, chars: int) -> dict[str, object]:
+def _channel_report(report: ChannelReport, chars: int) -> dict[str, object]:
     return {
         "channel_id": report.channel_id,
         "channel": phrase(report.shown, 200),
@@ -370,7 +367,7 @@ def _channel_report(report: ChannelReport, *, chars: int) -> dict[str, object]:
     }
 
 
-def _report(report: FeedReport, *, chars: int) -> dict[str, object]:
+def _report(report: FeedReport, chars: int) -> dict[str, object]:
     return {
         "feed_id": report.feed_id,
         "name": phrase(report.name, 100),

@@ -32,8 +32,8 @@ from service.domain.timing import digest_of, instant
 from service.storage import digests
 from service.storage.database import Database
 from service.storage.decisions import decided_by
-from service.storage.entries import read_alert
 from service.storage.mapping import dump_alert, dump_digest, load_developments, message_id
+from service.storage.shown import read_alert
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
     CHANNEL,

@@ -37,7 +37,6 @@ from service.domain.model import (
     RouteReason,
     Severity,
     Silence,
-    Source,
     Stage,
     Story,
     StoryKey,
@@ -62,7 +61,8 @@ from service.storage.mapping import (
     load_developments,
     load_evidence,
 )
-from service.storage.readings import DEVELOPMENT_FIELDS, keep_reading, outlet
+from service.storage.readings import keep_reading, outlet
+from service.storage.shown import read_alert
 from service.storage.silences import standing
 from service.storage.subscriptions import Subscriptions
 from service.storage.tables import (
@@ -80,7 +80,6 @@ from service.storage.tables import (
     AlertRuleRow,
     ChannelRow,
     DeliveryRow,
-    DevelopmentRow,
     EntryRow,
     FeedRow,
     MatchRow,
@@ -540,52 +539,6 @@ class Placing:
             row.evidence = dump_evidence(match.evidence)
             row.unclear = list(match.unclear)
         self._session.flush()
-
-
-def read_alert(session: Session, row: AlertRow) -> Alert:
-    """An alert with its rules, what they matched, and every report of its story so far."""
-    rules = session.execute(
-        select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == row.id).order_by(ALERT_RULE.rule_id)
-    ).scalars()
-    reports = session.execute(SOURCES.where(ENTRY.story_id == row.story_id).order_by(ENTRY.id)).all()
-    matched = select(MatchRow).join(EntryRow, ENTRY.id == MATCH.entry_id).where(ENTRY.story_id == row.story_id)
-    first = session.execute(matched.order_by(MATCH.id).limit(1)).scalar_one_or_none()
-    unclear = session.execute(matched.with_only_columns(MATCH.unclear)).scalars()
-    read = session.execute(
-        select(DevelopmentRow).where(DEVELOPMENT.entry_id.in_([r.id for r in reports[:1]]))
-    ).scalars()
-    developments = first.developments if first else [r.model_dump(include=DEVELOPMENT_FIELDS) for r in read]
-    return Alert(
-        id=cast(int, row.id),
-        story_id=row.story_id,
-        raised_at=row.raised_at,
-        title=row.title,
-        severity=Severity(row.severity),
-        rules=tuple(rules),
-        developments=load_developments(developments),
-        evidence=load_evidence(first.evidence if first else []),
-        sources=tuple(map(source_of, reports)),
-        unclear=tuple(sorted({name for names in unclear for name in names})),
-        predecessor=updates.predecessor_of(session, row.story_id),
-        updates=updates.updates_of(session, cast(int, row.id)),
-        reports=len(reports),
-    )
-
-
-SOURCES = select(
-    ENTRY.id, ENTRY.title, ENTRY.link, ENTRY.lang, ENTRY.published, FEED.title.label("feed"), FEED.url.label("feed_url")
-).join(FeedRow, FEED.id == ENTRY.feed_id)
-
-
-def source_of(row: Any) -> Source:
-    return Source(
-        entry_id=row.id,
-        title=row.title,
-        source=outlet(row.feed, row.feed_url),
-        link=row.link,
-        lang=row.lang,
-        published=row.published,
-    )
 
 
 _OFFICIAL = (

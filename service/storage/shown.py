@@ -1,4 +1,4 @@
-"""Many alerts at once, as they are shown in a list: a few statements for all of them, not for each."""
+"""Alerts as they are told and shown, any number at once: a few statements for all of them, not for each."""
 
 from __future__ import annotations
 
@@ -10,19 +10,23 @@ from sqlalchemy import Text, func, select
 from sqlalchemy import cast as cast_as
 from sqlmodel import Session
 
-from service.domain.model import Alert, Severity
+from service.domain.model import Alert, Severity, Source
 from service.storage import updates
-from service.storage.entries import SOURCES, source_of
 from service.storage.mapping import load_developments, load_evidence
+from service.storage.readings import DEVELOPMENT_FIELDS, outlet
 from service.storage.tables import (
     ALERT_RULE,
     ALERT_UPDATE,
+    DEVELOPMENT,
     ENTRY,
+    FEED,
     MATCH,
     STORY,
     AlertRow,
     AlertUpdateRow,
+    DevelopmentRow,
     EntryRow,
+    FeedRow,
     MatchRow,
 )
 
@@ -30,8 +34,14 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int) -> tuple[Alert, ...]:
-    """Alerts in the order of their rows, each with `most` reports of its story at most, the first ones."""
+def read_alert(session: Session, row: AlertRow) -> Alert:
+    """An alert with every report of its story so far."""
+    return read_alerts(session, [row], most=None)[0]
+
+
+def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int | None) -> tuple[Alert, ...]:
+    """Alerts in the order of their rows, each with its rules, what they matched, and the first reports of its story,
+    `most` of them at most (None: all)."""
     ids, stories = [cast(int, row.id) for row in rows], [row.story_id for row in rows]
     rules = _grouped(
         session.execute(select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(ALERT_RULE.alert_id.in_(ids)))
@@ -40,6 +50,7 @@ def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int) -> tup
     told = _grouped((row.alert_id, updates.update_of(row)) for row in session.execute(changed).scalars())
     reports, counts = _reports(session, stories, most)
     first, unclear = _matches(session, stories)
+    unmatched = _developments(session, [reports[one][0].id for one in stories if one not in first and reports[one]])
     before = select(STORY.id).where(STORY.id.in_(stories), STORY.predecessor_id.is_not(None))
     followed = set(session.execute(before).scalars())
     return tuple(
@@ -50,9 +61,11 @@ def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int) -> tup
             title=row.title,
             severity=Severity(row.severity),
             rules=tuple(sorted(rules[cast(int, row.id)])),
-            developments=load_developments(first[row.story_id].developments) if row.story_id in first else (),
+            developments=load_developments(
+                first[row.story_id].developments if row.story_id in first else unmatched[row.story_id]
+            ),
             evidence=load_evidence(first[row.story_id].evidence if row.story_id in first else []),
-            sources=tuple(map(source_of, reports[row.story_id])),
+            sources=tuple(map(_source, reports[row.story_id])),
             unclear=tuple(sorted({name for names in unclear[row.story_id] for name in names})),
             predecessor=updates.predecessor_of(session, row.story_id) if row.story_id in followed else None,
             updates=tuple(told[cast(int, row.id)]),
@@ -63,13 +76,15 @@ def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int) -> tup
 
 
 def _reports(
-    session: Session, stories: Collection[int], most: int
+    session: Session, stories: Collection[int], most: int | None
 ) -> tuple[Mapping[int, Sequence[Any]], Mapping[int, int]]:
     """The first reports of each story, and how many there are of it."""
-    place = func.row_number().over(partition_by=ENTRY.story_id, order_by=ENTRY.id).label("place")
-    numbered = select(ENTRY.id.label("entry"), place).where(ENTRY.story_id.in_(stories)).subquery()
-    first = select(numbered.c.entry).where(numbered.c.place <= most)
-    found = session.execute(SOURCES.add_columns(ENTRY.story_id).where(ENTRY.id.in_(first)).order_by(ENTRY.id))
+    wanted = ENTRY.story_id.in_(stories)
+    if most is not None:
+        place = func.row_number().over(partition_by=ENTRY.story_id, order_by=ENTRY.id).label("place")
+        numbered = select(ENTRY.id.label("entry"), place).where(wanted).subquery()
+        wanted = ENTRY.id.in_(select(numbered.c.entry).where(numbered.c.place <= most))
+    found = session.execute(_SOURCES.where(wanted).order_by(ENTRY.id))
     counts = select(ENTRY.story_id, func.count()).where(ENTRY.story_id.in_(stories)).group_by(ENTRY.story_id)
     return _grouped((row.story_id, row) for row in found), dict(session.execute(counts).all())
 
@@ -90,6 +105,32 @@ def _matches(
         .where(ENTRY.story_id.in_(stories), cast_as(MATCH.unclear, Text) != "[]")
     )
     return {first[cast(int, row.id)]: row for row in rows}, _grouped(session.execute(open_))
+
+
+def _developments(session: Session, entries: Collection[int]) -> Mapping[int, Sequence[dict[str, Any]]]:
+    """What was read in these reports, by their story: it stands in for what rules matched where none has."""
+    if not entries:
+        return defaultdict(list)
+    read = select(ENTRY.story_id, DevelopmentRow).join(EntryRow, ENTRY.id == DEVELOPMENT.entry_id)
+    found = session.execute(read.where(ENTRY.id.in_(entries)))
+    return _grouped((story, row.model_dump(include=DEVELOPMENT_FIELDS)) for story, row in found)
+
+
+_SOURCES = select(
+    *(ENTRY.id, ENTRY.story_id, ENTRY.title, ENTRY.link, ENTRY.lang, ENTRY.published),
+    *(FEED.title.label("feed"), FEED.url.label("feed_url")),
+).join(FeedRow, FEED.id == ENTRY.feed_id)
+
+
+def _source(row: Any) -> Source:
+    return Source(
+        entry_id=row.id,
+        title=row.title,
+        source=outlet(row.feed, row.feed_url),
+        link=row.link,
+        lang=row.lang,
+        published=row.published,
+    )
 
 
 def _grouped(pairs: Iterable[Any]) -> Mapping[Any, Sequence[Any]]:

@@ -16,7 +16,7 @@ from sqlmodel import Session
 
 from service.domain.model import Alert, RouteReason
 from service.storage.database import Database
-from service.storage.entries import read_alert
+from service.storage.shown import read_alert
 from service.storage.tables import ALERT_UPDATE, ROUTE, TEAM, AlertRow, AlertUpdateRow, RouteRow, TeamRow
 
 BATCH = 100

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import cast
 from uuid import UUID
 
 from sqlalchemy import Select, func, select
@@ -21,7 +20,7 @@ from service.domain.dates import DatedAlert, Meaning
 from service.domain.model import Alert, ChangeKind, Language, RouteReason, Secret
 from service.storage import audit
 from service.storage.database import Database
-from service.storage.entries import read_alert
+from service.storage.shown import read_alerts
 from service.storage.tables import (
     ALERT,
     ALERT_UPDATE,
@@ -176,7 +175,7 @@ def _of(subscription_id: int) -> Select[tuple[int]]:
 
 def _alerts(session: Session, ids: Iterable[int]) -> dict[int, Alert]:
     rows = session.execute(select(AlertRow).where(ALERT.id.in_(set(ids)))).scalars().all()
-    return {cast(int, row.id): read_alert(session, row) for row in rows}
+    return {alert.id: alert for alert in read_alerts(session, rows, most=None)}
 
 
 def _owner(session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:

@@ -6,6 +6,7 @@ Every setting has its default here and nowhere else. What is wrong is named with
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import re
@@ -14,12 +15,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import time, timedelta
 from fnmatch import fnmatchcase
+from io import BytesIO
 from ipaddress import IPv4Network, IPv6Network
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast, get_args
+from zipfile import BadZipFile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -72,6 +76,7 @@ from service.domain.model import (
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
+from service.domain.sense import Sense
 
 ENV_PREFIX = "POLICYWATCH_"
 DEFAULT_FILE = Path("config.yaml")
@@ -653,19 +658,35 @@ def shipped_rules() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "rules"
 
 
-def load_lexicon() -> Lexicon:
-    """The shipped lexicon. Invalid with file and line of every fault.
+def load_lexicon(sense: Sense | None = None) -> Lexicon:
+    """The shipped lexicon, with the shipped weights or these. Invalid with file and line of every fault.
 
     Its phrases are kept between starts: reading them takes longer than all else that is done for a command.
     """
     paths = sorted((shipped_rules() / "lexicon").rglob("*.yaml"))
+    sense = sense or load_sense(shipped_rules() / "sense.npz")
     with without_collection():
         key = kept.mark(*(path.read_bytes() for path in paths))
         with suppress(TypeError, ValueError, KeyError):
-            return Lexicon(listed(kept.recall("lexicon", key)))
+            return Lexicon(listed(kept.recall("lexicon", key)), sense)
         phrases = read_phrases(read_yaml(path, shown=_shown(path)) for path in paths)
         kept.keep("lexicon", key, phrases)
-        return Lexicon(phrases)
+        return Lexicon(phrases, sense)
+
+
+def load_sense(path: Path) -> Sense:
+    """Weights as the training wrote them; Invalid where the file is something else."""
+    try:
+        raw = path.read_bytes()
+        with np.load(BytesIO(raw), allow_pickle=False) as saved:
+            return Sense(
+                *(saved[name] for name in ("hashes", "weights", "scale", "bias")),
+                actions=map(str, saved["actions"]),
+                version=hashlib.sha256(raw).hexdigest()[:16],
+            )
+    except (OSError, ValueError, KeyError, BadZipFile) as exc:
+        hint = "install the package again"
+        raise Invalid((Problem(where=_shown(path), what=f"holds no weights: {exc}", hint=hint),)) from exc
 
 
 def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:

@@ -683,7 +683,8 @@ class Evidence:
 class Development:
     """One policy act that an entry reports as news: who does what about which topic, how far along, which way.
 
-    `evidence` are the words it was read from, `quotes` the sentences that say it, for a person.
+    `evidence` are the words it was read from, `quotes` the sentences that say it, for a person. `is_likely` where no
+    word that is listed says what is done: the text as a whole makes this act likely.
     """
 
     jurisdiction: str
@@ -693,6 +694,7 @@ class Development:
     stage: Stage
     evidence: tuple[Evidence, ...] = ()
     quotes: tuple[Evidence, ...] = ()
+    is_likely: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

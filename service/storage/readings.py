@@ -45,7 +45,7 @@ from service.storage.tables import (
     ReadingRow,
 )
 
-ACT = {"jurisdiction", "topic", "action", "direction", "stage", "evidence"}
+ACT = {"jurisdiction", "topic", "action", "direction", "stage", "evidence", "is_likely"}
 DEVELOPMENT_FIELDS = {*ACT, "quotes"}
 
 BATCH = 500

@@ -320,6 +320,7 @@ class DevelopmentRow(Row, table=True):
     quotes: list[dict[str, Any]] = _json([])
     stated: str | None = None
     named: str | None = None
+    is_likely: bool = False
 
 
 class EntryDateRow(Row, table=True):

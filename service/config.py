@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time, timedelta
 from fnmatch import fnmatchcase
 from ipaddress import IPv4Network, IPv6Network
@@ -461,6 +461,7 @@ class WatchSettings(Section):
     tiers: tuple[Tier, ...] = Field((), description="Tiers of the sources: official, wire, trade, blog; empty for all.")
     languages: tuple[str, ...] = Field((), description="Languages of the reports: en, zh-Hans, ko …; empty for all.")
     tags: tuple[str, ...] = Field((), description="Tags of the feeds; empty for all.")
+    packs: tuple[str, ...] = Field((), description="Packs of rules such as digital-assets, beside `rules`.")
     exclude: ExcludeSettings = Field(ExcludeSettings(), description="What is left out of all that.")
 
     @property
@@ -629,6 +630,7 @@ class Rulebook:
     ruleset: Ruleset
     groups: Groups = NO_GROUPS
     problems: tuple[Problem, ...] = ()
+    packs: Mapping[str, str] = field(default_factory=dict)  # which rules are of a shipped pack, by id
 
     @property
     def version(self) -> str:
@@ -651,6 +653,10 @@ def shipped_rules() -> Path:
     """The folder `rules/`: inside the installed package, or beside it in a checkout."""
     installed = Path(__file__).parent / "rules"
     return installed if installed.is_dir() else Path(__file__).parent.parent / "rules"
+
+
+def _packs() -> Path:
+    return shipped_rules() / "packs"
 
 
 def load_lexicon() -> Lexicon:
@@ -684,7 +690,8 @@ def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:
 class ReadRules:
     """Rules as they were read, before their tests were run, with the problems of those that could not be read.
 
-    `files` has the contents of the file that each rule is in, by the rule's id.
+    `files` has the contents of the file that each rule is in, `packs` the name of its pack if that is a shipped one;
+    both by the rule's id.
     """
 
     lexicon: Lexicon
@@ -692,6 +699,7 @@ class ReadRules:
     rules: tuple[Rule, ...]
     problems: tuple[Problem, ...]
     files: Mapping[str, bytes]
+    packs: Mapping[str, str]
 
 
 def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, only: str = "*") -> ReadRules:
@@ -701,6 +709,7 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
     problems: list[Problem] = [*wrong_groups]
     rules: dict[str, Rule] = {}
     files: dict[str, bytes] = {}
+    packs: dict[str, str] = {}
     for path in _rule_files(settings, problems):
         try:
             raw = read_raw(path, shown=_shown(path), limit=MAX_RULE_BYTES)
@@ -717,9 +726,11 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
             else:
                 rules[rule.id] = rule
                 files[rule.id] = raw
+                if path.parent == _packs():
+                    packs[rule.id] = path.stem
     wanted = _switched_on(tuple(rules.values()), settings.off, problems)
     chosen = tuple(rule for rule in wanted if fnmatchcase(rule.id, only))
-    return ReadRules(lexicon, groups, chosen, tuple(problems), files)
+    return ReadRules(lexicon, groups, chosen, tuple(problems), files, packs)
 
 
 def read_rules_text(text: str, book: Rulebook, *, shown: str) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
@@ -742,6 +753,7 @@ def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Ru
         ruleset=Ruleset.compile(sound, book.lexicon),
         groups=book.groups,
         problems=(*book.problems, *(verdict.problem for verdict in failed)),
+        packs={rule.id: book.packs[rule.id] for rule in sound if rule.id in book.packs},
     )
 
 
@@ -772,7 +784,7 @@ def read_rules(*paths: Path) -> RulesSettings:
 
 
 def _rule_files(settings: RulesSettings, problems: list[Problem]) -> list[Path]:
-    packs = sorted((shipped_rules() / "packs").glob("*.yaml"))
+    packs = sorted(_packs().glob("*.yaml"))
     chosen = [pack for pack in packs if any(fnmatchcase(pack.stem, pattern) for pattern in settings.packs)]
     for pattern in settings.packs:
         if pattern != "*" and not any(fnmatchcase(pack.stem, pattern) for pack in packs):
@@ -830,19 +842,19 @@ def example() -> str:
         f"# Each can also come from the environment: {ENV_PREFIX}STORAGE__URL=postgresql://… sets storage.url.",
         "",
     ]
-    for name, field in Settings.model_fields.items():
-        default = field.get_default()
+    for name, setting in Settings.model_fields.items():
+        default = setting.get_default()
         if isinstance(default, BaseModel):
-            lines += [f"# {field.description}", f"{name}:", *_section(default, indent="  "), ""]
+            lines += [f"# {setting.description}", f"{name}:", *_section(default, indent="  "), ""]
         else:
-            lines += [f"# {field.description}", f"{name}: []", _EXAMPLES[name], ""]
+            lines += [f"# {setting.description}", f"{name}: []", _EXAMPLES[name], ""]
     return "\n".join(lines)
 
 
 def _section(section: BaseModel, *, indent: str) -> Iterator[str]:
-    for name, field in type(section).model_fields.items():
+    for name, setting in type(section).model_fields.items():
         value = getattr(section, name)
-        yield f"{indent}# {field.description}"
+        yield f"{indent}# {setting.description}"
         if isinstance(value, BaseModel):
             yield f"{indent}{name}:"
             yield from _section(value, indent=indent + "  ")

@@ -460,6 +460,7 @@ class Pipeline:
             silences=self._silences(placing, now),
             spent=placing.spent(subscriptions, alert.id, now),
             official=placing.official_acts(tuple(rumours), now - stories.WINDOW) if muting else (),
+            packs=self._rulebook().packs,
         )
         made = 0
         origins = placing.origins(groups)

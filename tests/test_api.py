@@ -382,7 +382,7 @@ async def test_what_belongs_to_another_team_does_not_exist(api: Api) -> None:
 
 
 UNASKED: dict[str, Any] = {
-    **{name: [] for name in ("groups", "stages", "directions", "tiers", "languages", "tags")},
+    **{name: [] for name in ("groups", "stages", "directions", "tiers", "languages", "tags", "packs")},
     "exclude": {name: [] for name in ("jurisdictions", "groups", "topics", "actions", "rules")},
 }
 """What a watch holds where nobody asked for it."""
@@ -765,6 +765,7 @@ async def test_a_test_message_is_a_delivery_for_each_channel(api_on_both: Api) -
         ({"watch": {"jurisdictions": ["QQ"]}}, "watch.jurisdictions.0", "ISO 3166"),
         ({"watch": {"rules": ["crypto-bam"]}}, "watch.rules.0", "crypto-ban"),
         ({"watch": {"rules": ["a\x00b"]}}, "watch.rules.0", ""),
+        ({"watch": {"packs": ["digital-assets", "digital"]}}, "watch.packs.1", "digital-assets"),
         ({"watch": {"topics": ["stablecoins"]}}, "watch.topics.0", ""),
         ({"watch": {"min_severity": "urgent"}}, "watch.min_severity", ""),
         ({"watch": {"countries": ["KZ"]}}, "watch.countries", "/docs"),

@@ -57,7 +57,7 @@ def previewed(deps: Deps, team: str, new: NewSubscription, back: timedelta) -> P
         notices=new.notices,
         timing=new.timing,
     )
-    found = preview(asked, deps.store.alerts.past(now - back, limit=MOST), ZoneInfo)
+    found = preview(asked, deps.store.alerts.past(now - back, limit=MOST), ZoneInfo, deps.rulebook().packs)
     shown = {alert.id: alert for alert in deps.store.alerts.some(found.examples)}
     return PreviewOut(
         since=now - back,

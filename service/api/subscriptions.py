@@ -100,6 +100,7 @@ class WatchBody(BaseModel):
     tiers: list[Tier] = Field([], max_length=10, description="Tiers of the sources: official, wire, trade, blog.")
     languages: list[Name] = Field([], max_length=50, description="Languages of the reports: en, zh-Hans, ko …")
     tags: list[Name] = Field([], max_length=50, description="Tags of the feeds.")
+    packs: list[Name] = Field([], max_length=50, description="Packs of rules such as digital-assets, beside `rules`.")
     exclude: ExcludeBody = Field(_NOTHING, description="What is left out of all that.")
 
     @property

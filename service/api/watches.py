@@ -22,6 +22,7 @@ def watch_problems(watch: Watch, rulebook: Rulebook, *, where: str = "watch") ->
         problems += jurisdiction_problems(codes, rulebook)
         problems += _group_problems(part.groups, rulebook, where=f"{place}.groups")
         problems += _rule_problems(part.rules, rulebook, where=f"{place}.rules")
+    problems += _pack_problems(watch.packs, rulebook, where=f"{where}.packs")
     hint = f"one of {', '.join(LANGUAGES)}"
     problems += [
         Problem(where=f"{where}.languages.{n}", what=f"unknown language {lang!r}", hint=hint)
@@ -37,6 +38,14 @@ def _group_problems(names: Sequence[str], rulebook: Rulebook, *, where: str) -> 
         if rulebook.groups.get(name) is None:
             hint = f"there are {', '.join(known)}; your own go into rules.groups of the configuration"
             yield Problem(where=f"{where}.{number}", what=f"there is no group {name!r}", hint=hint)
+
+
+def _pack_problems(names: Sequence[str], rulebook: Rulebook, *, where: str) -> Iterator[Problem]:
+    known = sorted(set(rulebook.packs.values()))
+    for number, name in enumerate(names):
+        if name not in known:
+            hint = f"switched on are {', '.join(known) or 'none'}: see rules.packs of the configuration"
+            yield Problem(where=f"{where}.{number}", what=f"there is no pack {name!r}", hint=hint)
 
 
 def jurisdiction_problems(codes: Mapping[str, str], rulebook: Rulebook) -> tuple[Problem, ...]:

@@ -1076,7 +1076,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns.
+    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns, and `packs` names of
+    shipped files of rules: a rule is selected by either.
 
     `groups` are names of groups of jurisdictions, which stand for their members as they are at the time. `tiers`,
     `languages` and `tags` are those of the report; `exclude` takes out of what all the others let in.
@@ -1094,6 +1095,7 @@ class Watch:
     languages: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     exclude: Exclusion = Exclusion()
+    packs: tuple[str, ...] = ()
 
 
 class Schedule(StrEnum):

@@ -39,7 +39,9 @@ class Preview:
     examples: tuple[int, ...]
 
 
-def preview(subscription: Subscription, past: Iterable[Past], zones: Callable[[str], tzinfo]) -> Preview:
+def preview(
+    subscription: Subscription, past: Iterable[Past], zones: Callable[[str], tzinfo], packs: Mapping[str, str]
+) -> Preview:
     """Decide about each past alert, oldest first. What depends on others (confirmation, throttles, silences) is left
     out: it is told by rules, not by the subscription. Without channels it is decided as for one."""
     asked = _with_channel(subscription)
@@ -60,6 +62,7 @@ def preview(subscription: Subscription, past: Iterable[Past], zones: Callable[[s
             zones=zones,
             spent={asked.id: spent},
             origin=one.origin,
+            packs=packs,
         )
         routes = route(one.matches, (asked,), (), background)
         best = next((made for made in routes if made.reason.is_told or made.reason.waits), None)

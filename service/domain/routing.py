@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from service.domain.groups import Groups
 from service.domain.holding import Background, held_back, is_settled
@@ -28,17 +29,23 @@ from service.domain.model import (
 )
 from service.domain.timing import digest_of, next_digest, when
 
+_NO_PACKS: Mapping[str, str] = MappingProxyType({})
+
 # --- who is told --------------------------------------------------------------------------------------------------
 
 
-def selects(watch: Watch, match: Match, origin: Origin | None = None) -> RouteReason | None:
+def selects(
+    watch: Watch, match: Match, origin: Origin | None = None, packs: Mapping[str, str] = _NO_PACKS
+) -> RouteReason | None:
     """None when `watch`, its groups spelt out, wants this match of a report; otherwise the reason why not.
 
-    A watch that asks where a report came from wants none of which that is not known.
+    A watch that asks where a report came from wants none of which that is not known. `packs` tells the pack of a rule.
     """
     if watch == _EVERYTHING:
         return None
-    if watch.rules and not _named(match.rule_id, watch.rules):
+    if (watch.rules or watch.packs) and not (
+        packs.get(match.rule_id) in watch.packs or _named(match.rule_id, watch.rules)
+    ):
         return RouteReason.NOT_WATCHED
     if watch.exclude.rules and _named(match.rule_id, watch.exclude.rules):
         return RouteReason.NOT_WATCHED
@@ -135,7 +142,7 @@ def route(
 def _route(
     match: Match, subscription: Subscription, told: Collection[int], waiting: Collection[int], background: Background
 ) -> Route:
-    reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match, background.origin)
+    reason = RouteReason.INACTIVE if not subscription.active else _wants(subscription, match, background)
     if reason is None and subscription.notices is Notices.ONLY:
         reason = RouteReason.NOT_WATCHED
     if reason is None and is_silenced(subscription.team, match, background):
@@ -151,6 +158,10 @@ def _route(
     elif reason is RouteReason.UNCONFIRMED:
         tellings = tuple(_rumours(subscription, told, background))
     return Route(rule_id=match.rule_id, subscription_id=subscription.id, reason=reason, tellings=tellings)
+
+
+def _wants(subscription: Subscription, match: Match, background: Background) -> RouteReason | None:
+    return selects(subscription.watch, match, background.origin, background.packs)
 
 
 def _tellings(
@@ -195,7 +206,7 @@ def is_silenced(team: str, match: Match, background: Background) -> bool:
     return any(
         silence.team == team
         and silence.made_at <= background.now < silence.expires_at
-        and selects(silence.watch, match, background.origin) is None
+        and selects(silence.watch, match, background.origin, background.packs) is None
         for silence in background.silences
     )
 

@@ -28,6 +28,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PrivateAttr,
+    StringConstraints,
     ValidationError,
     WithJsonSchema,
     field_validator,
@@ -69,6 +70,7 @@ from service.domain.model import (
     Watch,
     Weekday,
 )
+from service.domain.own import MAX_EXPRESSIONS, MAX_LENGTH
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
@@ -470,10 +472,19 @@ class WatchSettings(Section):
         return Watch(**chosen, exclude=Exclusion(**dict(self.exclude)))
 
 
+OwnMatch = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH)]
+
+
 class SubscriptionSettings(Section):
     name: str = Field(min_length=1, max_length=100, description="Unique within the team.")
     team: str = Field("default", min_length=1, max_length=100, description="Who owns it.")
     watch: WatchSettings = Field(WatchSettings(), description="What it selects.")
+    match: tuple[OwnMatch, ...] = Field(
+        (),
+        max_length=MAX_EXPRESSIONS,
+        description="Rules of its own, each as the match of a rule: Kazakhstan + reserve. Of the rules that all share "
+        "it hears then of those that its watch names.",
+    )
     channels: tuple[ChannelSettings, ...] = Field(
         (),
         description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL; with a schedule "
@@ -520,6 +531,15 @@ class Settings(BaseSettings):
             return name
         found = self._document.at(path)
         return f"{found.where}: {name}"
+
+    def written(self, *path: str | int, texts: Sequence[str]) -> tuple[Node, ...]:
+        """The texts of a list at `path`, each with its place, and with what is read as a comment behind it."""
+        places = [(*path, number) for number in range(len(texts))]
+        found = [self._document.at(place) if self._document is not None else None for place in places]
+        return tuple(
+            Node(value=text, where=self.where(*place), cut=node.cut if node is not None else "")
+            for text, place, node in zip(texts, places, found, strict=True)
+        )
 
     @property
     def _slowest(self) -> timedelta:
@@ -828,6 +848,11 @@ _EXAMPLES = {
   #     - mailto:desk@example.org
   #     - {to: mailto:head@example.org, schedule: escalation}
   #   when: {schedule: daily, at: "08:00", zone: Asia/Almaty, quiet: 22:00-07:00, escalate_after: 4h}
+  # - name: reserves
+  #   match:
+  #     - Kazakhstan + reserve
+  #   channels:
+  #     - mailto:treasury@example.org
   # - name: feeds-owner
   #   notices: only
   #   channels:

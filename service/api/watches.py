@@ -7,7 +7,9 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
 from service.config import Rulebook
-from service.domain.model import Concept, ConceptKind, Problem, Schedule, Timing, Watch
+from service.domain.document import Node
+from service.domain.model import Concept, ConceptKind, Notices, Problem, Schedule, Timing, Watch
+from service.domain.own import SEVERITY, read_own
 from service.domain.text import LANGUAGES
 
 MAX_HINTS = 5
@@ -30,6 +32,22 @@ def watch_problems(watch: Watch, rulebook: Rulebook, *, where: str = "watch") ->
         if lang not in LANGUAGES
     ]
     return tuple(problems)
+
+
+def match_problems(
+    expressions: Sequence[Node], watch: Watch, notices: Notices, rulebook: Rulebook, *, where: str = ""
+) -> Iterator[Problem]:
+    """What is wrong with expressions of a subscription's own, as of the match of a rule, and what would keep all of
+    them from being told; `where` is the subscription's place."""
+    yield from read_own(0, expressions, rulebook.lexicon, rulebook.groups)[1]
+    below = f"{where}." if where else ""
+    if expressions and watch.min_severity.rank > SEVERITY.rank:
+        what = f"what a subscription matches by itself is {SEVERITY}: none of it would be told"
+        hint = f"{SEVERITY} or a quieter one; or make two subscriptions of it"
+        yield Problem(where=f"{below}watch.min_severity", what=what, hint=hint)
+    if expressions and notices is Notices.ONLY:
+        hint = "leave out match, or let notices be gaps, all or off"
+        yield Problem(where=f"{below}notices", what="with notices: only no alert is told", hint=hint)
 
 
 def _group_problems(names: Sequence[str], rulebook: Rulebook, *, where: str) -> Iterator[Problem]:

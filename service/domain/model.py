@@ -1175,7 +1175,8 @@ class Subscription:
     """Who wants which alerts, and where, and when; with `mute_rumours`, no rumour of what an official text has told.
 
     `schedules` are those of channels that have one of their own, by channel id; `unsubscribed` says since when a
-    channel hears no more because its reader asked for that.
+    channel hears no more because its reader asked for that. `match` are expressions of its own (see `domain.own`): with
+    them, of the rules that all share it hears of those that its watch names.
     """
 
     id: int
@@ -1192,6 +1193,7 @@ class Subscription:
     timing: Timing = AT_ONCE
     schedules: Mapping[int, Schedule] = field(default_factory=dict)
     unsubscribed: Mapping[int, datetime] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
 
     @property
     def hearing(self) -> tuple[Channel, ...]:

@@ -23,10 +23,12 @@ from service.domain.model import (
     RouteReason,
     Schedule,
     Settlement,
+    Severity,
     Subscription,
     Telling,
     Watch,
 )
+from service.domain.own import owner_of
 from service.domain.timing import digest_of, next_digest, when
 
 _NO_PACKS: Mapping[str, str] = MappingProxyType({})
@@ -120,7 +122,8 @@ def route(
     told: Collection[int],
     background: Background,
 ) -> tuple[Route, ...]:
-    """One decision for each match and subscription; `told` are the channels that already have this alert.
+    """One decision for each match and subscription, for a match of a subscription's own expression one for that
+    subscription alone; `told` are the channels that already have this alert.
 
     A channel gets one message however many rules and subscriptions lead to it: the first route takes it, the others
     are `already_told`. What waits for a channel's digest is told sooner where another route leads there at once.
@@ -128,9 +131,11 @@ def route(
     routes = []
     told, waiting = set(told), set(background.waiting)
     for match in matches:
-        if not subscriptions:
+        owner = owner_of(match.rule_id)
+        concerned = subscriptions if owner is None else [one for one in subscriptions if one.id == owner]
+        if not concerned:
             routes.append(Route(rule_id=match.rule_id, subscription_id=None, reason=RouteReason.NO_SUBSCRIPTION))
-        for subscription in subscriptions:
+        for subscription in concerned:
             made = _route(match, subscription, told, waiting, background)
             for telling in made.tellings:
                 if made.reason is not RouteReason.UNCONFIRMED:
@@ -161,7 +166,13 @@ def _route(
 
 
 def _wants(subscription: Subscription, match: Match, background: Background) -> RouteReason | None:
-    return selects(subscription.watch, match, background.origin, background.packs)
+    """As `selects`; which rules it wants goes without saying for those that it brought along itself."""
+    watch = subscription.watch
+    if owner_of(match.rule_id) is not None:
+        watch = replace(watch, rules=(), packs=(), exclude=replace(watch.exclude, rules=()))
+    elif subscription.match and not (watch.rules or watch.packs):
+        return RouteReason.NOT_WATCHED
+    return selects(watch, match, background.origin, background.packs)
 
 
 def _tellings(
@@ -268,9 +279,11 @@ def _rest(outcome: Outcome, gap: timedelta) -> timedelta:
 # --- an alert's words ---------------------------------------------------------------------------------------------
 
 
-def loudest(matches: Iterable[Match]) -> Match:
-    """The match that sets an alert's severity: the first of the highest."""
-    return max(matches, key=lambda m: m.severity.rank)
+def severity_of(matches: Iterable[Match]) -> Severity | None:
+    """What matches of rules that all share make an alert's severity: the highest. None where there are none of those:
+    another team's expression says nothing to its readers."""
+    shared = (match.severity for match in matches if owner_of(match.rule_id) is None)
+    return max(shared, key=lambda severity: severity.rank, default=None)
 
 
 def process_backoff(attempts: int) -> timedelta:

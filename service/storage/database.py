@@ -21,7 +21,7 @@ from sqlmodel import Session
 
 from service.domain.model import ServiceError
 
-HEAD = "0015"
+HEAD = "0016"
 """The newest migration: the revision that this version's tables have."""
 
 PLACING_LOCK = 0x706F6C6963  # the advisory lock that serialises story placing on PostgreSQL: "polic"

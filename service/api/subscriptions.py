@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
+from anyio import from_thread
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
@@ -20,6 +22,7 @@ from service.api.previews import SHOWN, PreviewOut, previewed
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
 from service.api.texts import Code, Expression, Id, Moment, Name, Overlap, Span
 from service.api.watches import match_problems, timing_problems, watch_problems
+from service.api.workshop import workshop_of
 from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
 from service.domain.model import (
@@ -411,7 +414,7 @@ def list_subscriptions(
     status_code=201,
     response_model=SubscriptionOut,
     responses={
-        **shows(201, _CREATED, *_FAULTS),
+        **shows(201, _CREATED, *_FAULTS, Kind.TOO_LONG, Kind.TOO_MANY),
         200: {
             "model": PreviewOut,
             "description": "With dry_run: what it would have heard",
@@ -420,6 +423,7 @@ def list_subscriptions(
     },
 )
 def create_subscription(
+    request: Request,
     deps: Given,
     key: Writer,
     response: Response,
@@ -453,7 +457,8 @@ def create_subscription(
     """
     new = _checked(body, deps, key, old=None)
     if dry_run:
-        told = previewed(deps, key.team, new, since or _A_MONTH).model_dump_json()
+        work = partial(previewed, deps, key.team, new, since or _A_MONTH)
+        told = from_thread.run(workshop_of(request).run, work).model_dump_json()
         return Response(told, media_type="application/json")
     try:
         saved = deps.store.subscriptions.create(key.team, new, now=deps.now())

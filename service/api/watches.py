@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from service.config import Rulebook
 from service.domain.document import Node
 from service.domain.model import Concept, ConceptKind, Notices, Problem, Schedule, Timing, Watch
-from service.domain.own import SEVERITY, read_own
+from service.domain.own import SEVERITY, UNNUMBERED, read_own
 from service.domain.text import LANGUAGES
 
 MAX_HINTS = 5
@@ -39,7 +39,7 @@ def match_problems(
 ) -> Iterator[Problem]:
     """What is wrong with expressions of a subscription's own, as of the match of a rule, and what would keep all of
     them from being told; `where` is the subscription's place."""
-    yield from read_own(0, expressions, rulebook.lexicon, rulebook.groups)[1]
+    yield from read_own(UNNUMBERED, expressions, rulebook.lexicon, rulebook.groups)[1]
     below = f"{where}." if where else ""
     if expressions and watch.min_severity.rank > SEVERITY.rank:
         what = f"what a subscription matches by itself is {SEVERITY}: none of it would be told"

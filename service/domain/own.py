@@ -8,6 +8,7 @@ expression is changed. Pure: what the subscriptions are is handed in.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,9 @@ from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
 from service.domain.shorthand import Meanings
 
+UNNUMBERED = 0
+"""Stands for a subscription that is not stored."""
+
 MAX_EXPRESSIONS = 50  # of one subscription
 MAX_OF_TEAM = 2_000  # of all subscriptions of a team
 MAX_LENGTH = 500  # letters of one
@@ -28,6 +32,7 @@ MAX_WORDS = 60  # letters of the words in an id
 SEVERITY = Severity.MEDIUM
 """Of every match of an expression, as of a rule that names none."""
 
+_ID = re.compile(r"[0-9]{1,18}:[\w-]*\.[0-9a-f]{6}")
 Expressions = tuple[str, ...]
 
 
@@ -35,6 +40,11 @@ def owner_of(rule_id: str) -> int | None:
     """The subscription that brought this rule along; None for a rule that all teams share."""
     number, colon, _ = rule_id.partition(":")
     return int(number) if colon else None
+
+
+def is_own(text: str) -> bool:
+    """Whether a text can be such an id; no id of a shared rule is, and no shorthand that finds anything."""
+    return _ID.fullmatch(text) is not None
 
 
 def id_of(subscription_id: int, expression: str, slug: str) -> str:

@@ -182,7 +182,12 @@ class Alerts:
                 matches = (*(known.matches if known else ()), load_match(match))
                 origin = Origin(tier=Tier(tier), language=lang or "", tags=tuple(tags))
                 found[row.id] = Past(
-                    alert_id=row.id, story_id=row.story_id, raised_at=row.raised_at, matches=matches, origin=origin
+                    alert_id=row.id,
+                    entry_id=match.entry_id,
+                    story_id=row.story_id,
+                    raised_at=row.raised_at,
+                    matches=matches,
+                    origin=origin,
                 )
         return tuple(found.values())
 

@@ -62,7 +62,7 @@ from service.storage.mapping import (
     load_developments,
     load_evidence,
 )
-from service.storage.readings import keep_reading, outlet
+from service.storage.readings import keep_reading, origins, outlet
 from service.storage.shown import read_alert
 from service.storage.silences import standing
 from service.storage.subscriptions import Subscriptions
@@ -74,7 +74,6 @@ from service.storage.tables import (
     ENTRY,
     FEED,
     MATCH,
-    READING,
     ROUTE,
     SUBSCRIPTION,
     TEAM,
@@ -85,7 +84,6 @@ from service.storage.tables import (
     EntryRow,
     FeedRow,
     MatchRow,
-    ReadingRow,
     RouteRow,
 )
 
@@ -391,16 +389,7 @@ class Placing:
 
     def origins(self, entries: Collection[int]) -> Mapping[int, Origin]:
         """Where these reports came from."""
-        known = (
-            select(ENTRY.id, ENTRY.lang, FEED.tier, FEED.tags, READING.lang)
-            .join(FeedRow, FEED.id == ENTRY.feed_id)
-            .outerjoin(ReadingRow, READING.entry_id == ENTRY.id)
-            .where(ENTRY.id.in_(entries))
-        )
-        return {
-            entry: Origin(tier=Tier(tier), language=read_as or told or "", tags=tuple(tags))
-            for entry, told, tier, tags, read_as in self._session.execute(known)
-        }
+        return origins(self._session, entries)
 
     def silences(self, now: datetime) -> tuple[Silence, ...]:
         """What teams do not want to hear of now."""

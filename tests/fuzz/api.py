@@ -112,6 +112,12 @@ def ask(address: str, key: str, folder: Path, *, seed: int, examples: int, phase
     return subprocess.run(command, check=False, env=environment, cwd=folder).returncode
 
 
+def a_rulebook(folder: Path) -> Rulebook:
+    """A few rules, written to the folder."""
+    (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
+    return load_rulebook(read_rules(folder / "rules.yaml"))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--calls", type=int, default=20_000, help="how many requests at least")
@@ -120,8 +126,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        (folder / "rules.yaml").write_text(RULES, encoding="utf-8")
-        rulebook = load_rulebook(read_rules(folder / "rules.yaml"))
+        rulebook = a_rulebook(folder)
         failed, seed, total = False, given.seed, 0
         statuses: Counter[int] = Counter()
         while total < given.calls and not failed:

@@ -40,9 +40,10 @@ rules:
 """
 
 CONFIG = """
-# What a schema cannot say (a jurisdiction that there is, a time to come) is refused with 422, which is no fault.
+# What a schema cannot say (a jurisdiction that there is, a time to come) is refused with 422, which is no fault; nor is
+# 429 to who reads one feed more often than once a second.
 [checks.positive_data_acceptance]
-expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "412", "422"]
+expected-statuses = ["2xx", "304", "400", "401", "403", "404", "409", "412", "422", "429"]
 
 # What is too long for a field may be too much for a body before that.
 [checks.negative_data_rejection]

@@ -16,8 +16,8 @@ import pytest
 from openapi_python_client import generate
 from openapi_python_client.config import Config, ConfigFile, MetaType
 
-from service.app import Service, api_of
-from service.config import Rulebook
+from service.app import Service, api_of, declared_subscription
+from service.config import Rulebook, load, load_rulebook
 from service.domain.model import Scope
 from tests import test_pipeline as lines
 from tests.conftest import Clock
@@ -138,9 +138,19 @@ async def test_expressions_of_its_own_from_the_docs_to_an_alert(line: Line) -> N
 
 def own_example() -> dict[str, Any]:
     """The subscription with expressions of its own that the handbook shows."""
+    return dict(json.loads(own_block("json")))
+
+
+def own_block(language: str) -> str:
     _, _, text = DOCS.read_text(encoding="utf-8").partition("### What no rule looks for yet")
-    (block,) = re.findall(r"```json\n(.*?)```", text.partition("\n## ")[0], re.DOTALL)[:1]
-    return dict(json.loads(block))
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)[0]
+
+
+def test_they_stand_in_the_configuration_as_the_docs_show(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(own_block("yaml"))
+    settings = load(tmp_path / "config.yaml")
+    found = declared_subscription(settings, 0, load_rulebook(settings.rules))
+    assert (found.match, found.watch.packs) == (("Kazakhstan + reserve",), ("digital-assets",))
 
 
 async def test_a_dry_run_tells_what_a_subscription_would_have_heard(line: Line) -> None:

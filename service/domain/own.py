@@ -135,6 +135,11 @@ class OwnRules:
             _in_force=frozenset(rules),
         )
 
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """Those in force."""
+        return tuple(rule for one in self._read.values() for rule in one.rules)
+
     def match(self, entry: Entry, reading: Reading) -> tuple[Match, ...]:
         """The rules in force that fire on this entry, by the number of their subscription."""
         found = [match for match in self._standing.match(entry, reading) if match.rule_id in self._in_force]

@@ -30,6 +30,7 @@ from service.config import Rulebook, Settings, load_rulebook, read_rules
 from service.domain.model import Scope as KeyScope
 from service.storage.store import Store
 from service.storage.vault import new_key
+from tests.fuzz.hooks import OWN_KEY
 
 RULES = """
 rules:
@@ -109,7 +110,13 @@ def ask(address: str, key: str, folder: Path, *, seed: int, examples: int, phase
         "--max-examples", str(examples), "--seed", str(seed), "--no-color", "--suppress-health-check", "all",
         "--exclude-path", "/v1/rules/reload", "--exclude-path", "/v1/alerts/stream", "--warnings", "off",
     ]  # fmt: skip
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "SCHEMATHESIS_HOOKS": "tests.fuzz.hooks",
+        OWN_KEY: key.split("_")[1],
+    }
     return subprocess.run(command, check=False, env=environment, cwd=folder).returncode
 
 

@@ -71,7 +71,8 @@ class Database:
         self._lock_file: IO[str] | None = None
         if self.is_sqlite:
             _make_folder(self.url)
-        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url, pooler=pooler)
+        self.connect_args = {} if self.is_sqlite else _connect_args(self.url, pooler=pooler)
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url, self.connect_args)
         self._writing = self.engine.execution_options(write=True)
 
     @contextmanager
@@ -217,6 +218,11 @@ class Database:
             self._lock_file = None
 
     @property
+    def conninfo(self) -> str:
+        """The address as libpq reads it, with its password."""
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @property
     def shown(self) -> str:
         """The address without its password."""
         return self.url.render_as_string(hide_password=True)
@@ -279,11 +285,13 @@ def _sqlite_engine(url: URL) -> Engine:
     return engine
 
 
-def _postgres_engine(url: URL, *, pooler: bool) -> Engine:
+def _connect_args(url: URL, *, pooler: bool) -> dict[str, Any]:
     given: dict[str, Any] = {name: value for name, value in _KEPT_ALIVE.items() if name not in url.query}
-    if pooler:
-        given["prepare_threshold"] = None
-    return create_engine(url, pool_pre_ping=True, connect_args=given)
+    return given | {"prepare_threshold": None} if pooler else given
+
+
+def _postgres_engine(url: URL, connect_args: dict[str, Any]) -> Engine:
+    return create_engine(url, pool_pre_ping=True, connect_args=connect_args)
 
 
 def _first_line(exc: Exception) -> str:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from enum import StrEnum
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import structlog
-from sqlalchemy import event, inspect, text
+from sqlalchemy import CursorResult, event, inspect, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Mapper, object_session
@@ -73,6 +73,30 @@ def _app() -> Any:
     from procrastinate import App, SyncPsycopgConnector  # noqa: PLC0415
 
     return App(connector=SyncPsycopgConnector())  # never opened: every job is deferred on a connection of ours
+
+
+def forget(session: Session) -> int:
+    """Throw away jobs whose process died, and those that too many wait before: their work was found meanwhile."""
+    try:
+        with session.begin_nested():
+            return cast(CursorResult[Any], session.connection().execute(_OLD_JOBS)).rowcount
+    except DBAPIError as exc:
+        log.warning("old wake-ups not thrown away", problem=str(exc.orig))
+        return 0
+
+
+STALLED = 60
+"""Seconds without a heartbeat after which a process counts as dead for the engine."""
+
+MOST_WAITING = 1000
+"""Jobs that may wait; each says the same as the others of its step."""
+
+_OLD_JOBS = text(
+    "DELETE FROM procrastinate_jobs WHERE id IN (SELECT job.id FROM procrastinate_jobs job "
+    "LEFT JOIN procrastinate_workers worker ON worker.id = job.worker_id WHERE job.status = 'doing' "
+    f"AND (worker.id IS NULL OR worker.last_heartbeat < now() - interval '{STALLED} seconds')) "
+    f"OR (status = 'todo' AND id < (SELECT max(id) FROM procrastinate_jobs) - {MOST_WAITING})"
+)
 
 
 # --- the engine's own tables ----------------------------------------------------------------------------------------

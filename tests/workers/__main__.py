@@ -46,7 +46,7 @@ def _run(options: argparse.Namespace, server: Postgres, folder: Path) -> Result:
     plan = Plan(
         workers=options.workers,
         feeds=options.feeds,
-        interval=timedelta(days=1) if options.scenario in ("kills", "pauses") else timedelta(seconds=1),
+        interval=timedelta(days=1) if options.scenario == "kills" else timedelta(seconds=1),
     )
     match options.scenario:
         case "kills":
@@ -55,7 +55,7 @@ def _run(options: argparse.Namespace, server: Postgres, folder: Path) -> Result:
         case "pauses":
             return scenarios.pauses(plan, server, folder, rounds=count, told=_tell)
         case "restarts":
-            return scenarios.restarts(plan, server, folder, count=count, told=_tell)
+            return scenarios.restarts(plan, server, folder, count=count, down=options.down, told=_tell)
         case "truncations":
             return scenarios.truncations(plan, server, folder, count=count, told=_tell)
         case _:
@@ -69,6 +69,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=4)
     parser.add_argument("--feeds", type=int, default=100)
     parser.add_argument("--every", type=float, default=1.0, metavar="SECONDS", help="between two kills")
+    parser.add_argument("--down", type=float, default=0.0, metavar="SECONDS", help="between the stop and the restart")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--json", action="store_true", help="print JSON, for programs")
     return parser.parse_args(arguments)

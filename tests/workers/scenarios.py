@@ -74,9 +74,6 @@ def pauses(plan: Plan, server: Postgres, folder: Path, *, rounds: int, told: Tol
             for name in sorted(team.pids):
                 for _ in range(2):
                     team.town.publish_next()
-                with psycopg.connect(team.database.conninfo, autocommit=True) as connection:
-                    connection.execute("UPDATE feed SET next_due_at = '2000-01-01' WHERE lease_until IS NULL")
-                    connection.execute("UPDATE host SET ready_at = free_at")
                 before = team.town.polls
                 team.wait(lambda seen=before: team.town.polls > seen + plan.places, "work to be under way")
                 team.pause(name)
@@ -92,7 +89,7 @@ def pauses(plan: Plan, server: Postgres, folder: Path, *, rounds: int, told: Tol
         return _result(team, pauses=rounds * plan.workers, late_results_discarded=late)
 
 
-def restarts(plan: Plan, server: Postgres, folder: Path, *, count: int, told: Told) -> Result:
+def restarts(plan: Plan, server: Postgres, folder: Path, *, count: int, down: float, told: Told) -> Result:
     """PostgreSQL is stopped without ceremony again and again: every worker polls again soon, by itself."""
     slowest = 0.0
     with team_of(plan, server, folder) as team:
@@ -101,7 +98,7 @@ def restarts(plan: Plan, server: Postgres, folder: Path, *, count: int, told: To
         team.wait(lambda: names <= team.town.polled_at.keys(), "every worker's first poll")
         for number in range(count):
             team.town.publish_next()
-            server.restart()
+            server.restart(down=down)
             back = monotonic()
 
             def all_back(since: float = back) -> bool:

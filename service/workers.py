@@ -7,6 +7,7 @@ import gc
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,8 +37,8 @@ def work(settings: Settings, config: Path | None, *, processes: int, ready: Call
             "policywatch worker needs PostgreSQL, and storage.url names SQLite, where one process does all the work: "
             "run `policywatch serve` alone, or move to PostgreSQL (docs/many.md)"
         )
-    database.expect()
-    database.close()
+    with closing(database):
+        database.expect()
     ready()
     patience = STOP_PATIENCE * 2
     return keep(_work, (config,), processes=processes, silence=settings.runner.silence, patience=patience)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url, select
 
-from service.domain.model import Secret
+from service.domain.model import Secret, ServiceError
 from service.storage.alerts import Alerts
 from service.storage.audit import Audit
 from service.storage.channels import Channels
@@ -55,10 +55,14 @@ class Store:
         secrets that are stored already. ServiceError when the database or the key cannot be had.
         """
         self.database = Database(url, pooler=pooler)
-        if may_migrate:
-            self.database.migrate()
-        else:
-            self.database.expect()
+        try:
+            if may_migrate:
+                self.database.migrate()
+            else:
+                self.database.expect()
+        except ServiceError:
+            self.database.close()
+            raise
         if not keys and key_file is not None:
             keys = read_key_file(key_file, may_create=not any_sealed(self.database))
         self.vault = Vault(keys)

@@ -7,15 +7,19 @@ import json
 import secrets
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
 from tests.postgres import Postgres
 from tests.workers import scenarios
 from tests.workers.scenarios import Result
-from tests.workers.team import Broken, Plan
+from tests.workers.team import Broken, Plan, Team
+
+SLOW = timedelta(seconds=0.3)
+"""How long the feeds take to answer, where workers are to be caught in the middle."""
 
 SCENARIOS = ("kills", "pauses", "restarts", "truncations", "same-day")
 
@@ -48,18 +52,18 @@ def _run(options: argparse.Namespace, server: Postgres, folder: Path) -> Result:
         feeds=options.feeds,
         interval=timedelta(days=1) if options.scenario == "kills" else timedelta(seconds=1),
     )
-    match options.scenario:
-        case "kills":
-            every = timedelta(seconds=options.every)
-            return scenarios.kills(plan, server, folder, count=count, every=every, seed=options.seed, told=_tell)
-        case "pauses":
-            return scenarios.pauses(plan, server, folder, rounds=count, told=_tell)
-        case "restarts":
-            return scenarios.restarts(plan, server, folder, count=count, down=options.down, told=_tell)
-        case "truncations":
-            return scenarios.truncations(plan, server, folder, count=count, told=_tell)
-        case _:
-            return scenarios.same_day(server, folder, events=count, workers=options.workers, told=_tell)
+    if options.scenario == "same-day":
+        return scenarios.same_day(server, folder, events=count, workers=options.workers, told=_tell)
+    happenings: dict[str, Callable[[Team], Mapping[str, object]]] = {
+        "kills": partial(
+            scenarios.kills, count=count, every=timedelta(seconds=options.every), seed=options.seed, told=_tell
+        ),
+        "pauses": partial(scenarios.pauses, rounds=count, told=_tell),
+        "restarts": partial(scenarios.restarts, server=server, count=count, down=options.down, told=_tell),
+        "truncations": partial(scenarios.truncations, count=count, told=_tell),
+    }
+    slow = SLOW if options.scenario == "pauses" else timedelta(0)
+    return scenarios.in_team(plan, server, folder, happenings[options.scenario], slow=slow)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -47,92 +47,95 @@ def team_of(plan: Plan, server: Postgres, folder: Path, *, slow: timedelta = tim
             yield team
 
 
-def kills(plan: Plan, server: Postgres, folder: Path, *, count: int, every: timedelta, seed: int, told: Told) -> Result:
-    """One of the workers is killed every so often, and another one started: nothing is lost or recorded twice."""
-    chance = random.Random(seed)
-    with team_of(plan, server, folder) as team:
+def in_team(
+    plan: Plan,
+    server: Postgres,
+    folder: Path,
+    *happenings: Callable[[Team], Mapping[str, object]],
+    slow: timedelta = timedelta(0),
+) -> Result:
+    """What may happen, one after the other, to a team at work; then it may finish, and is judged."""
+    figures: dict[str, object] = {}
+    with team_of(plan, server, folder, slow=slow) as team:
         team.start(plan.workers)
         team.wait(lambda: team.town.polls > 0, "the first poll")
-        for number in range(count):
-            begun = monotonic()
-            team.kill(chance.choice(sorted(team.pids)))
-            team.start()
-            told(f"{number + 1} kills, {team.recorded()} feeds recorded")
-            sleep(max(0.0, every.total_seconds() - (monotonic() - begun)))
-        team.clock.move(LEASE)
+        for happening in happenings:
+            figures |= happening(team)
+        begun = monotonic()
+        team.clock.move(LEASE)  # of whoever was killed last
         team.wait(team.is_done, "everything to be done", patience=timedelta(seconds=60 + plan.feeds / 20))
-        taken_back = team.said("taken back")
+        figures["finished_after_seconds"] = round(monotonic() - begun, 1)
         team.stop()
-        return _result(team, kills=count, sweeps_that_took_back=taken_back)
+        verdict = team.verdict()
+        return Result(holds=verdict.holds, figures=figures | asdict(verdict))
 
 
-def pauses(plan: Plan, server: Postgres, folder: Path, *, rounds: int, told: Told) -> Result:
+def kills(team: Team, *, count: int, every: timedelta, seed: int, told: Told) -> Mapping[str, object]:
+    """One of the workers is killed every so often, and another one started."""
+    chance = random.Random(seed)
+    for number in range(count):
+        begun = monotonic()
+        team.kill(chance.choice(sorted(team.pids)))
+        team.start()
+        told(f"{number + 1} kills, {team.recorded()} feeds recorded")
+        sleep(max(0.0, every.total_seconds() - (monotonic() - begun)))
+    return {"kills": count}
+
+
+def pauses(team: Team, *, rounds: int, told: Told) -> Mapping[str, object]:
     """Every worker is stopped while it holds leases, for longer than these last, and then goes on."""
-    with team_of(plan, server, folder, slow=timedelta(seconds=0.3)) as team:
-        team.start(plan.workers)
-        for number in range(rounds):
-            for name in sorted(team.pids):
-                for _ in range(2):
-                    team.town.publish_next()
-                before = team.town.polls
-                team.wait(lambda seen=before: team.town.polls > seen + plan.places, "work to be under way")
-                team.pause(name)
-                team.clock.move(timedelta(seconds=60))
-                seen = team.town.polls
-                team.wait(lambda seen=seen: team.town.polls > seen + plan.places, "the others to take over")
-                team.resume(name)
-                told(f"round {number + 1}: {name} went on after a minute")
-        team.clock.move(LEASE)
-        team.wait(team.is_done, "everything to be done")
-        late = team.said('"stale": true') + team.said('"fenced": true')
-        team.stop()
-        return _result(team, pauses=rounds * plan.workers, late_results_discarded=late)
+    paused = 0
+    for number in range(rounds):
+        for name in sorted(team.pids):
+            for _ in range(2):
+                team.town.publish_next()
+            _await_polls(team, "work to be under way")
+            team.pause(name)
+            team.clock.move(timedelta(seconds=60))
+            _await_polls(team, "the others to take over")
+            team.resume(name)
+            paused += 1
+            told(f"round {number + 1}: {name} went on after a minute")
+    late = team.said('"stale": true') + team.said('"fenced": true')
+    return {"pauses": paused, "late_results_discarded": late}
 
 
-def restarts(plan: Plan, server: Postgres, folder: Path, *, count: int, down: float, told: Told) -> Result:
-    """PostgreSQL is stopped without ceremony again and again: every worker polls again soon, by itself."""
+def _await_polls(team: Team, what: str) -> None:
+    seen = team.town.polls
+    team.wait(lambda: team.town.polls > seen + team.plan.places, what)
+
+
+def restarts(team: Team, *, server: Postgres, count: int, down: float, told: Told) -> Mapping[str, object]:
+    """PostgreSQL is stopped without ceremony again and again: every worker polls again soon, by itself, or Broken."""
     slowest = 0.0
-    with team_of(plan, server, folder) as team:
-        team.start(plan.workers)
-        names = set(team.pids)
-        team.wait(lambda: names <= team.town.polled_at.keys(), "every worker's first poll")
+    names = set(team.pids)
+    team.wait(lambda: names <= team.town.polled_at.keys(), "every worker's first poll")
+    for number in range(count):
+        team.town.publish_next()
+        server.restart(down=down)
+        back = monotonic()
+
+        def all_back(since: float = back) -> bool:
+            return all(team.town.polled_at[name] > since for name in names)
+
+        slowest = max(slowest, team.wait(all_back, f"every worker to poll within {SOON}", patience=SOON))
+        told(f"{number + 1} restarts, slowest worker {slowest:.1f} s")
+    return {"restarts": count, "slowest_worker_seconds": round(slowest, 1)}
+
+
+def truncations(team: Team, *, count: int, told: Told) -> Mapping[str, object]:
+    """The engine's tables are emptied again and again while news come in."""
+    wiped = 0
+    with psycopg.connect(team.database.conninfo, autocommit=True) as connection:
         for number in range(count):
             team.town.publish_next()
-            server.restart(down=down)
-            back = monotonic()
-
-            def all_back(since: float = back) -> bool:
-                return all(team.town.polled_at[name] > since for name in names)
-
-            slowest = max(slowest, team.wait(all_back, "every worker to poll again"))
-            told(f"{number + 1} restarts, slowest worker {slowest:.1f} s")
-        team.clock.move(LEASE)
-        team.wait(team.is_done, "everything to be done")
-        team.stop()
-        result = _result(team, restarts=count, slowest_worker_seconds=round(slowest, 1))
-        return Result(holds=result.holds and slowest <= SOON.total_seconds(), figures=result.figures)
-
-
-def truncations(plan: Plan, server: Postgres, folder: Path, *, count: int, told: Told) -> Result:
-    """The engine's tables are emptied again and again while news come in: every alert is delivered all the same."""
-    with team_of(plan, server, folder) as team:
-        team.start(plan.workers)
-        team.wait(lambda: team.town.polls > 0, "the first poll")
-        wiped = 0
-        with psycopg.connect(team.database.conninfo, autocommit=True) as connection:
-            for number in range(count):
-                team.town.publish_next()
-                sleep(0.2)
-                waiting = connection.execute("SELECT count(*) FROM procrastinate_jobs").fetchone()
-                wiped += waiting[0] if waiting else 0
-                connection.execute("TRUNCATE procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers")
-                connection.execute("DELETE FROM procrastinate_workers")
-                told(f"{number + 1} times emptied")
-        seconds = team.wait(lambda: not team.town.missing, "every alert")
-        team.clock.move(LEASE)
-        team.wait(team.is_done, "everything to be done")
-        team.stop()
-        return _result(team, truncations=count, jobs_wiped=wiped, last_alert_seconds=round(seconds, 1))
+            sleep(0.2)
+            waiting = connection.execute("SELECT count(*) FROM procrastinate_jobs").fetchone()
+            wiped += waiting[0] if waiting else 0
+            connection.execute("TRUNCATE procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers")
+            connection.execute("DELETE FROM procrastinate_workers")
+            told(f"{number + 1} times emptied")
+    return {"truncations": count, "jobs_wiped": wiped}
 
 
 def same_day(server: Postgres, folder: Path, *, events: int, workers: int, told: Told) -> Result:
@@ -166,8 +169,3 @@ def _alerts(conninfo: str) -> set[tuple[object, ...]]:
             "JOIN entry ON entry.story_id = alert.story_id JOIN match ON match.entry_id = entry.id GROUP BY alert.id"
         ).fetchall()
     return {(tuple(reports), tuple(rules), told) for reports, rules, told in rows}
-
-
-def _result(team: Team, **more: object) -> Result:
-    verdict = team.verdict()
-    return Result(holds=verdict.holds, figures={**more, **asdict(verdict)})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,20 +15,25 @@ from pathlib import Path
 from time import monotonic, sleep
 
 import pytest
+import yaml
 from sqlalchemy import text
 from typer.testing import CliRunner
 
+from service.app import Service
 from service.cli import app
+from service.config import load
 from service.domain.model import ServiceError
-from service.keeper import NO_USE, Pulse, keep
+from service.keeper import keep
 from service.storage import wakes
 from service.storage.database import HEAD, Database, Misfit
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from service.storage.wakes import MOST_WAITING
+from tests import silent
 from tests.given import NOON, TEST_KEY
 from tests.postgres import Postgres
 from tests.workers import scenarios
+from tests.workers.__main__ import SCENARIOS, options_of
 from tests.workers.team import Plan
 
 
@@ -113,6 +119,7 @@ def test_wake_ups_do_not_pile_up_where_nobody_listens(database_url: str) -> None
 
 
 def config(folder: Path, url: str, **more: object) -> Path:
+    """A configuration file. (JSON is YAML.)"""
     path = folder / "config.yaml"
     settings = {"storage": {"url": url}, "secrets": {"keys": [TEST_KEY.reveal()]}, "rules": {"packs": []}, **more}
     path.write_text(json.dumps(settings))
@@ -155,14 +162,16 @@ def test_tables_of_another_version_are_left_alone(postgres: Postgres, tmp_path: 
         database.close()
 
 
-def test_the_command_keeps_a_worker_and_ends_when_the_tables_are_anothers(postgres: Postgres, tmp_path: Path) -> None:
-    """A worker that is killed is replaced; one that finds the tables of another version ends it all."""
+def test_the_way_of_the_page(postgres: Postgres, tmp_path: Path) -> None:
+    """An empty database, `serve`, workers; one that is killed is replaced; tables of another version end it all."""
+    written = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)[0])
     with postgres.new_database() as url:
-        database = Database(url)
-        database.migrate()
-        log = tmp_path / "log"
+        path = config(tmp_path, url, runner=written["runner"])
+        assert "start `policywatch serve`" in refused(tmp_path, url)
+        Service(load(path)).store.close()  # what `serve` does before anything else
+        database, log = Database(url), tmp_path / "log"
         with log.open("wb") as output:
-            command = [sys.executable, "-m", "service", "worker", "--config", str(config(tmp_path, url))]
+            command = [sys.executable, "-m", "service", "worker", "--config", str(path)]
             parent = subprocess.Popen(command, stdout=output, stderr=output)
         try:
             first = started(log, 1)
@@ -188,22 +197,24 @@ def started(log: Path, count: int) -> int:
     raise AssertionError(log.read_text())
 
 
+PAGE = (Path(__file__).parent.parent / "docs" / "many.md").read_text(encoding="utf-8")
+
+
+def test_the_page_names_commands_that_there_are() -> None:
+    commands = re.findall(r"^\| `python -m ([\w.]+) ?(.*?)` \|", PAGE, re.MULTILINE)
+    assert {options.split()[0] for module, options in commands if module == "tests.workers"} == set(SCENARIOS)
+    for module, options in commands:
+        if module == "tests.workers":
+            assert options_of(options.split()).count > 0
+    assert ("benchmarks.workers", "") in commands
+
+
 # --- the keeper -----------------------------------------------------------------------------------------------------
-
-
-def _work(pulse: Pulse, folder: str) -> None:
-    """The first says that it works and then nothing more; the second ends; the third says that it is of no use."""
-    number = len(os.listdir(folder))
-    (Path(folder) / str(number)).write_text(str(os.getpid()))
-    if number == 0:
-        pulse.beat()
-        signal.pause()
-    sys.exit(0 if number == 1 else NO_USE)
 
 
 def test_a_child_that_falls_silent_is_replaced_and_one_of_no_use_ends_it(tmp_path: Path) -> None:
     silence = timedelta(seconds=0.5)
-    assert keep(_work, (str(tmp_path),), processes=1, silence=silence, patience=timedelta(seconds=5)) == 1
+    assert keep(silent.work, (str(tmp_path),), processes=1, silence=silence, patience=timedelta(seconds=5)) == 1
     first = int((tmp_path / "0").read_text())
     assert len(list(tmp_path.iterdir())) == 3
     with pytest.raises(ProcessLookupError):

@@ -25,7 +25,7 @@ SCENARIOS = ("kills", "pauses", "restarts", "truncations", "same-day")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = _options(arguments)
+    options = options_of(arguments)
     begun = monotonic()
     with tempfile.TemporaryDirectory(prefix="policywatch-workers-") as name:
         folder = Path(name)
@@ -66,7 +66,7 @@ def _run(options: argparse.Namespace, server: Postgres, folder: Path) -> Result:
     return scenarios.in_team(plan, server, folder, happenings[options.scenario], slow=slow)
 
 
-def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.workers", description=__doc__)
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--count", type=int, default=10, help="kills, rounds of pauses, restarts, truncations, events")

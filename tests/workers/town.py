@@ -55,6 +55,10 @@ class Town:
                 )
         return event
 
+    def publish_unseen(self) -> Event:
+        """An event that stands in no feed, and that nobody is due to be told of."""
+        return next(self._events)
+
     def publish_next(self) -> Event:
         """An event in one feed after the other."""
         self._next += 1

@@ -26,10 +26,12 @@ from service.domain.model import ServiceError
 from service.keeper import keep
 from service.storage import wakes
 from service.storage.database import HEAD, Database, Misfit
-from service.storage.feeds import NewFeed
+from service.storage.feeds import NewFeed, fresh_row
 from service.storage.store import Store
+from service.storage.tables import EntryRow, TeamRow
 from service.storage.wakes import MOST_WAITING
 from tests import silent
+from tests.builders import a_parsed
 from tests.given import NOON, TEST_KEY
 from tests.postgres import Postgres
 from tests.workers import scenarios
@@ -82,6 +84,12 @@ def test_a_wake_up_is_committed_with_what_is_due_or_not_at_all(database_url: str
     with store.database.write() as session:
         wakes.note_due(session, wakes.Step.PROCESS, wakes.BATCH + 1)
     assert jobs(store) == ["poll", "process", "process"]  # a job for each batch
+    with store.database.write() as session:
+        session.add(TeamRow(name="desk", created_at=NOON))  # nothing that anybody waits for
+    with store.database.write() as session:
+        row = fresh_row(store.feeds.page()[0], "key", a_parsed("1"), NOON)
+        session.add(EntryRow(**row))  # not written before the end of the block
+    assert jobs(store) == ["poll", "process", "process", "process"]
     store.close()
 
 

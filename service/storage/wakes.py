@@ -52,10 +52,10 @@ def defer(session: Session) -> None:
 
     What goes wrong with the engine goes wrong in a savepoint of its own: the wake-up is lost, not the row.
     """
+    session.flush()  # what is not written yet has not been noted yet
     noted: dict[Step, int] = session.info.pop(_NOTED, {})
     if not noted:
         return
-    session.flush()
     connection = session.connection()
     jobs = [{"step": step} for step, count in noted.items() for _ in range(min(-(-count // BATCH), MOST_JOBS))]
     from procrastinate.exceptions import ProcrastinateException  # noqa: PLC0415  (PostgreSQL only)

@@ -46,12 +46,12 @@ def quiet(_: str) -> None:
 def test_killed_paused_and_robbed_of_wake_ups_workers_do_everything_once(postgres: Postgres, tmp_path: Path) -> None:
     """The short form of three commands: a worker that slept beyond its lease settles nothing; nothing is lost."""
     result = scenarios.in_team(
-        Plan(workers=3, feeds=20, interval=timedelta(seconds=1)),
+        Plan(workers=2, feeds=12, interval=timedelta(seconds=1)),
         postgres,
         tmp_path,
         partial(scenarios.pauses, rounds=1, told=quiet),
-        partial(scenarios.kills, count=3, every=timedelta(seconds=0.3), seed=1, told=quiet),
-        partial(scenarios.truncations, count=3, told=quiet),
+        partial(scenarios.kills, count=2, every=timedelta(seconds=0.3), seed=1, told=quiet),
+        partial(scenarios.truncations, count=2, told=quiet),
         slow=timedelta(seconds=0.1),
     )
     assert result.holds, result.figures

@@ -131,6 +131,9 @@ class StorageSettings(Section):
         "sqlite:///data/policywatch.db",
         description="Where everything is kept: sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/NAME.",
     )
+    pooler: bool = Field(
+        False, description="Whether a pooler that hands out transactions (PgBouncer) stands before PostgreSQL."
+    )
 
 
 class SecretsSettings(Section):
@@ -325,6 +328,13 @@ class RunnerSettings(Section):
     tick: Duration = Field(timedelta(seconds=1), description="How often to look for work that is due.")
     lease: Duration = Field(
         timedelta(minutes=2), description="After this time, work whose process died is taken up by another."
+    )
+    silence: Duration = Field(
+        timedelta(minutes=1),
+        description="A worker process that has claimed nothing successfully for so long is replaced.",
+    )
+    listen: bool = Field(
+        True, description="Whether PostgreSQL tells of new work at once (LISTEN); else it is found at a tick."
     )
 
 

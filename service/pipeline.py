@@ -108,14 +108,15 @@ AGAIN = timedelta(minutes=1)
 class Pace:
     """Times that the steps need: how long a claim holds, how old a new feed's entries may be to count as news, when
     the page of a told report is looked at again (first things first), how long a fetch may wait for its host's turn
-    (beyond the lease somebody else would take up its work), and the least time between two messages to one channel of
-    a kind."""
+    (beyond the lease somebody else would take up its work), the least time between two messages to one channel of a
+    kind, and that between the polls of one host by two processes."""
 
     lease: timedelta
     look_back: timedelta
     look_again: tuple[timedelta, ...]
     turn: timedelta
     gaps: Mapping[ChannelKind, timedelta] = field(default_factory=dict)
+    host_gap: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,6 +251,7 @@ class Pipeline:
             decide=lambda feed, polled: polling.after_poll(feed, polled, now, self._chance()),
             now=now,
             look_back=self._pace.look_back,
+            host_gap=self._pace.host_gap,
         )
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:

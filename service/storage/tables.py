@@ -90,6 +90,11 @@ class KeyRow(Row, table=True):
 
 class FeedRow(Row, table=True):
     __tablename__ = "feed"
+    __table_args__ = (
+        # The next feeds of a host, and those of which somebody holds the lease: few at a time.
+        Index("ix_feed_host_next_due_at", "host", "next_due_at", postgresql_where=text("active")),
+        Index("ix_feed_leased", "host", postgresql_where=text("lease_until IS NOT NULL")),
+    )
     id: int | None = Field(default=None, primary_key=True)
     url: str = Field(unique=True)
     title: str = _text()
@@ -127,6 +132,17 @@ class FeedRow(Row, table=True):
     pushed_until: datetime | None = _time(null=True)
     credentials: str | None = None
     sends: list[str] = _json([])
+    host: str = _text()
+
+
+class HostRow(Row, table=True):
+    """Whose turn a host is, by host and port: nobody may take it before `free_at`; `ready_at`, never before that, is
+    when a feed of it is due next."""
+
+    __tablename__ = "host"
+    host: str = Field(primary_key=True)
+    free_at: datetime = _time()
+    ready_at: datetime = _time(index=True)
 
 
 class FeedDigestsRow(Row, table=True):
@@ -723,6 +739,7 @@ KEY: Any = KeyRow
 FEED: Any = FeedRow
 PUSH: Any = PushRow
 FEED_DIGESTS: Any = FeedDigestsRow
+HOST: Any = HostRow
 HOST_CLOSED: Any = HostClosedRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow

@@ -24,7 +24,7 @@ from service import __version__, egress
 from service.addresses import read_address
 from service.api import channels as addresses
 from service.api.app import Deps, build
-from service.api.watches import timing_problems, watch_problems
+from service.api.watches import match_problems, timing_problems, watch_problems
 from service.config import Rulebook, Settings, load_rulebook, rule_files_mark
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
@@ -336,6 +336,13 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
     watch = wanted.watch.watch
     channels: list[NewChannel] = []
     problems = list(watch_problems(watch, rulebook, where=settings.where("subscriptions", number, "watch")))
+    problems += match_problems(
+        settings.written("subscriptions", number, "match", texts=wanted.match),
+        watch,
+        wanted.notices,
+        rulebook,
+        where=settings.where("subscriptions", number),
+    )
     timing = wanted.when.timing
     own = [one.schedule for one in wanted.channels]
     problems += timing_problems(timing, own, where=settings.where("subscriptions", number, "when"))
@@ -358,6 +365,7 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         notices=wanted.notices,
         language=wanted.language,
         timing=timing,
+        match=tuple(dict.fromkeys(wanted.match)),
     )
 
 

@@ -23,7 +23,7 @@ from sqlmodel import Session
 from service.domain.model import ServiceError
 from service.storage import wakes
 
-HEAD = "0018"
+HEAD = "0019"
 """The newest migration: the revision that this version's tables have."""
 
 OLDEST_SERVER = 15

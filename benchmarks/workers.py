@@ -40,8 +40,9 @@ LEASE = timedelta(minutes=2)
 _ENTRIES = """
 INSERT INTO entry (feed_id, key, guid, title, summary, content, link, content_hash, state, received_at,
                    next_attempt_at, revision, attempts, lease_token, sketch, published)
-SELECT 1 + n %% %(feeds)s, 'copy-' || n, 'copy-' || n, title, %(text)s, %(text)s, 'http://x.example/unseen-' || n, 'hash-' || n, 'new', %(now)s,
-       %(now)s, 0, 0, 0, '[]', %(now)s FROM unnest(%(titles)s::text[]) WITH ORDINALITY AS given(title, n)
+SELECT 1 + n %% %(feeds)s, 'copy-' || n, 'copy-' || n, title, %(text)s, %(text)s,
+       'http://x.example/unseen-' || n, 'hash-' || n, 'new', %(now)s, %(now)s, 0, 0, 0, '[]', %(now)s
+FROM unnest(%(titles)s::text[]) WITH ORDINALITY AS given(title, n)
 """
 
 _FEEDS = """

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Text, func, select
+from sqlalchemy import Text, func, or_, select
 from sqlalchemy import cast as cast_as
 from sqlmodel import Session
 
@@ -34,22 +34,31 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-def read_alert(session: Session, row: AlertRow) -> Alert:
-    """An alert with every report of its story so far."""
-    return read_alerts(session, [row], most=None)[0]
+def read_alert(session: Session, row: AlertRow, *, team_id: int | None) -> Alert:
+    """An alert with every report of its story so far, as `read_alerts` shows it."""
+    return read_alerts(session, [row], most=None, team_id=team_id)[0]
 
 
-def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int | None) -> tuple[Alert, ...]:
+def visible(column: Any, team_id: int | None) -> Any:
+    """Of matches and rules, by their column `team_id`: those of all teams, and those that this one alone sees."""
+    return column.is_(None) if team_id is None else or_(column.is_(None), column == team_id)
+
+
+def read_alerts(
+    session: Session, rows: Sequence[AlertRow], *, most: int | None, team_id: int | None
+) -> tuple[Alert, ...]:
     """Alerts in the order of their rows, each with its rules, what they matched, and the first reports of its story,
-    `most` of them at most (None: all)."""
+    `most` of them at most (None: all).
+
+    They are shown as the team may see them: without what other teams match by themselves.
+    """
     ids, stories = [cast(int, row.id) for row in rows], [row.story_id for row in rows]
-    rules = _grouped(
-        session.execute(select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(ALERT_RULE.alert_id.in_(ids)))
-    )
+    named = select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(ALERT_RULE.alert_id.in_(ids))
+    rules = _grouped(session.execute(named.where(visible(ALERT_RULE.team_id, team_id))))
     changed = select(AlertUpdateRow).where(ALERT_UPDATE.alert_id.in_(ids)).order_by(ALERT_UPDATE.id)
     told = _grouped((row.alert_id, updates.update_of(row)) for row in session.execute(changed).scalars())
     reports, counts = _reports(session, stories, most)
-    first, unclear = _matches(session, stories)
+    first, unclear = _matches(session, stories, team_id)
     unmatched = _developments(session, [reports[one][0].id for one in stories if one not in first and reports[one]])
     before = select(STORY.id).where(STORY.id.in_(stories), STORY.predecessor_id.is_not(None))
     followed = set(session.execute(before).scalars())
@@ -90,19 +99,20 @@ def _reports(
 
 
 def _matches(
-    session: Session, stories: Collection[int]
+    session: Session, stories: Collection[int], team_id: int | None
 ) -> tuple[Mapping[int, MatchRow], Mapping[int, Sequence[Sequence[str]]]]:
-    """Each story's first match, and what its matches left open."""
+    """Each story's first match that the team sees, and what those left open."""
+    seen = visible(MATCH.team_id, team_id)
     of = select(ENTRY.story_id, func.min(MATCH.id)).join(EntryRow, ENTRY.id == MATCH.entry_id)
     first = {
         number: story
-        for story, number in session.execute(of.where(ENTRY.story_id.in_(stories)).group_by(ENTRY.story_id))
+        for story, number in session.execute(of.where(ENTRY.story_id.in_(stories), seen).group_by(ENTRY.story_id))
     }
     rows = session.execute(select(MatchRow).where(MATCH.id.in_(first))).scalars()
     open_ = (
         select(ENTRY.story_id, MATCH.unclear)
         .join(EntryRow, ENTRY.id == MATCH.entry_id)
-        .where(ENTRY.story_id.in_(stories), cast_as(MATCH.unclear, Text) != "[]")
+        .where(ENTRY.story_id.in_(stories), cast_as(MATCH.unclear, Text) != "[]", seen)
     )
     return {first[cast(int, row.id)]: row for row in rows}, _grouped(session.execute(open_))
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
 from typing import IO, Any
@@ -21,7 +22,7 @@ from sqlmodel import Session
 
 from service.domain.model import ServiceError
 
-HEAD = "0015"
+HEAD = "0019"
 """The newest migration: the revision that this version's tables have."""
 
 PLACING_LOCK = 0x706F6C6963  # the advisory lock that serialises story placing on PostgreSQL: "polic"
@@ -48,6 +49,9 @@ class Database:
         self.url = _driver_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._lock_file: IO[str] | None = None
+        # SQLite makes a second writer sleep and look again, up to 100 ms at a time; here it goes on at once. Writers of
+        # other processes are waited for as SQLite does it.
+        self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
             _make_folder(self.url)
         self.engine = _sqlite_engine(self.url) if self.is_sqlite else create_engine(self.url, pool_pre_ping=True)
@@ -61,8 +65,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end of the block, with what `along` adds to it."""
-        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+        """A transaction that commits at the end of the block, with what `along` adds to it. Never one in another."""
+        with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
             if (add := _ALONG.get()) is not None:
                 add(session)

@@ -1,4 +1,8 @@
-"""Alerts as they are told and shown, any number at once: a few statements for all of them, not for each."""
+"""Alerts as they are told and shown, any number at once: a few statements for all of them, not for each.
+
+They are made once and given to the driver as they are: one alert is read for every message, and building its nine
+statements anew took longer than running them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Text, func, select
+from sqlalchemy import Text, bindparam, func, select
 from sqlalchemy import cast as cast_as
 from sqlmodel import Session
 
@@ -43,16 +47,14 @@ def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int | None)
     """Alerts in the order of their rows, each with its rules, what they matched, and the first reports of its story,
     `most` of them at most (None: all)."""
     ids, stories = [cast(int, row.id) for row in rows], [row.story_id for row in rows]
-    rules = _grouped(
-        session.execute(select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(ALERT_RULE.alert_id.in_(ids)))
-    )
-    changed = select(AlertUpdateRow).where(ALERT_UPDATE.alert_id.in_(ids)).order_by(ALERT_UPDATE.id)
-    told = _grouped((row.alert_id, updates.update_of(row)) for row in session.execute(changed).scalars())
+    session.flush()  # as a session does by itself for the statements that it makes
+    said = session.connection().execute
+    rules = _grouped(said(_RULES, {"ids": ids}))
+    told = _grouped((row.alert_id, updates.update_of(row)) for row in said(_CHANGED, {"ids": ids}))
     reports, counts = _reports(session, stories, most)
     first, unclear = _matches(session, stories)
     unmatched = _developments(session, [reports[one][0].id for one in stories if one not in first and reports[one]])
-    before = select(STORY.id).where(STORY.id.in_(stories), STORY.predecessor_id.is_not(None))
-    followed = set(session.execute(before).scalars())
+    followed = set(said(_FOLLOWED, {"ids": stories}).scalars())
     return tuple(
         Alert(
             id=cast(int, row.id),
@@ -79,32 +81,19 @@ def _reports(
     session: Session, stories: Collection[int], most: int | None
 ) -> tuple[Mapping[int, Sequence[Any]], Mapping[int, int]]:
     """The first reports of each story, and how many there are of it."""
-    wanted = ENTRY.story_id.in_(stories)
-    if most is not None:
-        place = func.row_number().over(partition_by=ENTRY.story_id, order_by=ENTRY.id).label("place")
-        numbered = select(ENTRY.id.label("entry"), place).where(wanted).subquery()
-        wanted = ENTRY.id.in_(select(numbered.c.entry).where(numbered.c.place <= most))
-    found = session.execute(_SOURCES.where(wanted).order_by(ENTRY.id))
-    counts = select(ENTRY.story_id, func.count()).where(ENTRY.story_id.in_(stories)).group_by(ENTRY.story_id)
-    return _grouped((row.story_id, row) for row in found), dict(session.execute(counts).all())
+    said = session.connection().execute
+    found = said(_ALL, {"ids": stories}) if most is None else said(_FIRST, {"ids": stories, "most": most})
+    counts: dict[int, int] = dict(said(_COUNTS, {"ids": stories}).all())
+    return _grouped((row.story_id, row) for row in found), counts
 
 
 def _matches(
     session: Session, stories: Collection[int]
-) -> tuple[Mapping[int, MatchRow], Mapping[int, Sequence[Sequence[str]]]]:
+) -> tuple[Mapping[int, Any], Mapping[int, Sequence[Sequence[str]]]]:
     """Each story's first match, and what its matches left open."""
-    of = select(ENTRY.story_id, func.min(MATCH.id)).join(EntryRow, ENTRY.id == MATCH.entry_id)
-    first = {
-        number: story
-        for story, number in session.execute(of.where(ENTRY.story_id.in_(stories)).group_by(ENTRY.story_id))
-    }
-    rows = session.execute(select(MatchRow).where(MATCH.id.in_(first))).scalars()
-    open_ = (
-        select(ENTRY.story_id, MATCH.unclear)
-        .join(EntryRow, ENTRY.id == MATCH.entry_id)
-        .where(ENTRY.story_id.in_(stories), cast_as(MATCH.unclear, Text) != "[]")
-    )
-    return {first[cast(int, row.id)]: row for row in rows}, _grouped(session.execute(open_))
+    said = session.connection().execute
+    first = {row.story_id: row for row in said(_FIRST_MATCHES, {"ids": stories})}
+    return first, _grouped(said(_UNCLEAR, {"ids": stories}))
 
 
 def _developments(session: Session, entries: Collection[int]) -> Mapping[int, Sequence[dict[str, Any]]]:
@@ -120,6 +109,45 @@ _SOURCES = select(
     *(ENTRY.id, ENTRY.story_id, ENTRY.title, ENTRY.link, ENTRY.lang, ENTRY.published),
     *(FEED.title.label("feed"), FEED.url.label("feed_url")),
 ).join(FeedRow, FEED.id == ENTRY.feed_id)
+
+
+_STORIES = ENTRY.story_id.in_(bindparam("ids", expanding=True))
+_RULES = select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(
+    ALERT_RULE.alert_id.in_(bindparam("ids", expanding=True))
+)
+_CHANGED = (
+    select(AlertUpdateRow.__table__)  # type: ignore[attr-defined]
+    .where(ALERT_UPDATE.alert_id.in_(bindparam("ids", expanding=True)))
+    .order_by(ALERT_UPDATE.id)
+)
+_FOLLOWED = select(STORY.id).where(STORY.id.in_(bindparam("ids", expanding=True)), STORY.predecessor_id.is_not(None))
+_ALL = _SOURCES.where(_STORIES).order_by(ENTRY.id)
+_NUMBERED = (
+    select(
+        ENTRY.id.label("entry"), func.row_number().over(partition_by=ENTRY.story_id, order_by=ENTRY.id).label("place")
+    )
+    .where(_STORIES)
+    .subquery()
+)
+_FIRST = _SOURCES.where(ENTRY.id.in_(select(_NUMBERED.c.entry).where(_NUMBERED.c.place <= bindparam("most")))).order_by(
+    ENTRY.id
+)
+_COUNTS = select(ENTRY.story_id, func.count()).where(_STORIES).group_by(ENTRY.story_id)
+_LOWEST = (
+    select(ENTRY.story_id, func.min(MATCH.id).label("lowest"))
+    .join(EntryRow, ENTRY.id == MATCH.entry_id)
+    .where(_STORIES)
+    .group_by(ENTRY.story_id)
+    .subquery()
+)
+_FIRST_MATCHES = select(_LOWEST.c.story_id, MATCH.developments, MATCH.evidence).join(
+    MatchRow, MATCH.id == _LOWEST.c.lowest
+)
+_UNCLEAR = (
+    select(ENTRY.story_id, MATCH.unclear)
+    .join(EntryRow, ENTRY.id == MATCH.entry_id)
+    .where(_STORIES, cast_as(MATCH.unclear, Text) != "[]")
+)
 
 
 def _source(row: Any) -> Source:

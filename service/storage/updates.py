@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -167,7 +167,7 @@ def predecessor_of(session: Session, story_id: int) -> Predecessor | None:
     )
 
 
-def update_of(row: AlertUpdateRow) -> Update:
+def update_of(row: Any) -> Update:
     return Update(
         id=cast(int, row.id), reason=UpdateReason(row.reason), detail=row.detail, entry_id=row.entry_id, at=row.at
     )

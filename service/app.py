@@ -11,7 +11,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from multiprocessing.context import BaseContext
@@ -24,12 +24,13 @@ from service import __version__, egress
 from service.addresses import read_address
 from service.api import channels as addresses
 from service.api.app import Deps, build
-from service.api.watches import timing_problems, watch_problems
+from service.api.watches import match_problems, timing_problems, watch_problems
 from service.config import Rulebook, Settings, load_rulebook, rule_files_mark
 from service.delivery.channels import DeliverySettings, Sender, SmtpSettings
 from service.domain.holding import blind_rules
 from service.domain.links import Links
 from service.domain.model import Invalid, Problem, ServiceError
+from service.engine import Engine
 from service.feeds.discover import discover
 from service.feeds.fetch import Fetcher, Limits, session
 from service.feeds.found import Found
@@ -44,6 +45,7 @@ from service.storage.audit import acting
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from service.storage.subscriptions import NewChannel, NewSubscription
+from service.storage.sweep import sweep
 from service.storage.vault import Vault
 from service.switchboard import Switchboard
 
@@ -51,6 +53,9 @@ log = structlog.get_logger()
 
 STOP_PATIENCE = timedelta(seconds=10)
 """How long a stop waits for what is in flight; after that leases run out by themselves."""
+
+SWEEP_EVERY = timedelta(seconds=30)
+"""How often leases of the dead are looked for where several processes share a database."""
 
 STALE_TICK = timedelta(seconds=30)
 """A runner that has not ticked for this long is not ready, whatever else works."""
@@ -71,10 +76,13 @@ class Service:
         now: Callable[[], datetime] = utc_now,
         chance: Callable[[], float] = chances.random,
         children: BaseContext = FROM_NOTHING,
+        leads: bool = True,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
         """Opens and migrates the database; nothing runs and nothing is connected to until `start`.
 
-        `children` is how the processes begin in which feeds are parsed and messages sent.
+        `children` is how the processes begin in which feeds are parsed and messages sent. One that does not lead finds
+        its tables and what the configuration declares made by others. `beat` is called after each successful claim.
         """
         self.settings = settings
         self.now = now
@@ -82,12 +90,20 @@ class Service:
         self._children = children
         egress.install(settings.egress.allow)
         self.rulebook = rulebook or load_rulebook(settings.rules)
-        self.store = Store(settings.storage.url, keys=settings.secrets.keys, key_file=settings.secrets.key_file)
+        self.store = Store(
+            settings.storage.url,
+            keys=settings.secrets.keys,
+            key_file=settings.secrets.key_file,
+            pooler=settings.storage.pooler,
+            may_migrate=leads,
+        )
+        self._beat = beat
+        self._engine: Engine | None = None
         self.links = links_of(settings, self.store.vault)
         self.store.database.hold()
         if self.store.database.is_sqlite:
             self.store.release_leases()
-        self._declared_problems = self._apply_declared()
+        self._declared_problems = self._apply_declared() if leads else []
         self._rule_problems: Sequence[Problem] = self.rulebook.problems
         self._rule_files = rule_files_mark(settings.rules)
         self._reloading = threading.Lock()
@@ -165,6 +181,7 @@ class Service:
                 look_again=tuple(sorted(settings.feeds.look_again)),
                 turn=settings.turn,
                 gaps=settings.delivery.gaps,
+                host_gap=settings.feeds.host_gap,
             ),
             now=self.now,
             chance=self._chance,
@@ -181,9 +198,33 @@ class Service:
             tick=settings.runner.tick,
             polls=settings.feeds.concurrency,
             deliveries=settings.delivery.concurrency,
-            chores=(Chore("rules", settings.rules.look_every, self.reload_changed_rules),),
+            chores=tuple(self._chores()),
             pushing=self.pushing,
+            beat=self._beat,
         )
+        if not self.store.database.is_sqlite:
+            self._engine = Engine(
+                self.store.database,
+                wake=self.runner.look_for,
+                listen=settings.runner.listen and not settings.storage.pooler,
+                every=settings.runner.tick,
+            )
+
+    def begin(self) -> None:
+        """Tick from now on, and hear what others make due."""
+        self.runner.start()
+        if self._engine is not None:
+            self._engine.start()
+
+    def _chores(self) -> Iterator[Chore]:
+        yield Chore("rules", self.settings.rules.look_every, self.reload_changed_rules)
+        if not self.store.database.is_sqlite:
+            yield Chore("sweep", SWEEP_EVERY, self._sweep)
+
+    def _sweep(self) -> None:
+        swept = sweep(self.store.database, self.now())
+        if swept:
+            log.warning("taken back", **asdict(swept))
 
     def _drilling(self) -> DrillPlan | None:
         drill, timing = self.settings.drill, self.settings.drill.timing
@@ -208,6 +249,8 @@ class Service:
 
     async def stop(self) -> None:
         """Finish what is in flight, then let go of everything."""
+        if self._engine is not None:
+            await self._engine.stop()
         await self.runner.stop(patience=STOP_PATIENCE)
         self._parsing.close()
         self._sending.close()
@@ -293,6 +336,13 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
     watch = wanted.watch.watch
     channels: list[NewChannel] = []
     problems = list(watch_problems(watch, rulebook, where=settings.where("subscriptions", number, "watch")))
+    problems += match_problems(
+        settings.written("subscriptions", number, "match", texts=wanted.match),
+        watch,
+        wanted.notices,
+        rulebook,
+        where=settings.where("subscriptions", number),
+    )
     timing = wanted.when.timing
     own = [one.schedule for one in wanted.channels]
     problems += timing_problems(timing, own, where=settings.where("subscriptions", number, "when"))
@@ -315,6 +365,7 @@ def declared_subscription(settings: Settings, number: int, rulebook: Rulebook) -
         notices=wanted.notices,
         language=wanted.language,
         timing=timing,
+        match=tuple(dict.fromkeys(wanted.match)),
     )
 
 
@@ -371,7 +422,7 @@ class Server:
             await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
             up.cancel()
             if self._uvicorn.started:
-                self.service.runner.start()
+                self.service.begin()
                 ready(self.address)
             await serving
         finally:

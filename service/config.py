@@ -6,20 +6,24 @@ Every setting has its default here and nowhere else. What is wrong is named with
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time, timedelta
 from fnmatch import fnmatchcase
+from io import BytesIO
 from ipaddress import IPv4Network, IPv6Network
 from itertools import groupby
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast, get_args
+from zipfile import BadZipFile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
+import numpy as np
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,6 +32,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     PrivateAttr,
+    StringConstraints,
     ValidationError,
     WithJsonSchema,
     field_validator,
@@ -69,9 +74,11 @@ from service.domain.model import (
     Watch,
     Weekday,
 )
+from service.domain.own import MAX_EXPRESSIONS, MAX_LENGTH
 from service.domain.rule import Rule, read_duration, show_duration
 from service.domain.rulefile import parse_rules
 from service.domain.rules import Ruleset
+from service.domain.sense import Sense
 
 ENV_PREFIX = "POLICYWATCH_"
 DEFAULT_FILE = Path("config.yaml")
@@ -123,6 +130,9 @@ class StorageSettings(Section):
     url: str = Field(
         "sqlite:///data/policywatch.db",
         description="Where everything is kept: sqlite:///PATH, or postgresql://USER:PASSWORD@HOST/NAME.",
+    )
+    pooler: bool = Field(
+        False, description="Whether a pooler that hands out transactions (PgBouncer) stands before PostgreSQL."
     )
 
 
@@ -319,6 +329,13 @@ class RunnerSettings(Section):
     lease: Duration = Field(
         timedelta(minutes=2), description="After this time, work whose process died is taken up by another."
     )
+    silence: Duration = Field(
+        timedelta(minutes=1),
+        description="A worker process that has claimed nothing successfully for so long is replaced.",
+    )
+    listen: bool = Field(
+        True, description="Whether PostgreSQL tells of new work at once (LISTEN); else it is found at a tick."
+    )
 
 
 class LoggingSettings(Section):
@@ -461,6 +478,7 @@ class WatchSettings(Section):
     tiers: tuple[Tier, ...] = Field((), description="Tiers of the sources: official, wire, trade, blog; empty for all.")
     languages: tuple[str, ...] = Field((), description="Languages of the reports: en, zh-Hans, ko …; empty for all.")
     tags: tuple[str, ...] = Field((), description="Tags of the feeds; empty for all.")
+    packs: tuple[str, ...] = Field((), description="Packs of rules such as digital-assets, beside `rules`.")
     exclude: ExcludeSettings = Field(ExcludeSettings(), description="What is left out of all that.")
 
     @property
@@ -469,10 +487,19 @@ class WatchSettings(Section):
         return Watch(**chosen, exclude=Exclusion(**dict(self.exclude)))
 
 
+OwnMatch = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH)]
+
+
 class SubscriptionSettings(Section):
     name: str = Field(min_length=1, max_length=100, description="Unique within the team.")
     team: str = Field("default", min_length=1, max_length=100, description="Who owns it.")
     watch: WatchSettings = Field(WatchSettings(), description="What it selects.")
+    match: tuple[OwnMatch, ...] = Field(
+        (),
+        max_length=MAX_EXPRESSIONS,
+        description="Rules of its own, each as the match of a rule: Kazakhstan + reserve. Of the rules that all share "
+        "it hears then of those that its watch names.",
+    )
     channels: tuple[ChannelSettings, ...] = Field(
         (),
         description="Where to: https://… (signed webhook), mailto:desk@example.org, or an Apprise URL; with a schedule "
@@ -519,6 +546,15 @@ class Settings(BaseSettings):
             return name
         found = self._document.at(path)
         return f"{found.where}: {name}"
+
+    def written(self, *path: str | int, texts: Sequence[str]) -> tuple[Node, ...]:
+        """The texts of a list at `path`, each with its place, and with what is read as a comment behind it."""
+        places = [(*path, number) for number in range(len(texts))]
+        found = [self._document.at(place) if self._document is not None else None for place in places]
+        return tuple(
+            Node(value=text, where=self.where(*place), cut=node.cut if node is not None else "")
+            for text, place, node in zip(texts, places, found, strict=True)
+        )
 
     @property
     def _slowest(self) -> timedelta:
@@ -629,6 +665,7 @@ class Rulebook:
     ruleset: Ruleset
     groups: Groups = NO_GROUPS
     problems: tuple[Problem, ...] = ()
+    packs: Mapping[str, str] = field(default_factory=dict)  # which rules are of a shipped pack, by id
 
     @property
     def version(self) -> str:
@@ -653,19 +690,39 @@ def shipped_rules() -> Path:
     return installed if installed.is_dir() else Path(__file__).parent.parent / "rules"
 
 
-def load_lexicon() -> Lexicon:
-    """The shipped lexicon. Invalid with file and line of every fault.
+def _packs() -> Path:
+    return shipped_rules() / "packs"
+
+
+def load_lexicon(sense: Sense | None = None) -> Lexicon:
+    """The shipped lexicon, with the shipped weights or these. Invalid with file and line of every fault.
 
     Its phrases are kept between starts: reading them takes longer than all else that is done for a command.
     """
     paths = sorted((shipped_rules() / "lexicon").rglob("*.yaml"))
+    sense = sense or load_sense(shipped_rules() / "sense.npz")
     with without_collection():
         key = kept.mark(*(path.read_bytes() for path in paths))
         with suppress(TypeError, ValueError, KeyError):
-            return Lexicon(listed(kept.recall("lexicon", key)))
+            return Lexicon(listed(kept.recall("lexicon", key)), sense)
         phrases = read_phrases(read_yaml(path, shown=_shown(path)) for path in paths)
         kept.keep("lexicon", key, phrases)
-        return Lexicon(phrases)
+        return Lexicon(phrases, sense)
+
+
+def load_sense(path: Path) -> Sense:
+    """Weights as the training wrote them; Invalid where the file is something else."""
+    try:
+        raw = path.read_bytes()
+        with np.load(BytesIO(raw), allow_pickle=False) as saved:
+            return Sense(
+                *(saved[name] for name in ("hashes", "weights", "scale", "bias")),
+                actions=map(str, saved["actions"]),
+                version=hashlib.sha256(raw).hexdigest()[:16],
+            )
+    except (OSError, ValueError, KeyError, BadZipFile) as exc:
+        hint = "install the package again"
+        raise Invalid((Problem(where=_shown(path), what=f"holds no weights: {exc}", hint=hint),)) from exc
 
 
 def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:
@@ -684,7 +741,8 @@ def load_groups(settings: RulesSettings) -> tuple[Groups, tuple[Problem, ...]]:
 class ReadRules:
     """Rules as they were read, before their tests were run, with the problems of those that could not be read.
 
-    `files` has the contents of the file that each rule is in, by the rule's id.
+    `files` has the contents of the file that each rule is in, `packs` the name of its pack if that is a shipped one;
+    both by the rule's id.
     """
 
     lexicon: Lexicon
@@ -692,6 +750,7 @@ class ReadRules:
     rules: tuple[Rule, ...]
     problems: tuple[Problem, ...]
     files: Mapping[str, bytes]
+    packs: Mapping[str, str]
 
 
 def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, only: str = "*") -> ReadRules:
@@ -701,6 +760,7 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
     problems: list[Problem] = [*wrong_groups]
     rules: dict[str, Rule] = {}
     files: dict[str, bytes] = {}
+    packs: dict[str, str] = {}
     for path in _rule_files(settings, problems):
         try:
             raw = read_raw(path, shown=_shown(path), limit=MAX_RULE_BYTES)
@@ -717,9 +777,11 @@ def read_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None, *, on
             else:
                 rules[rule.id] = rule
                 files[rule.id] = raw
+                if path.parent == _packs():
+                    packs[rule.id] = path.stem
     wanted = _switched_on(tuple(rules.values()), settings.off, problems)
     chosen = tuple(rule for rule in wanted if fnmatchcase(rule.id, only))
-    return ReadRules(lexicon, groups, chosen, tuple(problems), files)
+    return ReadRules(lexicon, groups, chosen, tuple(problems), files, packs)
 
 
 def read_rules_text(text: str, book: Rulebook, *, shown: str) -> tuple[tuple[Rule, ...], tuple[Problem, ...]]:
@@ -742,6 +804,7 @@ def load_rulebook(settings: RulesSettings, lexicon: Lexicon | None = None) -> Ru
         ruleset=Ruleset.compile(sound, book.lexicon),
         groups=book.groups,
         problems=(*book.problems, *(verdict.problem for verdict in failed)),
+        packs={rule.id: book.packs[rule.id] for rule in sound if rule.id in book.packs},
     )
 
 
@@ -772,7 +835,7 @@ def read_rules(*paths: Path) -> RulesSettings:
 
 
 def _rule_files(settings: RulesSettings, problems: list[Problem]) -> list[Path]:
-    packs = sorted((shipped_rules() / "packs").glob("*.yaml"))
+    packs = sorted(_packs().glob("*.yaml"))
     chosen = [pack for pack in packs if any(fnmatchcase(pack.stem, pattern) for pattern in settings.packs)]
     for pattern in settings.packs:
         if pattern != "*" and not any(fnmatchcase(pack.stem, pattern) for pack in packs):
@@ -816,6 +879,11 @@ _EXAMPLES = {
   #     - mailto:desk@example.org
   #     - {to: mailto:head@example.org, schedule: escalation}
   #   when: {schedule: daily, at: "08:00", zone: Asia/Almaty, quiet: 22:00-07:00, escalate_after: 4h}
+  # - name: reserves
+  #   match:
+  #     - Kazakhstan + reserve
+  #   channels:
+  #     - mailto:treasury@example.org
   # - name: feeds-owner
   #   notices: only
   #   channels:
@@ -830,19 +898,19 @@ def example() -> str:
         f"# Each can also come from the environment: {ENV_PREFIX}STORAGE__URL=postgresql://… sets storage.url.",
         "",
     ]
-    for name, field in Settings.model_fields.items():
-        default = field.get_default()
+    for name, setting in Settings.model_fields.items():
+        default = setting.get_default()
         if isinstance(default, BaseModel):
-            lines += [f"# {field.description}", f"{name}:", *_section(default, indent="  "), ""]
+            lines += [f"# {setting.description}", f"{name}:", *_section(default, indent="  "), ""]
         else:
-            lines += [f"# {field.description}", f"{name}: []", _EXAMPLES[name], ""]
+            lines += [f"# {setting.description}", f"{name}: []", _EXAMPLES[name], ""]
     return "\n".join(lines)
 
 
 def _section(section: BaseModel, *, indent: str) -> Iterator[str]:
-    for name, field in type(section).model_fields.items():
+    for name, setting in type(section).model_fields.items():
         value = getattr(section, name)
-        yield f"{indent}# {field.description}"
+        yield f"{indent}# {setting.description}"
         if isinstance(value, BaseModel):
             yield f"{indent}{name}:"
             yield from _section(value, indent=indent + "  ")

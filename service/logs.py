@@ -16,6 +16,8 @@ _QUIET = (
     "asyncio",
     "apscheduler",
     "alembic",
+    "procrastinate",
+    "psycopg",
     "uvicorn.access",
     "trafilatura",
 )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -57,6 +58,7 @@ from service.domain.model import (
     Validators,
     Watch,
 )
+from service.domain.own import OwnRules
 from service.domain.polling import Polled
 from service.domain.remembered import note
 from service.domain.rule import Rule
@@ -108,14 +110,15 @@ AGAIN = timedelta(minutes=1)
 class Pace:
     """Times that the steps need: how long a claim holds, how old a new feed's entries may be to count as news, when
     the page of a told report is looked at again (first things first), how long a fetch may wait for its host's turn
-    (beyond the lease somebody else would take up its work), and the least time between two messages to one channel of
-    a kind."""
+    (beyond the lease somebody else would take up its work), the least time between two messages to one channel of a
+    kind, and that between the polls of one host by two processes."""
 
     lease: timedelta
     look_back: timedelta
     look_again: tuple[timedelta, ...]
     turn: timedelta
     gaps: Mapping[ChannelKind, timedelta] = field(default_factory=dict)
+    host_gap: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,6 +184,8 @@ class Pipeline:
         self._take_up = take_up
         self._drilling = drilling
         self._links = links
+        self._own: tuple[int | None, OwnRules | None] = (None, None)
+        self._reading_own = threading.Lock()
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
         self._placing = Together(self._place_all, most=PLACED_AT_ONCE)
         self._beginning = Together(self._begin_attempts, most=SAVED_AT_ONCE)
@@ -263,6 +268,7 @@ class Pipeline:
             decide=lambda feed, polled: polling.after_poll(feed, polled, now, self._chance()),
             now=now,
             look_back=self._pace.look_back,
+            host_gap=self._pace.host_gap,
         )
 
     async def _parse(self, feed: Feed, fetched: Fetched) -> Polled:
@@ -386,25 +392,43 @@ class Pipeline:
     def _judge(self, claimed: ClaimedEntry, entry: Entry, page: PageNote | None) -> Judged:
         rulebook = self._rulebook()
         reading = read(entry, rulebook.lexicon, jurisdiction=claimed.jurisdiction)
-        ruleset = drills.ruleset(rulebook.lexicon) if claimed.drill else rulebook.ruleset
+        own = self._own_rules(rulebook)
+        if claimed.drill:
+            matches = drills.ruleset(rulebook.lexicon).match(entry, reading)
+        else:
+            matches = (*rulebook.ruleset.match(entry, reading), *own.match(entry, reading))
         return Judged(
             claimed=claimed,
             entry=entry,
             reading=reading,
             noted=note(entry, reading, rulebook.lexicon),
             lexicon=rulebook.lexicon.version,
-            matches=ruleset.match(entry, reading),
+            matches=matches,
             story_key=key_of(entry, reading, rulebook.lexicon),
-            judged_by=rulebook.version,
+            judged_by="+".join(filter(None, (rulebook.version, own.version))),
             rules=rulebook.ruleset.by_id,
             page=page,
         )
+
+    def _own_rules(self, rulebook: Rulebook) -> OwnRules:
+        """What subscriptions match by themselves, as it is now, read with these words and groups."""
+        with self._reading_own:
+            version, rules = self._own
+            if rules is None or rules.lexicon is not rulebook.lexicon or rules.groups is not rulebook.groups:
+                version, rules = None, OwnRules.none(rulebook.lexicon, rulebook.groups)
+            if (found := self.store.subscriptions.own(version)) is not None:
+                version, rules = found[0], rules.updated(found[1])
+                for problem in rules.problems:
+                    log.error("expression left out", where=problem.where, what=problem.what, hint=problem.hint)
+            self._own = (version, rules)
+            return rules
 
     def _place(self, placing: Placing, judged: Judged) -> Placed | None:
         """Write what follows from an entry; what there is to say of it, if its story has an alert."""
         now = self._now()
         if not placing.still_ours(judged.claimed):
             return None
+        judged = placing.owned(judged)
         if judged.claimed.drill:
             self._commit_drill(placing, judged, now)
             return None
@@ -419,7 +443,7 @@ class Pipeline:
         changes = self._changes(placing, judged, placement, earlier)
         story_id = placing.record_story(judged, placement, now=now)
         if judged.matches:
-            severity = routing.loudest(judged.matches).severity
+            severity = routing.severity_of(judged.matches)
             alert = placing.raise_alert(story_id, judged, severity=severity, now=now)
         elif earlier is not None:
             alert = earlier
@@ -452,7 +476,7 @@ class Pipeline:
             return ()
         if (old := placing.key_before(judged)) is not None:
             return corrections(old, judged.story_key)
-        severity = routing.loudest(judged.matches).severity if judged.matches else None
+        severity = routing.severity_of(judged.matches)
         return changes_of(before, Joining(key=judged.story_key, tier=judged.claimed.tier, severity=severity))
 
     def _tell(
@@ -477,6 +501,7 @@ class Pipeline:
             silences=self._silences(placing, now),
             spent=placing.spent(subscriptions, alert.id, now),
             official=placing.official_acts(tuple(rumours), now - stories.WINDOW) if muting else (),
+            packs=self._rulebook().packs,
         )
         made = 0
         origins = placing.origins(groups)

@@ -17,6 +17,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from service.pipeline import Pipeline
 from service.pushing import Pushing
+from service.storage.wakes import Step
 
 log = structlog.get_logger()
 
@@ -186,8 +187,11 @@ class Embedded:
         deliveries: int,
         chores: Sequence[Chore] = (),
         pushing: Pushing | None = None,
+        beat: Callable[[], None] = lambda: None,
     ) -> None:
-        """`pushing` asks hubs to push feeds; without it feeds are only polled."""
+        """`pushing` asks hubs to push feeds; without it feeds are only polled. `beat` is called after each successful
+        claim."""
+        self._beat = beat
         self._chores = tuple(chores)
         self._tick = tick
         self._now = now
@@ -275,6 +279,7 @@ class Embedded:
         async def noting(limit: int) -> Sequence[T]:
             claimed = await claim(limit)
             self.last_tick = self._now()
+            self._beat()
             return claimed
 
         return noting
@@ -282,6 +287,15 @@ class Embedded:
     def wake(self) -> None:
         """Entries have come in by another way than a poll: look for them now."""
         self._nudge(self.process)
+
+    async def look_for(self, step: Step) -> None:
+        """Another process has made something due: claim a batch of it, if there is room."""
+        lanes: dict[Step, Lane[Any]] = {
+            Step.POLL: self.poll,
+            Step.PROCESS: self.process,
+            Step.DELIVER: self.deliver,
+        }
+        await lanes[step].tick()
 
     def start(self) -> None:
         """Begin to tick; call it on the running loop."""

@@ -9,6 +9,7 @@ from service.app import Service, declared_subscription
 from service.config import Settings
 from service.storage.alerts import AlertFilter
 from service.storage.feeds import NewFeed
+from service.storage.subscriptions import NewSubscription
 from tests.conftest import TEST_KEY, Clock
 from tests.loopback import Web
 
@@ -34,16 +35,21 @@ class Line:
         self.service, self.clock, self.web = service, clock, web
         self.store = service.store
 
-    def subscribe(self) -> None:
-        """Everything goes to the hook of this web."""
+    def subscribe(self, **more: object) -> int:
+        """Everything goes to the hook of this web, or what `more` says instead; gives the subscription's id."""
+        team, new = str(more.get("team", "t")), self.declared(**more)
+        return self.store.subscriptions.create(team, new, now=self.clock()).subscription.id
+
+    def declared(self, **more: object) -> NewSubscription:
+        """A subscription as the configuration file would declare it."""
+        wanted = {"name": "desk", "team": "t", "channels": [f"{self.web.address}/hook"], **more}
         settings = Settings.model_validate(
             {
                 "egress": {"allow": ["127.0.0.1/32"]},
-                "subscriptions": [{"name": "desk", "team": "t", "channels": [f"{self.web.address}/hook"]}],
+                "subscriptions": [wanted],
             }
         )
-        new = replace(declared_subscription(settings, 0, self.service.rulebook), managed=False)
-        self.store.subscriptions.create("t", new, now=self.clock())
+        return replace(declared_subscription(settings, 0, self.service.rulebook), managed=False)
 
     def add(self, url: str) -> int:
         feed = self.store.feeds.add(NewFeed(url=url), now=self.clock())

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 from types import TracebackType
 
 import psycopg
@@ -33,11 +34,12 @@ class Postgres:
     ) -> None:
         self._server.cleanup()
 
-    def restart(self) -> None:
-        """Stop without ceremony, as after a crash, and start again: every connection is gone."""
+    def restart(self, *, down: float = 0) -> None:
+        """Stop without ceremony, as after a crash, and start again after `down` seconds: every connection is gone."""
         server = self._server
         stop = ("-w", "-D", str(server.pgdata), "-m", "immediate", "stop")
         pgexec("pg_ctl", stop, bin_path=server.bin_path, user=server.system_user)
+        sleep(down)
         server.ensure_postgres_running()
 
     @contextmanager

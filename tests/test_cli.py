@@ -56,6 +56,7 @@ class TestCheck:
         (tmp_path / "config.yaml").write_text(
             "rules:\n  paths: [my.yaml]\nsubscriptions:\n  - name: a\n    channels: ['nonsense://x', 'file:///etc/passwd']\n"
             "    watch: {rules: [no-such-rule]}\n"
+            "    match:\n      - Kazakhstan AND reserve\n      - China + reserve #2\n"
         )
         done = policywatch("check", folder=tmp_path)
         assert done.returncode == 1
@@ -65,6 +66,8 @@ class TestCheck:
         assert any(line.startswith("config.yaml:5: ") and "nonsense" in line for line in lines)
         assert any(line.startswith("config.yaml:5: ") and "file" in line for line in lines)
         assert any(line.startswith("config.yaml:6: ") and "no-such-rule" in line for line in lines)
+        assert any(line.startswith("config.yaml:8: ") and "write + for and" in line for line in lines)
+        assert any(line.startswith("config.yaml:9: ") and "read as a comment" in line for line in lines)
         assert "Traceback" not in done.stderr
 
     def test_as_json(self, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tests.test_cli import policywatch
 CORPUS = Path(__file__).parent / "corpus"
 
 
-@pytest.mark.parametrize("name", ["hard", "unseen", "typical", "typical-unseen"])
+@pytest.mark.parametrize("name", ["hard", "unseen", "typical", "typical-unseen", "reports-unseen"])
 def test_no_figure_falls_below_its_floor(name: str, tmp_path: Path) -> None:
     labels, floor = str(CORPUS / f"{name}.jsonl"), str(CORPUS / f"floor-{name}.yaml")
     done = policywatch("evaluate", labels, "--floor", floor, folder=tmp_path)

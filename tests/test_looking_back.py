@@ -10,8 +10,10 @@ import pytest
 
 from service.config import RulesSettings, read_rulebook
 from service.domain.concepts import Lexicon
+from service.domain.model import Watch
 from service.storage.store import Store
-from tests.conftest import TEST_KEY
+from service.storage.subscriptions import NewSubscription
+from tests.conftest import NOON, TEST_KEY
 from tests.test_cli import policywatch
 from tests.test_lookback import articles, poll, process
 
@@ -128,6 +130,17 @@ class TestWhyNot:
         assert (missed["rule"], missed["step"], missed["missing"] > 0) == ("licences", "when", True)
         assert {span["text"] for span in missed["near"]} >= {"stablecoins"}
         assert (found["became"], found["fate"]) == (None, None)
+
+    def test_what_subscriptions_match_by_themselves_is_asked_too(self, folder: Path) -> None:
+        store = Store(f"sqlite:///{folder}/policywatch.db", keys=(TEST_KEY,))
+        new = NewSubscription(name="own", watch=Watch(), channels=(), match=("China + (ban | restriction)",))
+        number = store.subscriptions.create("desk", new, now=NOON).subscription.id
+        store.close()
+        found = asked(folder, "why-not", "1", "--all")
+        judged = [match["rule_id"] for match in found["fired"]] + [miss["rule"] for miss in found["missed"]]
+        (rule,) = [one for one in judged if one.startswith(f"{number}:china-ban-restriction.")]
+        alone = asked(folder, "why-not", "China bans stablecoins", "--rule", rule)
+        assert [match["rule_id"] for match in alone["fired"]] == [rule]
 
     def test_what_came_near_is_marked(self, folder: Path) -> None:
         done = policywatch("why-not", "--rule", "China + mining + ban", folder=folder, stdin="China bans stablecoins\n")

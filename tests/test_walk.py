@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import re
 import sys
 from collections.abc import AsyncIterator
@@ -15,8 +16,8 @@ import pytest
 from openapi_python_client import generate
 from openapi_python_client.config import Config, ConfigFile, MetaType
 
-from service.app import Service, api_of
-from service.config import Rulebook
+from service.app import Service, api_of, declared_subscription
+from service.config import Rulebook, load, load_rulebook
 from service.domain.model import Scope
 from tests import test_pipeline as lines
 from tests.conftest import Clock
@@ -28,6 +29,13 @@ TEXTS = ("application/x-ndjson", "application/atom+xml")
 NEWS = (
     item("1", "Kazakhstan signs law creating a licensing regime for crypto exchanges", published="2026-03-02"),
     item("2", "Brazil central bank bans algorithmic stablecoins", published="2026-03-02"),
+)
+RESERVE = item(
+    "reserve",
+    "Kazakhstan signs law on a national crypto reserve",
+    text="Kazakhstan signed a law on Monday that creates a national crypto reserve.",
+    link="https://news.example.org/reserve",
+    published="2026-03-02",
 )
 
 rulebook = lines.rulebook
@@ -53,13 +61,9 @@ def walk() -> list[tuple[str, str, Any]]:
     return calls
 
 
-def admin(line: Line) -> str:
-    made = line.store.keys.create(team="desk", name="t", scopes=[Scope.ADMIN], random=bytes_of, now=line.clock())
+def admin(line: Line, team: str = "desk") -> str:
+    made = line.store.keys.create(team=team, name="t", scopes=[Scope.ADMIN], random=os.urandom, now=line.clock())
     return made[1].reveal()
-
-
-def bytes_of(count: int) -> bytes:
-    return bytes(range(count))
 
 
 async def test_six_calls_lead_from_nothing_to_a_decision(line: Line) -> None:
@@ -83,6 +87,70 @@ async def test_six_calls_lead_from_nothing_to_a_decision(line: Line) -> None:
     assert [alert["developments"][0]["jurisdiction"] for alert in listed["items"]] == ["KZ"]
     assert decided["verdict"] == "applicable"
     assert [payload["type"] for payload in line.web.payloads()] == ["test", "alert.raised"]
+
+
+async def test_expressions_of_its_own_from_the_docs_to_an_alert(line: Line) -> None:
+    wanted = own_example()
+    feed = line.web.feed("/feed.xml", *NEWS, RESERVE)
+    transport = httpx.ASGITransport(app=api_of(line.service))
+    key, other = ({"authorization": f"Bearer {admin(line, team)}"} for team in ("desk", "others"))
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=key) as client:
+
+        async def asked(path: str, /, headers: dict[str, str] = key, **body: Any) -> Any:
+            sent = {"json": body} if body else {}
+            return await client.request("POST" if body else "GET", f"/v1{path}", headers=headers, **sent)
+
+        made = (await asked("/subscriptions", **wanted, watch={"jurisdictions": ["KZ"]})).json()
+        assert made["match"] == wanted["match"]
+        line.add(feed)
+        await line.run()
+        (alert,) = (await asked("/alerts")).json()["items"]
+        (rule,) = alert["rules"]
+        assert (await asked("/alerts", other)).json()["items"] == []
+        assert (await asked(f"/rules/{rule}")).json()["match"] == wanted["match"][0]
+        assert (await asked(f"/rules/{rule}", other)).status_code == 404
+        assert rule in [one["id"] for one in (await asked("/rules?limit=200")).json()["items"]]
+        for path, more in (("explain", {"entry": {"title": "Kazakhstan plans a reserve"}}), ("backtest", {})):
+            said = await asked(f"/rules/{path}", rule=rule, **more)
+            assert said.status_code == 200
+            assert rule in said.text
+            assert (await asked(f"/rules/{path}", other, rule=rule, **more)).status_code == 404
+        why, theirs = [
+            (await asked("/rules/why-not", by, what="https://news.example.org/reserve")) for by in (key, other)
+        ]
+        assert why.json()["fate"]["decisions"] == [{"rule": rule, "subscription": "reserves", "reason": "delivered"}]
+        assert rule not in theirs.text
+        assert (theirs.json()["became"], theirs.json()["fate"]["alert_id"]) == ("no_rule", None)
+        ledger = (await asked(f"/subscriptions/{made['id']}/ledger")).json()
+        assert (ledger["delivered"], ledger["missing"]) == (1, 0)
+        (noted,) = (await asked("/audit?thing=subscription")).json()["items"]
+        assert noted["after"]["match"] == wanted["match"]
+        place = f"/v1/subscriptions/{made['id']}"
+        before = (await client.get(place)).headers["etag"]
+        changed = await client.patch(place, json={"match": ["Japan + ban"]}, headers={"if-match": before})
+        assert changed.json()["match"] == ["Japan + ban"]
+        assert changed.headers["etag"] != before
+        assert (await asked(f"/alerts/{alert['id']}")).json()["rules"] == [rule]
+        tried = (await asked("/subscriptions?dry_run=true", other, **wanted)).json()
+        assert (tried["alerts"], tried["examples"]) == (1, [])
+        assert [report["title"] for report in tried["reports"]] == ["Kazakhstan signs law on a national crypto reserve"]
+
+
+def own_example() -> dict[str, Any]:
+    """The subscription with expressions of its own that the handbook shows."""
+    return dict(json.loads(own_block("json")))
+
+
+def own_block(language: str) -> str:
+    _, _, text = DOCS.read_text(encoding="utf-8").partition("### What no rule looks for yet")
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)[0]
+
+
+def test_they_stand_in_the_configuration_as_the_docs_show(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text(own_block("yaml"))
+    settings = load(tmp_path / "config.yaml")
+    found = declared_subscription(settings, 0, load_rulebook(settings.rules))
+    assert (found.match, found.watch.packs) == (("Kazakhstan + reserve",), ("digital-assets",))
 
 
 async def test_a_dry_run_tells_what_a_subscription_would_have_heard(line: Line) -> None:

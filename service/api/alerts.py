@@ -392,7 +392,9 @@ def list_alerts(
     """Alerts that one of the team's subscriptions wanted, newest first."""
     wanted, before = query.wanted(deps.rulebook()), number_of(query, NOUN)
     found = deps.store.alerts.versions(key.team, wanted, before=before, limit=query.limit + 1)
-    kept, following = cut(found, paging=query, noun=NOUN, request=request, response=response, place=lambda one: one[0])
+    kept, following = cut(
+        found, paging=query, noun=NOUN, request=request, response=response, place=lambda one: one.number
+    )
     cards = request.app.state.cards.of(kept, deps.store.alerts.some)
     body = b'{"items":[' + b",".join(cards) + b'],"next":' + json.dumps(following).encode() + b"}"
     return Response(body, media_type="application/json", headers=dict(response.headers))

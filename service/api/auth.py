@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from fastapi import Depends, Request, Security
+from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from service.api.problems import Kind, Refusal
@@ -53,7 +53,8 @@ class _Needs:
         return key
 
 
-Reader = Annotated[Key, Depends(_Needs(Scope.READ))]
-Decider = Annotated[Key, Depends(_Needs(Scope.DECIDE))]
-Writer = Annotated[Key, Depends(_Needs(Scope.WRITE))]
-Admin = Annotated[Key, Depends(_Needs(Scope.ADMIN))]
+# The document tells the scope that each operation needs (OpenAPI 3.1, "Security Requirement Object").
+Reader = Annotated[Key, Security(_Needs(Scope.READ), scopes=[Scope.READ])]
+Decider = Annotated[Key, Security(_Needs(Scope.DECIDE), scopes=[Scope.DECIDE])]
+Writer = Annotated[Key, Security(_Needs(Scope.WRITE), scopes=[Scope.WRITE])]
+Admin = Annotated[Key, Security(_Needs(Scope.ADMIN), scopes=[Scope.ADMIN])]

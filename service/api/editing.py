@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from service import lookback
 from service.api.auth import Reader
 from service.api.deps import Deps, Given
+from service.api.own import own_rules
 from service.api.problems import Kind, Refusal, absent, shows
 from service.api.texts import Span
 from service.api.workshop import (
@@ -25,8 +26,8 @@ from service.api.workshop import (
     MissOut,
     RulesText,
     Wanted,
-    Workshop,
     chosen,
+    workshop_of,
 )
 from service.config import Rulebook, read_rules_text
 from service.domain.condition import show
@@ -42,12 +43,6 @@ router = APIRouter(prefix="/rules", tags=["rules"])
 MOST_RULES = 5
 MOST_EXAMPLES = 10
 NEAREST = 10
-
-
-def _workshop(request: Request) -> Workshop:
-    workshop = request.app.state.workshop
-    assert isinstance(workshop, Workshop)
-    return workshop
 
 
 # --- validate -----------------------------------------------------------------------------------------------------
@@ -103,7 +98,7 @@ async def validate_rules(
     body: Annotated[RulesIn, Body(openapi_examples={"one": {"summary": "One rule", "value": {"rules": _A_RULE}}})],
 ) -> Validation:
     """The rules found, and everything that is wrong with the others, each with its line; their tests are run."""
-    return await _workshop(request).run(lambda go_on: _validated(body.rules, deps.rulebook(), go_on))
+    return await workshop_of(request).run(lambda go_on: _validated(body.rules, deps.rulebook(), go_on))
 
 
 def _validated(text: str, book: Rulebook, go_on: Callable[[], None]) -> Validation:
@@ -198,15 +193,16 @@ _EXPLAIN = {"rule": "Kazakhstan + exchange + licensing", "entry": _ENTRY}
 async def explain_rules(
     request: Request,
     deps: Given,
-    _: Reader,
+    key: Reader,
     body: Annotated[ExplainIn, Body(openapi_examples={"text": {"summary": "A shorthand", "value": _EXPLAIN}})],
 ) -> Explanation:
     """Whether a rule fires, with its evidence, or the first step that fails and what came near. Drafts too."""
-    return await _workshop(request).run(lambda go_on: _explained(body, deps.rulebook()))
+    return await workshop_of(request).run(lambda go_on: _explained(deps, key.team, body))
 
 
-def _explained(body: ExplainIn, book: Rulebook) -> Explanation:
-    rules = chosen(book, rule=body.rule, rules=body.rules, most=MOST_RULES)
+def _explained(deps: Deps, team: str, body: ExplainIn) -> Explanation:
+    book = deps.rulebook()
+    rules = chosen(deps, team, rule=body.rule, rules=body.rules, most=MOST_RULES)
     entry, home = body.entry.entry, body.entry.jurisdiction
     return _judged([rule.activated() for rule in rules], entry, book, jurisdiction=home)
 
@@ -232,7 +228,11 @@ class WhyNotIn(BaseModel):
 
     what: Wanted | None = Field(None, description="An address, `alert:ID`, an entry's id, or the words of a report.")
     entry: EntryIn | None = Field(None, description="Or the report itself.")
-    rule: Wanted | None = Field(None, description="Only this rule: its id, or a shorthand; all in force by default.")
+    rule: Wanted | None = Field(
+        None,
+        description="Only this rule: its id, or a shorthand; by default all in force, with what the team's "
+        "subscriptions match by themselves.",
+    )
 
 
 class DecidedOut(BaseModel):
@@ -305,7 +305,7 @@ async def ask_why_not(
 
     An address that no entry leads to is `not_received`: send the text of the page as `entry` to have it judged.
     """
-    return await _workshop(request).run(lambda go_on: _why_not(deps, key.team, body))
+    return await workshop_of(request).run(lambda go_on: _why_not(deps, key.team, body))
 
 
 def _why_not(deps: Deps, team: str, body: WhyNotIn) -> WhyNot:
@@ -313,8 +313,9 @@ def _why_not(deps: Deps, team: str, body: WhyNotIn) -> WhyNot:
         raise Refusal(Kind.INVALID_REQUEST, "give `what` or `entry`, and not both")
     book = deps.rulebook()
     rules: Sequence[Rule] = [rule for rule in book.ruleset.rules if rule.status is not Status.RETIRED]
+    rules = (*rules, *own_rules(deps, team).values())
     if body.rule is not None:
-        rules = chosen(book, rule=body.rule, rules=None, most=1)
+        rules = chosen(deps, team, rule=body.rule, rules=None, most=1)
     entry, home, fate, looked_up = _subject(deps, team, body)
     said = _judged(rules, entry, book, jurisdiction=home)
     return WhyNot(
@@ -347,7 +348,7 @@ def _subject(deps: Deps, team: str, body: WhyNotIn) -> tuple[Entry, str | None, 
     else:
         title, _, content = what.partition("\n")
         return Entry(id="text", title=title, content=content.strip()), None, None, False
-    fate = fates.get(ids[0]) if ids else None
+    fate = fates.get(ids[0], team=team) if ids else None
     if fate is None:
         raise absent("entry or alert", repr(what))
     (whole,) = deps.store.readings.whole([fate.entry_id])
@@ -355,13 +356,9 @@ def _subject(deps: Deps, team: str, body: WhyNotIn) -> tuple[Entry, str | None, 
 
 
 def _of_team(deps: Deps, fate: Fate, team: str) -> Fate:
-    """What the team may know: its own decisions and deliveries."""
+    """With the team's own deliveries alone."""
     ours = {d.id for d in deps.store.outbox.page(team=team, alert_id=fate.alert_id)} if fate.alert_id else set()
-    return replace(
-        fate,
-        decisions=tuple(decision for decision in fate.decisions if decision.team == team),
-        deliveries=tuple(sent for sent in fate.deliveries if sent.id in ours),
-    )
+    return replace(fate, deliveries=tuple(sent for sent in fate.deliveries if sent.id in ours))
 
 
 def _fate(fate: Fate) -> FateOut:
@@ -418,6 +415,10 @@ class ExampleOut(BaseModel):
     jurisdictions: list[str]
     sentence: str
 
+    @classmethod
+    def of(cls, rule_id: str, example: lookback.Example) -> ExampleOut:
+        return cls(rule=rule_id, **asdict(example) | {"jurisdictions": list(example.jurisdictions)})
+
 
 class BacktestOut(BaseModel):
     """What rules would have done on the entries that are stored."""
@@ -461,17 +462,17 @@ _TRY = {"rule": "Kazakhstan + exchange + licensing", "since": "90d"}
 async def backtest_rules(
     request: Request,
     deps: Given,
-    _: Reader,
+    key: Reader,
     body: Annotated[BacktestIn, Body(openapi_examples={"one": {"summary": "A shorthand", "value": _TRY}})],
 ) -> BacktestOut:
     """What they would have fired on if they had been active: how often, by week, and the newest ten with evidence."""
-    return await _workshop(request).run(lambda go_on: _backtested(deps, body, go_on))
+    return await workshop_of(request).run(lambda go_on: _backtested(deps, key.team, body, go_on))
 
 
-def _backtested(deps: Deps, body: BacktestIn, go_on: Callable[[], None]) -> BacktestOut:
+def _backtested(deps: Deps, team: str, body: BacktestIn, go_on: Callable[[], None]) -> BacktestOut:
     book, now, store = deps.rulebook(), deps.now(), deps.store
     since = now - body.since
-    rules = chosen(book, rule=body.rule, rules=body.rules, most=MOST_RULES)
+    rules = chosen(deps, team, rule=body.rule, rules=body.rules, most=MOST_RULES)
     found = [(rule, lookback.backtest(store, rule, book.lexicon, since=since, go_on=go_on)) for rule in rules]
     fired = {one.entry_id: (one, rule) for rule, tried in reversed(found) for one in tried.fired}
     ordered = sorted(fired.values(), key=lambda pair: (pair[0].at, pair[0].entry_id))
@@ -485,7 +486,7 @@ def _backtested(deps: Deps, body: BacktestIn, go_on: Callable[[], None]) -> Back
         ],
         weeks=[WeekOut(**asdict(week)) for week in lookback.weekly([one for one, _ in ordered], first=first, last=now)],
         newest=[
-            ExampleOut(rule=rule.id, **asdict(example) | {"jurisdictions": list(example.jurisdictions)})
+            ExampleOut.of(rule.id, example)
             for one, rule in ordered[: -MOST_EXAMPLES - 1 : -1]
             for example in lookback.examples(store, rule, [one], book.lexicon)
         ],

@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 
 from service.api.auth import Admin, Reader
 from service.api.deps import Given
+from service.api.own import find_rule, own_rules
 from service.api.pages import Page, Paging, cut, place_of
 from service.api.problems import Kind, Refusal, absent, shows
 from service.domain.condition import show
@@ -33,7 +34,7 @@ class RuleOut(BaseModel):
     owner: str = Field(description="Who answers for it.")
     reason: str = Field(description="Why the rule exists, as its author noted it.")
     references: list[str] = Field(description="What it is based on, as its author noted it.")
-    where: str = Field(description="File and line where it is written.")
+    where: str = Field(description="File and line where it is written, or the subscription that brought it along.")
 
     @classmethod
     def of(cls, rule: Rule) -> RuleOut:
@@ -69,11 +70,13 @@ _EXAMPLE: Mapping[str, Any] = {
     "", summary="List the rules", responses=shows(200, {"items": [_EXAMPLE], "next": None}, Kind.INVALID_CURSOR)
 )
 def list_rules(
-    request: Request, response: Response, deps: Given, _: Reader, query: Annotated[Paging, Query()]
+    request: Request, response: Response, deps: Given, key: Reader, query: Annotated[Paging, Query()]
 ) -> Page[RuleOut]:
-    """Every rule in force, by id. A rule with a fault is not among them: see the configuration's problems."""
+    """Every rule in force, by id, with what the team's subscriptions match by themselves. A rule with a fault is not
+    among them: see the configuration's problems."""
     after = place_of(query, NOUN) or ""
-    rules = sorted((rule for rule in deps.rulebook().ruleset.rules if rule.id > after), key=lambda rule: rule.id)
+    every = (*deps.rulebook().ruleset.rules, *own_rules(deps, key.team).values())
+    rules = sorted((rule for rule in every if rule.id > after), key=lambda rule: rule.id)
     kept, following = cut(rules, paging=query, noun=NOUN, request=request, response=response, place=lambda r: r.id)
     return Page(items=[RuleOut.of(rule) for rule in kept], next=following)
 
@@ -103,9 +106,9 @@ def reload_rules(deps: Given, _: Admin) -> Reloaded:
 
 
 @router.get("/{rule_id}", summary="Read a rule", responses=shows(200, _EXAMPLE, Kind.NOT_FOUND))
-def read_rule(deps: Given, _: Reader, rule_id: Annotated[str, Path(max_length=100)]) -> RuleOut:
-    """The rule of this id."""
-    for rule in deps.rulebook().ruleset.rules:
-        if rule.id == rule_id:
-            return RuleOut.of(rule)
-    raise absent("rule", repr(rule_id))
+def read_rule(deps: Given, key: Reader, rule_id: Annotated[str, Path(max_length=100)]) -> RuleOut:
+    """The rule of this id; one that a subscription brought along is there for its team."""
+    rule = find_rule(deps, key.team, rule_id)
+    if rule is None:
+        raise absent("rule", repr(rule_id))
+    return RuleOut.of(rule)

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Annotated, Any
 
+from anyio import from_thread
 from fastapi import APIRouter, Body, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
@@ -18,8 +20,9 @@ from service.api.etags import named
 from service.api.pages import Page, Paging, cut, number_of
 from service.api.previews import SHOWN, PreviewOut, previewed
 from service.api.problems import Kind, Refusal, absent, declared, invalid, shows
-from service.api.texts import Code, Id, Moment, Name, Overlap, Span
-from service.api.watches import timing_problems, watch_problems
+from service.api.texts import Code, Expression, Id, Moment, Name, Overlap, Span
+from service.api.watches import match_problems, timing_problems, watch_problems
+from service.api.workshop import workshop_of
 from service.config import WhenSettings
 from service.delivery.signing import OVERLAP, new_keys, public_key
 from service.domain.model import (
@@ -43,6 +46,7 @@ from service.domain.model import (
     Topic,
     Watch,
 )
+from service.domain.own import MAX_EXPRESSIONS, MAX_OF_TEAM, written
 from service.storage.subscriptions import NameTaken, NewChannel, NewSubscription, SavedSubscription, Stale, tag
 
 router = APIRouter(prefix="/subscriptions", tags=["subscriptions"])
@@ -100,6 +104,7 @@ class WatchBody(BaseModel):
     tiers: list[Tier] = Field([], max_length=10, description="Tiers of the sources: official, wire, trade, blog.")
     languages: list[Name] = Field([], max_length=50, description="Languages of the reports: en, zh-Hans, ko …")
     tags: list[Name] = Field([], max_length=50, description="Tags of the feeds.")
+    packs: list[Name] = Field([], max_length=50, description="Packs of rules such as digital-assets, beside `rules`.")
     exclude: ExcludeBody = Field(_NOTHING, description="What is left out of all that.")
 
     @property
@@ -131,6 +136,11 @@ _NOTICES = "What it hears about the feeds themselves: off, gaps, all, or only (n
 _LANGUAGE = "Of our own words in its messages; titles and evidence stay as they were published."
 _WHEN = "When: at once or in digests, quiet hours, budget and escalation."
 _AT_ONCE = WhenSettings()
+_MATCH = (
+    "Rules of its own, each as the `match` of a rule: `Kazakhstan + reserve`. Nobody else hears of them. With them, of "
+    "the rules that all share it hears of those that `watch` names in `rules` or `packs`."
+)
+Expressions = Annotated[list[Expression], Field(max_length=MAX_EXPRESSIONS)]
 Addresses = Annotated[list[str | ChannelIn], Field(max_length=MAX_CHANNELS)]
 _ADDRESSES = (
     "Where to: https://… (a signed webhook), mailto:desk@example.org, or an Apprise URL. "
@@ -151,6 +161,7 @@ class SubscriptionIn(BaseModel):
     notices: Notices = Field(Notices.GAPS, description=_NOTICES)
     language: Language = Field(Language.ENGLISH, description=_LANGUAGE)
     when: WhenSettings = Field(_AT_ONCE, description=_WHEN)
+    match: Expressions = Field([], description=_MATCH)
 
 
 class SubscriptionChange(BaseModel):
@@ -166,6 +177,7 @@ class SubscriptionChange(BaseModel):
     notices: Notices | None = Field(None, description=_NOTICES)
     language: Language | None = Field(None, description=_LANGUAGE)
     when: WhenSettings | None = Field(None, description=f"{_WHEN} As a whole.")
+    match: Expressions | None = Field(None, description=f"{_MATCH} As a whole.")
 
 
 class ChannelOut(BaseModel):
@@ -204,6 +216,7 @@ class SubscriptionOut(BaseModel):
     notices: Notices = Field(description=_NOTICES)
     language: Language = Field(description=_LANGUAGE)
     when: WhenSettings = Field(description=_WHEN)
+    match: list[str] = Field(description=_MATCH)
     managed: bool = Field(description="Whether the configuration file declares it; then it is changed there.")
     created_at: datetime
 
@@ -220,6 +233,7 @@ class SubscriptionOut(BaseModel):
             notices=subscription.notices,
             language=subscription.language,
             when=WhenSettings.of(subscription.timing),
+            match=list(subscription.match),
             managed=subscription.managed,
             created_at=subscription.created_at,
         )
@@ -329,6 +343,7 @@ _IN: Mapping[str, Any] = {
         "urgent": "critical",
         "escalate_after": None,
     },
+    "match": [],
 }
 _EXAMPLE: Mapping[str, Any] = {
     **_IN,
@@ -399,7 +414,7 @@ def list_subscriptions(
     status_code=201,
     response_model=SubscriptionOut,
     responses={
-        **shows(201, _CREATED, *_FAULTS),
+        **shows(201, _CREATED, *_FAULTS, Kind.TOO_LONG, Kind.TOO_MANY),
         200: {
             "model": PreviewOut,
             "description": "With dry_run: what it would have heard",
@@ -408,6 +423,7 @@ def list_subscriptions(
     },
 )
 def create_subscription(
+    request: Request,
     deps: Given,
     key: Writer,
     response: Response,
@@ -420,6 +436,14 @@ def create_subscription(
                     "summary": "Whatever some rules find",
                     "value": {"name": "china", "watch": {"rules": ["cn-*"]}, "channels": ["slack://A/B/C/#policy"]},
                 },
+                "own": {
+                    "summary": "What no rule looks for yet",
+                    "value": {
+                        "name": "reserves",
+                        "match": ["Kazakhstan + reserve"],
+                        "channels": ["mailto:treasury@example.org"],
+                    },
+                },
             }
         ),
     ],
@@ -431,9 +455,10 @@ def create_subscription(
     With `dry_run` nothing is stored: the answer (200) tells how many alerts of the last 30 days, or since another time,
     would have come through, at what hours, the newest ten of them, and what would have been held back and why.
     """
-    new = _checked(body, deps, old=None)
+    new = _checked(body, deps, key, old=None)
     if dry_run:
-        told = previewed(deps, key.team, new, since or _A_MONTH).model_dump_json()
+        work = partial(previewed, deps, key.team, new, since or _A_MONTH)
+        told = from_thread.run(workshop_of(request).run, work).model_dump_json()
         return Response(told, media_type="application/json")
     try:
         saved = deps.store.subscriptions.create(key.team, new, now=deps.now())
@@ -482,7 +507,7 @@ def replace_subscription(
 ) -> SubscriptionOut:
     """What the body leaves out goes back to its default."""
     old = _changeable(deps, key, subscription_id)
-    return _save(deps, key, old, _checked(body, deps, old=old), response, if_match)
+    return _save(deps, key, old, _checked(body, deps, key, old=old), response, if_match)
 
 
 @router.patch(
@@ -515,16 +540,21 @@ def update_subscription(
         channels, faults = _checked_channels(body.channels, deps, old=old)
     timing = old.timing if body.when is None else body.when.timing
     problems += timing_problems(timing, [channel.schedule for channel in channels], where="when")
+    watch = old.watch if body.watch is None else body.watch.watch
+    notices = old.notices if body.notices is None else body.notices
+    match = old.match if body.match is None else tuple(dict.fromkeys(body.match))
+    problems += _match_problems(match, watch, notices, deps, key, old=old)
     _refuse(problems, faults)
     new = NewSubscription(
         name=old.name if body.name is None else body.name,
-        watch=old.watch if body.watch is None else body.watch.watch,
+        watch=watch,
         channels=channels,
         active=old.active if body.active is None else body.active,
         mute_rumours=old.mute_rumours if body.mute_rumours is None else body.mute_rumours,
-        notices=old.notices if body.notices is None else body.notices,
+        notices=notices,
         language=old.language if body.language is None else body.language,
         timing=timing,
+        match=match,
     )
     return _save(deps, key, old, new, response, if_match)
 
@@ -675,22 +705,43 @@ def _taken(name: str) -> Refusal:
     return Refusal(Kind.NAME_TAKEN, f"name: {problem.what}", (problem,))
 
 
-def _checked(body: SubscriptionIn, deps: Deps, *, old: Subscription | None) -> NewSubscription:
+def _checked(body: SubscriptionIn, deps: Deps, key: Key, *, old: Subscription | None) -> NewSubscription:
     """The subscription to store; every fault of watch, timing and channels is answered at once."""
     channels, faults = _checked_channels(body.channels, deps, old=old)
     timing = body.when.timing
     wrong = () if faults else timing_problems(timing, [channel.schedule for channel in channels], where="when")
-    _refuse((*watch_problems(body.watch.watch, deps.rulebook()), *wrong), faults)
+    watch, match = body.watch.watch, tuple(dict.fromkeys(body.match))
+    _refuse(
+        (
+            *watch_problems(watch, deps.rulebook()),
+            *_match_problems(match, watch, body.notices, deps, key, old=old),
+            *wrong,
+        ),
+        faults,
+    )
     return NewSubscription(
         name=body.name,
-        watch=body.watch.watch,
+        watch=watch,
         channels=channels,
         active=body.active,
         mute_rumours=body.mute_rumours,
         notices=body.notices,
         language=body.language,
         timing=timing,
+        match=match,
     )
+
+
+def _match_problems(
+    match: tuple[str, ...], watch: Watch, notices: Notices, deps: Deps, key: Key, *, old: Subscription | None
+) -> Iterator[Problem]:
+    yield from match_problems(written(match), watch, notices, deps.rulebook())
+    if match and (old is None or match != old.match):
+        others = deps.store.subscriptions.own_of(key.team)
+        count = len(match) + sum(len(texts) for number, texts in others.items() if old is None or number != old.id)
+        if count > MAX_OF_TEAM:
+            what = f"the team's subscriptions would have {count:,} expressions; they may have {MAX_OF_TEAM:,}"
+            yield Problem(where="match", what=what, hint="ask the operator to make rules of those that many share")
 
 
 def _refuse(problems: Sequence[Problem], channel_faults: Sequence[Problem]) -> None:

@@ -19,6 +19,7 @@ from starlette.convertors import Convertor, register_url_convertor
 
 from service.api.pages import MAX_ID
 from service.config import Duration
+from service.domain.own import MAX_LENGTH
 
 _UNWANTED = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 """Control characters, line breaks and what turns the direction of writing: in a name they only serve to deceive."""
@@ -32,6 +33,12 @@ def _one_line(text: str) -> str:
 
 Line = Annotated[str, StringConstraints(strip_whitespace=True, max_length=300), AfterValidator(_one_line)]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_one_line)]
+Expression = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_LENGTH),
+    AfterValidator(_one_line),
+]
+"""What a subscription matches by itself, as it stands in the `match` of a rule."""
 Code = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=60),

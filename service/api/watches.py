@@ -7,7 +7,9 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 
 from service.config import Rulebook
-from service.domain.model import Concept, ConceptKind, Problem, Schedule, Timing, Watch
+from service.domain.document import Node
+from service.domain.model import Concept, ConceptKind, Notices, Problem, Schedule, Timing, Watch
+from service.domain.own import SEVERITY, UNNUMBERED, read_own
 from service.domain.text import LANGUAGES
 
 MAX_HINTS = 5
@@ -22,6 +24,7 @@ def watch_problems(watch: Watch, rulebook: Rulebook, *, where: str = "watch") ->
         problems += jurisdiction_problems(codes, rulebook)
         problems += _group_problems(part.groups, rulebook, where=f"{place}.groups")
         problems += _rule_problems(part.rules, rulebook, where=f"{place}.rules")
+    problems += _pack_problems(watch.packs, rulebook, where=f"{where}.packs")
     hint = f"one of {', '.join(LANGUAGES)}"
     problems += [
         Problem(where=f"{where}.languages.{n}", what=f"unknown language {lang!r}", hint=hint)
@@ -31,12 +34,36 @@ def watch_problems(watch: Watch, rulebook: Rulebook, *, where: str = "watch") ->
     return tuple(problems)
 
 
+def match_problems(
+    expressions: Sequence[Node], watch: Watch, notices: Notices, rulebook: Rulebook, *, where: str = ""
+) -> Iterator[Problem]:
+    """What is wrong with expressions of a subscription's own, as of the match of a rule, and what would keep all of
+    them from being told; `where` is the subscription's place."""
+    yield from read_own(UNNUMBERED, expressions, rulebook.lexicon, rulebook.groups)[1]
+    below = f"{where}." if where else ""
+    if expressions and watch.min_severity.rank > SEVERITY.rank:
+        what = f"what a subscription matches by itself is {SEVERITY}: none of it would be told"
+        hint = f"{SEVERITY} or a quieter one; or make two subscriptions of it"
+        yield Problem(where=f"{below}watch.min_severity", what=what, hint=hint)
+    if expressions and notices is Notices.ONLY:
+        hint = "leave out match, or let notices be gaps, all or off"
+        yield Problem(where=f"{below}notices", what="with notices: only no alert is told", hint=hint)
+
+
 def _group_problems(names: Sequence[str], rulebook: Rulebook, *, where: str) -> Iterator[Problem]:
     known = [group.id for group in rulebook.groups.all]
     for number, name in enumerate(names):
         if rulebook.groups.get(name) is None:
             hint = f"there are {', '.join(known)}; your own go into rules.groups of the configuration"
             yield Problem(where=f"{where}.{number}", what=f"there is no group {name!r}", hint=hint)
+
+
+def _pack_problems(names: Sequence[str], rulebook: Rulebook, *, where: str) -> Iterator[Problem]:
+    known = sorted(set(rulebook.packs.values()))
+    for number, name in enumerate(names):
+        if name not in known:
+            hint = f"switched on are {', '.join(known) or 'none'}: see rules.packs of the configuration"
+            yield Problem(where=f"{where}.{number}", what=f"there is no pack {name!r}", hint=hint)
 
 
 def jurisdiction_problems(codes: Mapping[str, str], rulebook: Rulebook) -> tuple[Problem, ...]:

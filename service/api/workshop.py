@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
 
 from anyio import CapacityLimiter, to_thread
+from fastapi import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
+from service.api.deps import Deps
+from service.api.own import find_rule
 from service.api.problems import Kind, Refusal, absent, invalid
 from service.api.texts import Code, Line, Moment
-from service.config import Rulebook, read_rules_text
+from service.config import read_rules_text
 from service.domain.model import Entry, Evidence, Invalid, NearMiss, Problem, Step, Tier
+from service.domain.own import is_own
 from service.domain.rule import Rule
 from service.domain.rulefile import may_be_shorthand, rule_of
 from service.domain.text import LANGUAGES
@@ -53,6 +57,13 @@ class Workshop:
             raise Refusal(Kind.TOO_LONG, detail) from exc
         except Invalid as exc:
             raise invalid(exc.problems) from exc
+
+
+def workshop_of(request: Request) -> Workshop:
+    """The one of the application that was asked."""
+    workshop = request.app.state.workshop
+    assert isinstance(workshop, Workshop)
+    return workshop
 
 
 def _timed(work: Callable[[Callable[[], None]], T]) -> Callable[[], T]:
@@ -116,8 +127,9 @@ class EntryIn(BaseModel):
         )  # fmt: skip
 
 
-def chosen(book: Rulebook, *, rule: str | None, rules: str | None, most: int) -> Sequence[Rule]:
+def chosen(deps: Deps, team: str, *, rule: str | None, rules: str | None, most: int) -> Sequence[Rule]:
     """The rule that is meant, by id or as a shorthand, or those of a text. Refusal, or Invalid with every fault."""
+    book = deps.rulebook()
     if (rule is None) == (rules is None):
         raise invalid(
             (Problem(where="rule", what="give `rule` (an id or a shorthand) or `rules` (YAML), and not both"),)
@@ -130,9 +142,9 @@ def chosen(book: Rulebook, *, rule: str | None, rules: str | None, most: int) ->
             raise invalid((Problem(where="rules", what=f"holds {len(found)} rules; give 1 to {most}"),))
         return found
     assert rule is not None
-    if known := book.ruleset.by_id.get(rule):
+    if known := find_rule(deps, team, rule):
         return (known,)
-    if not may_be_shorthand(rule):
+    if is_own(rule) or not may_be_shorthand(rule):
         raise absent("rule", repr(rule))
     try:
         return (rule_of(rule, book.lexicon, book.groups),)

@@ -37,7 +37,12 @@ err = Console(stderr=True)
 def opened(config: Path | None) -> Iterator[tuple[Settings, Store]]:
     logs.configure("warning", "console")
     settings = load(config)
-    store = Store(settings.storage.url, keys=settings.secrets.keys, key_file=settings.secrets.key_file)
+    store = Store(
+        settings.storage.url,
+        keys=settings.secrets.keys,
+        key_file=settings.secrets.key_file,
+        pooler=settings.storage.pooler,
+    )
     try:
         with acting(f"a command of {_user()}"):
             yield settings, store

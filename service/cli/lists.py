@@ -284,7 +284,7 @@ def silences_list(config: ConfigOption = None, as_json: JsonOption = False) -> N
     table = Table("id", "team", "until", "owner", "reason", "what")
     for one in rows:
         watch = one.watch
-        what = ", ".join((*watch.rules, *watch.jurisdictions, *watch.topics)) or "everything"
+        what = ", ".join((*watch.rules, *watch.packs, *watch.jurisdictions, *watch.topics)) or "everything"
         add_row(table, str(one.id), one.team, one.expires_at.isoformat(timespec="minutes"), one.owner, one.reason, what)
     out.print(table)
 

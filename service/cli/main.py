@@ -81,6 +81,22 @@ def serve(config: ConfigOption = None) -> None:
 
 
 @app.command()
+def worker(
+    config: ConfigOption = None,
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Worker processes; about one for each core.")] = 1,
+) -> None:
+    """Worker processes beside `serve` on one PostgreSQL, each replaced when it ends or hangs, until Ctrl-C."""
+    settings = load(config)
+    logs.configure(settings.logging.level, settings.logging.format)
+    from service.workers import work  # noqa: PLC0415  (the service is only needed here)
+
+    def ready() -> None:
+        err.print(f"policywatch {__version__}: {processes} worker process{'es' * (processes > 1)}", style="green")
+
+    raise typer.Exit(work(settings, config, processes=processes, ready=ready))
+
+
+@app.command()
 def demo(
     port: Annotated[int, typer.Option(help="Port of the API (with --world: of the sites); 0 takes a free one.")] = 8080,
     once: Annotated[bool, typer.Option("--once", help="End after the alerts instead of serving on.")] = False,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from textwrap import shorten
 from typing import Annotated, Any
 
@@ -13,11 +14,11 @@ import typer
 from rich.padding import Padding
 from rich.text import Text
 
-from service.cli.common import ConfigOption, JsonOption, out, plain, print_problems, printable
+from service.cli.common import ConfigOption, JsonOption, opened, out, plain, print_problems, printable
 from service.cli.entries import shown_development, shown_miss
 from service.cli.show import RulesOption, find
 from service.cli.subject import Subject, subject_of
-from service.config import load, read_rulebook, read_rules
+from service.config import ReadRules, load, read_rulebook, read_rules
 from service.domain.developments import read
 from service.domain.judge import Facts
 from service.domain.model import (
@@ -28,7 +29,9 @@ from service.domain.model import (
     PageFate,
     Reading,
     RouteReason,
+    ServiceError,
 )
+from service.domain.own import is_own, read_own, written
 from service.domain.rule import Rule, Status
 from service.domain.text import sentences
 from service.domain.whynot import Became, Decision, Fate, became, judged
@@ -69,9 +72,11 @@ def why_not(
     book = read_rulebook(read_rules(*rules) if rules else settings.rules)
     print_problems(book.problems)
     chosen: tuple[Rule, ...] = tuple(r for r in book.rules if r.status is not Status.RETIRED)
-    if rule is not None:
-        chosen = (find(rule, book),)
     subject = subject_of(what if what is not None else sys.stdin.read(), settings, config)
+    if rule is not None:
+        chosen = (_own(rule, book, config) if is_own(rule) else find(rule, book),)
+    elif subject.looked_up and not rules:
+        chosen = (*chosen, *_all_own(book, config).values())
     reading = read(subject.entry, book.lexicon, jurisdiction=subject.jurisdiction)
     fired, missed = judged(chosen, Facts(subject.entry, reading, book.lexicon))
     answer = _Answer(subject=subject, reading=reading, fired=fired, missed=missed)
@@ -79,6 +84,21 @@ def why_not(
         print(json.dumps(_plain(answer), ensure_ascii=False))
         return
     _print(answer, shown=len(missed) if everything else NEAREST)
+
+
+def _all_own(book: ReadRules, config: Path | None) -> Mapping[str, Rule]:
+    """What subscriptions of all teams match by themselves, by id."""
+    with opened(config) as (_, store):
+        wanted = store.subscriptions.own_of(None)
+    found = (read_own(number, written(texts), book.lexicon, book.groups)[0] for number, texts in wanted.items())
+    return {rule.id: rule for rules in found for rule in rules}
+
+
+def _own(rule_id: str, book: ReadRules, config: Path | None) -> Rule:
+    rule = _all_own(book, config).get(rule_id)
+    if rule is None:
+        raise ServiceError(f"no subscription has a rule {rule_id!r} now: it may have been changed")
+    return rule
 
 
 def _plain(answer: _Answer) -> dict[str, Any]:

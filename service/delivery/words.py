@@ -88,8 +88,8 @@ def follows(alert: Alert, words: Words) -> str:
 
 
 def left_open(alert: Alert, words: Words) -> str:
-    """What the rules asked for and the text does not say, as a sentence."""
-    names = {"direction": words.open_direction, "stage": words.open_stage}
+    """What the rules asked for and the text does not say outright, as a sentence."""
+    names = {"action": words.open_action, "direction": words.open_direction, "stage": words.open_stage}
     what = words.open_and.join(names.get(name, name) for name in alert.unclear)
     return words.unclear.format(what=what) if what else ""
 

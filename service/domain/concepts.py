@@ -23,6 +23,7 @@ from service.domain.document import Node, unknown_keys
 from service.domain.model import Action, Concept, ConceptKind, Direction, Invalid, Problem, Stage, Topic
 from service.domain.rivals import Claim, Hit, settle, within
 from service.domain.scan import DENSE, Phrase, Scanner, View
+from service.domain.sense import UNTAUGHT, Sense
 from service.domain.text import LANGUAGES, Folded, fold
 
 ANY = "any"
@@ -272,17 +273,29 @@ def _capitals(text: str) -> int:
 class Lexicon:
     """Immutable: build once, read from any thread."""
 
-    __slots__ = ("_about", "_by_concept", "_claims", "_heard", "_patterns", "_scanner", "_senses", "names", "version")
+    __slots__ = (
+        "_about",
+        "_by_concept",
+        "_claims",
+        "_heard",
+        "_patterns",
+        "_scanner",
+        "_senses",
+        "names",
+        "sense",
+        "version",
+    )
 
-    def __init__(self, lists: Sequence[Listed]) -> None:
-        """As `read_phrases` gives them."""
+    def __init__(self, lists: Sequence[Listed], sense: Sense = UNTAUGHT) -> None:
+        """Phrases as `read_phrases` gives them, and what is likely where they say only half."""
+        self.sense = sense
         spoken: dict[Concept, list[tuple[str, str]]] = defaultdict(list)
         for concept, lang, role, phrases in lists:
             spoken[concept].extend((lang, text) for text, _ in phrases if role not in _UNSPOKEN)
         self._by_concept = {concept: tuple(found) for concept, found in spoken.items()}
         self.names: tuple[Concept, ...] = tuple(self._by_concept)
         content = ("\t".join((*map(str, names), *(text for text, _ in phrases))) for *names, phrases in lists)
-        self.version: str = hashlib.sha256("\n".join(content).encode()).hexdigest()[:16]
+        self.version: str = hashlib.sha256("\n".join((*content, sense.version)).encode()).hexdigest()[:16]
         one = {concept: concept for concept in self.names}  # so that looking one up is told by identity
         senses = sorted({(concept, role) for concept, _, role, _ in lists})
         self._senses = tuple((one.get(concept, concept), role) for concept, role in senses)

@@ -15,6 +15,7 @@ from service.domain.actors import Actor, actor_of
 from service.domain.acts import Act, acts_of, merged, resting_on_law
 from service.domain.article import Article, Clause, article_of, is_no_report, live
 from service.domain.concepts import Annotation, Lexicon, Role
+from service.domain.likely import with_likely_act
 from service.domain.model import Action, ConceptKind, Development, Entry, Evidence, Reading, Stage, Topic
 from service.domain.stages import direction_of, stage_of
 from service.domain.text import Zone, detect_language
@@ -28,11 +29,18 @@ def read(entry: Entry, lexicon: Lexicon, *, jurisdiction: str | None = None) -> 
     """
     lang = detect_language(f"{entry.title}\n{entry.summary}\n{entry.content[:600]}", entry.lang)
     article = article_of(entry, lexicon, lang, jurisdiction)
+    developments = _reported(article)
+    if not developments and (supplied := with_likely_act(article, lexicon.sense)) is not None:
+        developments = tuple(replace(one, is_likely=True) for one in _reported(supplied))
+    return Reading(lang=lang, developments=developments)
+
+
+def _reported(article: Article) -> tuple[Development, ...]:
     if is_no_report(article):
-        return Reading(lang=lang)
+        return ()
     acts = acts_of(article)
     acts = merged((*(_as_law(article, act, acts) for act in acts), *resting_on_law(article, acts)))
-    return Reading(lang=lang, developments=_developments(article, acts))
+    return _developments(article, acts)
 
 
 _MADE = (Stage.PROPOSED, Stage.PASSED, Stage.ENACTED)

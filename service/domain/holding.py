@@ -49,7 +49,7 @@ class Background:
     """What a decision must know besides the match: the rules as they stand, the story's reports, what was told.
 
     `zones` gives the rules of a time zone by its name; `spent` what each subscription was told of other alerts lately;
-    `waiting` are the channels whose next digest has this alert already.
+    `waiting` are the channels whose next digest has this alert already; `packs` tells the pack of a rule by its id.
     """
 
     rules: Mapping[str, Rule]
@@ -63,6 +63,7 @@ class Background:
     waiting: frozenset[int] = frozenset()
     official: Collection[Act] = ()  # what official texts told of lately
     origin: Origin | None = None  # of the report that matched
+    packs: Mapping[str, str] = field(default_factory=dict)
 
 
 def held_back(match: Match, subscription_id: int, background: Background) -> RouteReason | None:

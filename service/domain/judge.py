@@ -239,8 +239,10 @@ class Trial:
         return value == _OPEN[kind]
 
     def unclear(self) -> tuple[str, ...]:
-        """The keys of the rule that the development leaves open; only asked of a trial that fired."""
-        kinds = (term.concepts[0].kind for term in self.rule.scope if self.concept(term))
+        """The keys of the rule that the development leaves open, and an act that is only likely; asked if it fired."""
+        kinds = [term.concepts[0].kind for term in self.rule.scope if self.concept(term)]
+        if self.development is not None and self.development.is_likely:
+            kinds.append(ConceptKind.ACTION)
         return tuple(str(kind) for kind in kinds)
 
     def gaps(self, node: Condition) -> tuple[Gap, ...]:

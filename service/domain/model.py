@@ -683,7 +683,8 @@ class Evidence:
 class Development:
     """One policy act that an entry reports as news: who does what about which topic, how far along, which way.
 
-    `evidence` are the words it was read from, `quotes` the sentences that say it, for a person.
+    `evidence` are the words it was read from, `quotes` the sentences that say it, for a person. `is_likely` where no
+    word that is listed says what is done: the text as a whole makes this act likely.
     """
 
     jurisdiction: str
@@ -693,6 +694,7 @@ class Development:
     stage: Stage
     evidence: tuple[Evidence, ...] = ()
     quotes: tuple[Evidence, ...] = ()
+    is_likely: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -1076,7 +1078,8 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Watch:
-    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns.
+    """What a subscription selects. An empty set means "any"; `rules` are ids or shell patterns, and `packs` names of
+    shipped files of rules: a rule is selected by either.
 
     `groups` are names of groups of jurisdictions, which stand for their members as they are at the time. `tiers`,
     `languages` and `tags` are those of the report; `exclude` takes out of what all the others let in.
@@ -1094,6 +1097,7 @@ class Watch:
     languages: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     exclude: Exclusion = Exclusion()
+    packs: tuple[str, ...] = ()
 
 
 class Schedule(StrEnum):
@@ -1173,7 +1177,8 @@ class Subscription:
     """Who wants which alerts, and where, and when; with `mute_rumours`, no rumour of what an official text has told.
 
     `schedules` are those of channels that have one of their own, by channel id; `unsubscribed` says since when a
-    channel hears no more because its reader asked for that.
+    channel hears no more because its reader asked for that. `match` are expressions of its own (see `domain.own`): with
+    them, of the rules that all share it hears of those that its watch names.
     """
 
     id: int
@@ -1190,6 +1195,7 @@ class Subscription:
     timing: Timing = AT_ONCE
     schedules: Mapping[int, Schedule] = field(default_factory=dict)
     unsubscribed: Mapping[int, datetime] = field(default_factory=dict)
+    match: tuple[str, ...] = ()
 
     @property
     def hearing(self) -> tuple[Channel, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
+from types import MappingProxyType
 
 from service.domain.groups import Groups
 from service.domain.holding import Background, held_back, is_settled
@@ -22,23 +23,31 @@ from service.domain.model import (
     RouteReason,
     Schedule,
     Settlement,
+    Severity,
     Subscription,
     Telling,
     Watch,
 )
+from service.domain.own import owner_of
 from service.domain.timing import digest_of, next_digest, when
+
+_NO_PACKS: Mapping[str, str] = MappingProxyType({})
 
 # --- who is told --------------------------------------------------------------------------------------------------
 
 
-def selects(watch: Watch, match: Match, origin: Origin | None = None) -> RouteReason | None:
+def selects(
+    watch: Watch, match: Match, origin: Origin | None = None, packs: Mapping[str, str] = _NO_PACKS
+) -> RouteReason | None:
     """None when `watch`, its groups spelt out, wants this match of a report; otherwise the reason why not.
 
-    A watch that asks where a report came from wants none of which that is not known.
+    A watch that asks where a report came from wants none of which that is not known. `packs` tells the pack of a rule.
     """
     if watch == _EVERYTHING:
         return None
-    if watch.rules and not _named(match.rule_id, watch.rules):
+    if (watch.rules or watch.packs) and not (
+        packs.get(match.rule_id) in watch.packs or _named(match.rule_id, watch.rules)
+    ):
         return RouteReason.NOT_WATCHED
     if watch.exclude.rules and _named(match.rule_id, watch.exclude.rules):
         return RouteReason.NOT_WATCHED
@@ -113,7 +122,8 @@ def route(
     told: Collection[int],
     background: Background,
 ) -> tuple[Route, ...]:
-    """One decision for each match and subscription; `told` are the channels that already have this alert.
+    """One decision for each match and subscription, for a match of a subscription's own expression one for that
+    subscription alone; `told` are the channels that already have this alert.
 
     A channel gets one message however many rules and subscriptions lead to it: the first route takes it, the others
     are `already_told`. What waits for a channel's digest is told sooner where another route leads there at once.
@@ -121,9 +131,11 @@ def route(
     routes = []
     told, waiting = set(told), set(background.waiting)
     for match in matches:
-        if not subscriptions:
+        owner = owner_of(match.rule_id)
+        concerned = subscriptions if owner is None else [one for one in subscriptions if one.id == owner]
+        if not concerned:
             routes.append(Route(rule_id=match.rule_id, subscription_id=None, reason=RouteReason.NO_SUBSCRIPTION))
-        for subscription in subscriptions:
+        for subscription in concerned:
             made = _route(match, subscription, told, waiting, background)
             for telling in made.tellings:
                 if made.reason is not RouteReason.UNCONFIRMED:
@@ -135,7 +147,7 @@ def route(
 def _route(
     match: Match, subscription: Subscription, told: Collection[int], waiting: Collection[int], background: Background
 ) -> Route:
-    reason = RouteReason.INACTIVE if not subscription.active else selects(subscription.watch, match, background.origin)
+    reason = RouteReason.INACTIVE if not subscription.active else _wants(subscription, match, background)
     if reason is None and subscription.notices is Notices.ONLY:
         reason = RouteReason.NOT_WATCHED
     if reason is None and is_silenced(subscription.team, match, background):
@@ -151,6 +163,16 @@ def _route(
     elif reason is RouteReason.UNCONFIRMED:
         tellings = tuple(_rumours(subscription, told, background))
     return Route(rule_id=match.rule_id, subscription_id=subscription.id, reason=reason, tellings=tellings)
+
+
+def _wants(subscription: Subscription, match: Match, background: Background) -> RouteReason | None:
+    """As `selects`; which rules it wants goes without saying for those that it brought along itself."""
+    watch = subscription.watch
+    if owner_of(match.rule_id) is not None:
+        watch = replace(watch, rules=(), packs=(), exclude=replace(watch.exclude, rules=()))
+    elif subscription.match and not (watch.rules or watch.packs):
+        return RouteReason.NOT_WATCHED
+    return selects(watch, match, background.origin, background.packs)
 
 
 def _tellings(
@@ -195,7 +217,7 @@ def is_silenced(team: str, match: Match, background: Background) -> bool:
     return any(
         silence.team == team
         and silence.made_at <= background.now < silence.expires_at
-        and selects(silence.watch, match, background.origin) is None
+        and selects(silence.watch, match, background.origin, background.packs) is None
         for silence in background.silences
     )
 
@@ -257,9 +279,11 @@ def _rest(outcome: Outcome, gap: timedelta) -> timedelta:
 # --- an alert's words ---------------------------------------------------------------------------------------------
 
 
-def loudest(matches: Iterable[Match]) -> Match:
-    """The match that sets an alert's severity: the first of the highest."""
-    return max(matches, key=lambda m: m.severity.rank)
+def severity_of(matches: Iterable[Match]) -> Severity | None:
+    """What matches of rules that all share make an alert's severity: the highest. None where there are none of those:
+    another team's expression says nothing to its readers."""
+    shared = (match.severity for match in matches if owner_of(match.rule_id) is None)
+    return max(shared, key=lambda severity: severity.rank, default=None)
 
 
 def process_backoff(attempts: int) -> timedelta:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import aliased
@@ -17,7 +17,7 @@ from service.domain.text import fold
 from service.storage import desk
 from service.storage.database import Database
 from service.storage.entries import load_match
-from service.storage.shown import read_alerts
+from service.storage.shown import read_alerts, visible
 from service.storage.tables import (
     ALERT,
     ALERT_ACT,
@@ -60,6 +60,14 @@ class AlertFilter:
     until: datetime | None = None
     verdict: str | None = None
     text: str | None = None
+
+
+class Version(NamedTuple):
+    """As what an alert is shown: how often it has changed, and to which team, if that one sees more of it than all."""
+
+    number: int
+    changes: int
+    team_id: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,49 +113,53 @@ class Alerts:
     ) -> tuple[Alert, ...]:
         """Newest first, each with `most` of its reports at most; `before` is the id to continue from."""
         with self._database.read() as session:
-            versions = self._versions(session, team, wanted, before, limit)
-            rows = session.execute(select(AlertRow).where(ALERT.id.in_([number for number, _ in versions]))).scalars()
+            numbers = [version.number for version in self._versions(session, team, wanted, before, limit)]
+            rows = session.execute(select(AlertRow).where(ALERT.id.in_(numbers))).scalars()
             ordered = sorted(rows, key=lambda row: -cast(int, row.id))
-            return read_alerts(session, ordered, most=most)
+            return read_alerts(session, ordered, most=most, team_id=_id_of(session, team))
 
     def versions(
         self, team: str, wanted: AlertFilter, *, before: int | None = None, limit: int = 50
-    ) -> tuple[tuple[int, int], ...]:
-        """As `page`, but of each alert only its id and the count of its changes so far."""
+    ) -> tuple[Version, ...]:
+        """As `page`, but of each alert only as what it is shown."""
         with self._database.read() as session:
             return self._versions(session, team, wanted, before, limit)
 
-    def some(self, numbers: Collection[int], *, most: int = REPORTS) -> tuple[Alert, ...]:
-        """These alerts, whoever sees them, in no certain order."""
+    def some(self, numbers: Collection[int], team_id: int | None = None, *, most: int = REPORTS) -> tuple[Alert, ...]:
+        """These alerts, whoever sees them, in no certain order; without a team, what all see of them."""
         with self._database.read() as session:
             rows = session.execute(select(AlertRow).where(ALERT.id.in_(numbers))).scalars().all()
-            return read_alerts(session, rows, most=most)
+            return read_alerts(session, rows, most=most, team_id=team_id)
 
     def _versions(
         self, session: Session, team: str, wanted: AlertFilter, before: int | None, limit: int
-    ) -> tuple[tuple[int, int], ...]:
-        team_id = session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one_or_none()
-        statement = select(ALERT.id, ALERT.version).join(TeamAlertRow, TEAM_ALERT.alert_id == ALERT.id)
-        statement = statement.where(TEAM_ALERT.team_id == team_id, *_narrowing(wanted))
+    ) -> tuple[Version, ...]:
+        team_id = _id_of(session, team)
+        own = select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == ALERT.id, ALERT_RULE.team_id == team_id).exists()
+        statement = select(ALERT.id, ALERT.version, own).join(TeamAlertRow, TEAM_ALERT.alert_id == ALERT.id)
+        statement = statement.where(TEAM_ALERT.team_id == team_id, *_narrowing(wanted, team_id))
         if before is not None:
             statement = statement.where(TEAM_ALERT.alert_id < before)
         rows = session.execute(statement.order_by(TEAM_ALERT.alert_id.desc()).limit(limit))
-        return tuple((number, version) for number, version in rows)
+        return tuple(Version(number, version, team_id if mine else None) for number, version, mine in rows)
 
     def get(self, team: str, alert_id: int, *, most: int = REPORTS) -> Alert | None:
         with self._database.read() as session:
             seen = select(AlertRow).join(TeamAlertRow, TEAM_ALERT.alert_id == ALERT.id)
             seen = seen.join(TeamRow, TEAM.id == TEAM_ALERT.team_id).where(TEAM.name == team, ALERT.id == alert_id)
             row = session.execute(seen).scalar_one_or_none()
-            return read_alerts(session, [row], most=most)[0] if row is not None else None
+            if row is None:
+                return None
+            return read_alerts(session, [row], most=most, team_id=_id_of(session, team))[0]
 
     def past(self, since: datetime, *, limit: int) -> tuple[Past, ...]:
-        """The newest alerts since then, whoever sees them, each with what its first matching report matched."""
+        """The newest alerts since then, whoever sees them, each with what its first matching report matched of the
+        rules that all share."""
         newest = select(ALERT.id).where(ALERT.raised_at >= since).order_by(ALERT.id.desc()).limit(limit).subquery()
         first = (
             select(func.min(MATCH.id))
             .join(EntryRow, ENTRY.id == MATCH.entry_id)
-            .where(ENTRY.story_id == ALERT.story_id)
+            .where(ENTRY.story_id == ALERT.story_id, MATCH.team_id.is_(None))
             .correlate(AlertRow)
             .scalar_subquery()
         )
@@ -160,6 +172,7 @@ class Alerts:
             .join(MatchRow, MATCH.entry_id == leading.entry_id)
             .join(EntryRow, ENTRY.id == leading.entry_id)
             .join(FeedRow, FEED.id == ENTRY.feed_id)
+            .where(MATCH.team_id.is_(None))
             .order_by(ALERT.id, MATCH.id)
         )
         found: dict[int, Past] = {}
@@ -169,7 +182,12 @@ class Alerts:
                 matches = (*(known.matches if known else ()), load_match(match))
                 origin = Origin(tier=Tier(tier), language=lang or "", tags=tuple(tags))
                 found[row.id] = Past(
-                    alert_id=row.id, story_id=row.story_id, raised_at=row.raised_at, matches=matches, origin=origin
+                    alert_id=row.id,
+                    entry_id=match.entry_id,
+                    story_id=row.story_id,
+                    raised_at=row.raised_at,
+                    matches=matches,
+                    origin=origin,
                 )
         return tuple(found.values())
 
@@ -244,7 +262,8 @@ def _sum_of(session: Session, row: SubscriptionRow, team: str) -> LedgerSum:
     since = row.created_at - _SETTLING
     own = (ROUTE.subscription_id == row.id) & (ROUTE.team_id == row.team_id) & (ROUTE.decided_at >= since)
     due = or_(MATCH.matched_at > row.created_at + _SETTLING, MATCH.id.in_(select(ROUTE.match_id).where(own)))
-    matches = session.execute(select(func.count()).select_from(MatchRow).where(due)).scalar_one()
+    concerned = or_(MATCH.team_id.is_(None), MATCH.rule_id.startswith(f"{row.id}:"))
+    matches = session.execute(select(func.count()).select_from(MatchRow).where(due, concerned)).scalar_one()
     return _counted(session, own, matches, team=team, subscription=row.name)
 
 
@@ -263,13 +282,18 @@ def _counted(session: Session, of: Any, matches: int, *, team: str, subscription
     return LedgerSum(team=team, subscription=subscription, matches=matches, delivered=delivered, suppressed=ended)
 
 
-def _narrowing(wanted: AlertFilter) -> Iterator[Any]:
+def _id_of(session: Session, team: str) -> int | None:
+    return session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one_or_none()
+
+
+def _narrowing(wanted: AlertFilter, team_id: int | None) -> Iterator[Any]:
     act = {name: value for name in desk.ACT if (value := getattr(wanted, name)) is not None}
     if act:
         of = [getattr(AlertActRow, name) == value for name, value in act.items()]
         yield TEAM_ALERT.alert_id.in_(select(ALERT_ACT.alert_id).where(*of))
     if wanted.rule is not None:
-        yield TEAM_ALERT.alert_id.in_(select(ALERT_RULE.alert_id).where(ALERT_RULE.rule_id == wanted.rule))
+        named = (ALERT_RULE.rule_id == wanted.rule) & visible(ALERT_RULE.team_id, team_id)
+        yield TEAM_ALERT.alert_id.in_(select(ALERT_RULE.alert_id).where(named))
     if wanted.severity is not None:
         yield ALERT.severity == wanted.severity
     if wanted.min_severity is not None:

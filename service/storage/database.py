@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from importlib import resources
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,9 +22,22 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, OperationalError
 from sqlmodel import Session
 
 from service.domain.model import ServiceError
+from service.storage import wakes
 
-HEAD = "0019"
+HEAD = "0020"
 """The newest migration: the revision that this version's tables have."""
+
+OLDEST_SERVER = 15
+"""PostgreSQL below this version is refused: nothing of ours was ever tried on it."""
+
+_KEPT_ALIVE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+}
+"""A connection whose other end is gone without a word fails after half a minute, not after hours."""
 
 PLACING_LOCK = 0x706F6C6963  # the advisory lock that serialises story placing on PostgreSQL: "polic"
 
@@ -41,11 +55,18 @@ def along(add: Callable[[Session], None]) -> Iterator[None]:
         _ALONG.reset(token)
 
 
+class Misfit(ServiceError):
+    """The tables are not those of this version: no other try will do, somebody has to install or start something."""
+
+
 class Database:
     """An engine and its transactions. A transaction commits when its block ends and rolls back when it raises."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`."""
+    def __init__(self, url: str, *, pooler: bool = False) -> None:
+        """`url` is `sqlite:///PATH` or `postgresql://USER:PASSWORD@HOST/NAME`.
+
+        With `pooler` nothing is left behind in a session of the server: the next transaction may get another one.
+        """
         self.url = _driver_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._lock_file: IO[str] | None = None
@@ -54,7 +75,8 @@ class Database:
         self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
             _make_folder(self.url)
-        self.engine = _sqlite_engine(self.url) if self.is_sqlite else create_engine(self.url, pool_pre_ping=True)
+        self.connect_args = {} if self.is_sqlite else _connect_args(self.url, pooler=pooler)
+        self.engine = _sqlite_engine(self.url) if self.is_sqlite else _postgres_engine(self.url, self.connect_args)
         self._writing = self.engine.execution_options(write=True)
 
     @contextmanager
@@ -70,6 +92,8 @@ class Database:
             yield session
             if (add := _ALONG.get()) is not None:
                 add(session)
+            if not self.is_sqlite:
+                wakes.defer(session)
 
     @contextmanager
     def placing(self) -> Iterator[Session]:
@@ -80,14 +104,52 @@ class Database:
             yield session
 
     def migrate(self) -> None:
-        """Bring the tables up to this version. Safe to run from several processes at once."""
-        try:
-            if self._revision() == HEAD:
+        """Bring the tables up to this version. Safe to run from several processes at once, and all or nothing.
+
+        ServiceError when the database cannot be had, is too old, or has the tables of a newer version.
+        """
+        with self._telling():
+            revision = self._revision()
+            if revision == HEAD and self._has_engine():
                 return
+            self._refuse_newer(revision)
             with self._writing.connect() as connection, connection.begin():
                 if not self.is_sqlite:
                     connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": PLACING_LOCK + 1})
                 _upgrade(connection)
+                if not self.is_sqlite and not wakes.is_installed(connection):
+                    wakes.install(connection)
+
+    def expect(self) -> None:
+        """ServiceError unless the tables are those of this version: for a process that must not change them."""
+        with self._telling():
+            revision = self._revision()
+        if revision is None:
+            raise Misfit(f"database {self.shown} has no tables yet; start `policywatch serve` on it, which makes them")
+        self._refuse_newer(revision)
+        if revision != HEAD:
+            raise Misfit(
+                f"database {self.shown} has the tables of an older version ({revision}, this one needs {HEAD}); "
+                "start `policywatch serve` of this version, which brings them up to date, then this process again"
+            )
+
+    def _refuse_newer(self, revision: str | None) -> None:
+        if revision is not None and revision not in known_revisions():
+            raise Misfit(
+                f"database {self.shown} has the tables of a newer version ({revision}, this one knows {HEAD}); "
+                "install that version of policywatch here too"
+            )
+
+    def _has_engine(self) -> bool:
+        if self.is_sqlite:
+            return True
+        with self.engine.connect() as connection:
+            return wakes.is_installed(connection)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
         except OperationalError as exc:
             raise ServiceError(
                 f"database {self.shown} cannot be opened: {_first_line(exc)}; check storage.url and that it runs"
@@ -96,17 +158,27 @@ class Database:
     def _revision(self) -> str | None:
         """The schema's revision, None before the first migration: most starts need no migration machinery."""
         with self.engine.connect() as connection:
+            version = connection.dialect.server_version_info
+            if not self.is_sqlite and version is not None and int(version[0]) < OLDEST_SERVER:
+                raise ServiceError(
+                    f"database {self.shown} is PostgreSQL {version[0]}; policywatch needs {OLDEST_SERVER} or newer"
+                )
             if not inspect(connection).has_table("alembic_version"):
                 return None
             return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar())
 
     def check(self) -> None:
-        """ServiceError when the database does not answer; used by readiness."""
+        """ServiceError when the database does not answer, or another version has changed its tables since."""
         try:
             with self.read() as session:
-                session.execute(text("SELECT 1"))
+                revision = session.execute(text("SELECT version_num FROM alembic_version")).scalar()
         except DBAPIError as exc:
             raise ServiceError(f"database {self.shown} does not answer: {_first_line(exc)}") from exc
+        if revision != HEAD:
+            raise Misfit(
+                f"another version of policywatch has changed the tables of {self.shown} ({revision}, this one needs "
+                f"{HEAD}); replace this process by one of that version"
+            )
 
     def hold(self) -> None:
         """Claim an embedded database for this process: two embedded services on one file would poll twice."""
@@ -150,9 +222,20 @@ class Database:
             self._lock_file = None
 
     @property
+    def conninfo(self) -> str:
+        """The address as libpq reads it, with its password."""
+        return self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    @property
     def shown(self) -> str:
         """The address without its password."""
         return self.url.render_as_string(hide_password=True)
+
+
+def known_revisions() -> frozenset[str]:
+    """The revisions that this version can bring up to date, and its own."""
+    names = (each.name for each in resources.files("service.storage.migrations.versions").iterdir())
+    return frozenset(name.partition("_")[0] for name in names if name[:4].isdigit())
 
 
 def _upgrade(connection: Connection) -> None:
@@ -204,6 +287,15 @@ def _sqlite_engine(url: URL) -> Engine:
     event.listen(engine, "connect", on_connect)
     event.listen(engine, "begin", on_begin)
     return engine
+
+
+def _connect_args(url: URL, *, pooler: bool) -> dict[str, Any]:
+    given: dict[str, Any] = {name: value for name, value in _KEPT_ALIVE.items() if name not in url.query}
+    return given | {"prepare_threshold": None} if pooler else given
+
+
+def _postgres_engine(url: URL, connect_args: dict[str, Any]) -> Engine:
+    return create_engine(url, pool_pre_ping=True, connect_args=connect_args)
 
 
 def _first_line(exc: Exception) -> str:

@@ -47,6 +47,7 @@ from service.storage.tables import (
     DigestItemRow,
     EscalationRow,
     MatchRow,
+    SubscriptionRow,
 )
 
 MOST = 200
@@ -148,7 +149,9 @@ class Due:
                 return end
             row.done_at, row.ended = now, end
             if end is EscalationEnd.ESCALATED:
-                content = dump_alert(read_alert(session, session.get_one(AlertRow, row.alert_id)))
+                team_id = session.get_one(SubscriptionRow, subscription.id).team_id
+                alert = read_alert(session, session.get_one(AlertRow, row.alert_id), team_id=team_id)
+                content = dump_alert(alert)
                 for channel_id in channels:
                     seed = _escalation_seed(row.alert_id, channel_id)
                     kind = DeliveryKind.ESCALATION
@@ -224,7 +227,8 @@ def _since(session: Session, subscription: Subscription, slot: Slot, now: dateti
 
 
 def _item(session: Session, row: DigestItemRow) -> DigestItem:
-    alert = read_alert(session, session.get_one(AlertRow, row.alert_id))
+    team_id = session.get_one(SubscriptionRow, row.subscription_id).team_id
+    alert = read_alert(session, session.get_one(AlertRow, row.alert_id), team_id=team_id)
     first = row.update_id
     return DigestItem(
         alert_id=alert.id,

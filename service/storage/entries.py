@@ -44,6 +44,7 @@ from service.domain.model import (
     Telling,
     Tier,
 )
+from service.domain.own import SEVERITY, means, owner_of
 from service.domain.pages import Looked
 from service.domain.remembered import Noted
 from service.domain.rule import Rule
@@ -61,7 +62,7 @@ from service.storage.mapping import (
     load_developments,
     load_evidence,
 )
-from service.storage.readings import keep_reading, outlet
+from service.storage.readings import keep_reading, origins, outlet
 from service.storage.shown import read_alert
 from service.storage.silences import standing
 from service.storage.subscriptions import Subscriptions
@@ -73,8 +74,8 @@ from service.storage.tables import (
     ENTRY,
     FEED,
     MATCH,
-    READING,
     ROUTE,
+    SUBSCRIPTION,
     TEAM,
     AlertRow,
     AlertRuleRow,
@@ -82,7 +83,6 @@ from service.storage.tables import (
     EntryRow,
     FeedRow,
     MatchRow,
-    ReadingRow,
     RouteRow,
 )
 
@@ -100,6 +100,7 @@ class Judged:
     story_key: StoryKey
     judged_by: str
     rules: Mapping[str, Rule] = field(default_factory=dict)  # as they stood when the entry was judged
+    owners: Mapping[str, int] = field(default_factory=dict)  # the teams of matches that one team alone sees, by rule
     page: PageNote | None = None  # None: its page was not wanted
 
     @property
@@ -205,7 +206,7 @@ class Placing:
         self._teams: dict[str, int] | None = None
         self._forgot = False
         self._entry: EntryRow | None = None
-        self._contents: dict[int, dict[str, Any]] = {}
+        self._contents: dict[tuple[int, int], dict[str, Any]] = {}
 
     def next(self) -> Placing:
         """Ready for one more entry: rows that statements have changed behind the session's back are read again."""
@@ -218,6 +219,22 @@ class Placing:
         """Whether the lease taken with `claim_new` still stands; if not, somebody else has the entry."""
         self._entry = row = self._session.get(EntryRow, int(claimed.entry.id))  # held, or it would be read again
         return row is not None and row.state == EntryState.NEW and row.lease_token == claimed.lease_token
+
+    def owned(self, judged: Judged) -> Judged:
+        """Without the matches of expressions that their subscriptions have no more; with the teams of the others."""
+        asked = {match.rule_id: owner for match in judged.matches if (owner := owner_of(match.rule_id)) is not None}
+        if not asked:
+            return judged
+        columns = (SUBSCRIPTION.id, SUBSCRIPTION.team_id, SUBSCRIPTION.match)
+        found = self._session.execute(select(*columns).where(SUBSCRIPTION.id.in_(asked.values())))
+        owners = {
+            rule_id: team
+            for number, team, texts in found
+            for rule_id, owner in asked.items()
+            if owner == number and any(means(rule_id, text) for text in texts or ())
+        }
+        kept = tuple(match for match in judged.matches if match.rule_id not in asked or match.rule_id in owners)
+        return replace(judged, matches=kept, owners=owners)
 
     def finish(self, judged: Judged, *, now: datetime) -> None:
         """Store what was read, and that it was judged, for an entry that reports nothing and matched nothing."""
@@ -266,22 +283,29 @@ class Placing:
         self._session.flush()
         return story_id
 
-    def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity, now: datetime) -> Raised:
-        """The story's alert, raised now if this is its first match; the matches of `judged` are stored with it."""
+    def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity | None, now: datetime) -> Raised:
+        """The story's alert, raised now if this is its first match; the matches of `judged` are stored with it.
+
+        `severity` is that of the shared rules among them, None if there are none.
+        """
         self._store_matches(judged, now)
         row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
         fresh = row is None
         if row is None:
             title = judged.entry.title
-            row = AlertRow(story_id=story_id, title=title, severity=severity, raised_at=now, words=fold(title).text)
+            loud = severity or SEVERITY
+            row = AlertRow(story_id=story_id, title=title, severity=loud, raised_at=now, words=fold(title).text)
             self._session.add(row)
-        elif Severity(row.severity).rank < severity.rank:
+            self._session.flush()
+        rules = () if fresh else self._session.execute(_rules_of(row)).scalars()
+        known = {one.rule_id: one for one in rules}
+        only_own = all(one.team_id is not None for one in known.values())
+        if severity is not None and (only_own or Severity(row.severity).rank < severity.rank):
             row.severity = severity
-        self._session.flush()
-        known = () if fresh else self.rules_of(cast(int, row.id))
         for match in judged.matches:
-            if match.rule_id not in known:
-                self._session.add(AlertRuleRow(alert_id=cast(int, row.id), rule_id=match.rule_id))
+            named = known.get(match.rule_id) or AlertRuleRow(alert_id=cast(int, row.id), rule_id=match.rule_id)
+            named.team_id = judged.owners.get(match.rule_id)
+            self._session.add(named)
         desk.list_acts(self._session, cast(int, row.id), judged.reading.developments, fresh=fresh)
         self._session.flush()
         return replace(_raised(row), fresh=fresh)
@@ -315,13 +339,16 @@ class Placing:
         if not made:
             return 0
         desk.touch(self._session, alert.story_id)
-        told = updates.tell(self._session, replace(self.alert(alert.id), updates=made), made, to, now)
+        told = updates.tell(
+            self._session, lambda team: replace(self.alert(alert.id, team_id=team), updates=made), to, now
+        )
         failpoint.reach("update.before_commit")
         return told
 
-    def alert(self, alert_id: int) -> Alert:
-        """An alert in full, with every report of its story: for those who are told now, not for every report."""
-        return read_alert(self._session, self._session.get_one(AlertRow, alert_id))
+    def alert(self, alert_id: int, *, team_id: int | None = None) -> Alert:
+        """An alert in full as a team sees it, with every report of its story: for those who are told now, not for
+        every report. Without a team, what all see of it."""
+        return read_alert(self._session, self._session.get_one(AlertRow, alert_id), team_id=team_id)
 
     def told(self, alert: Raised) -> frozenset[int]:
         """The channels that have, or will get, this alert."""
@@ -388,16 +415,7 @@ class Placing:
 
     def origins(self, entries: Collection[int]) -> Mapping[int, Origin]:
         """Where these reports came from."""
-        known = (
-            select(ENTRY.id, ENTRY.lang, FEED.tier, FEED.tags, READING.lang)
-            .join(FeedRow, FEED.id == ENTRY.feed_id)
-            .outerjoin(ReadingRow, READING.entry_id == ENTRY.id)
-            .where(ENTRY.id.in_(entries))
-        )
-        return {
-            entry: Origin(tier=Tier(tier), language=read_as or told or "", tags=tuple(tags))
-            for entry, told, tier, tags, read_as in self._session.execute(known)
-        }
+        return origins(self._session, entries)
 
     def silences(self, now: datetime) -> tuple[Silence, ...]:
         """What teams do not want to hear of now, as of this transaction."""
@@ -536,18 +554,19 @@ class Placing:
                 subscription_id=subscription.id,
                 language=subscription.language,
                 alert_id=alert.id,
-                content=self._content(alert.id),
+                content=self._content(alert.id, team_id),
                 state=DeliveryState.PENDING,
                 due_at=telling.due_at,
                 created_at=now,
             )
         )
 
-    def _content(self, alert_id: int) -> dict[str, Any]:
-        """What a delivery of the alert holds: the same for everybody who is told of it by one entry."""
-        if alert_id not in self._contents:
-            self._contents[alert_id] = dump_alert(self.alert(alert_id))
-        return self._contents[alert_id]
+    def _content(self, alert_id: int, team_id: int) -> dict[str, Any]:
+        """What a delivery of the alert holds: the same for everybody of a team who is told of it by one entry."""
+        key = alert_id, team_id
+        if key not in self._contents:
+            self._contents[key] = dump_alert(self.alert(alert_id, team_id=team_id))
+        return self._contents[key]
 
     def _store_reading(self, judged: Judged, now: datetime) -> EntryRow:
         row = self._session.get_one(EntryRow, int(judged.entry.id))
@@ -577,6 +596,7 @@ class Placing:
                 rows[match.rule_id] = row
                 self._session.add(row)
             row.digest, row.severity = match.digest, match.severity
+            row.team_id = judged.owners.get(match.rule_id)
             row.developments = dump_developments(match.developments)
             row.evidence = dump_evidence(match.evidence)
             row.unclear = list(match.unclear)
@@ -622,6 +642,10 @@ _OFFICIAL = (
 def _told_of(act: Act, since: datetime) -> dict[str, Any]:
     jurisdiction, topic, action = act
     return {"jurisdiction": jurisdiction, "topic": topic, "action": action, "since": since}
+
+
+def _rules_of(row: AlertRow) -> Any:
+    return select(AlertRuleRow).where(ALERT_RULE.alert_id == row.id)
 
 
 def _raised(row: AlertRow) -> Raised:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import cast
 
 from sqlalchemy import select
@@ -12,8 +13,10 @@ from service.domain.model import DeliveryState, EntryState, PageFate, PageNote, 
 from service.domain.text import canonical_url
 from service.domain.whynot import Decision, Fate, Sent
 from service.storage.database import Database
+from service.storage.shown import visible
 from service.storage.tables import (
     ALERT,
+    ALERT_RULE,
     CHANNEL,
     DELIVERY,
     ENTRY,
@@ -34,11 +37,18 @@ class Fates:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def get(self, entry_id: int) -> Fate | None:
-        """What became of an entry so far; None when there is none with this id."""
+    def get(self, entry_id: int, *, team: str | None = None) -> Fate | None:
+        """What became of an entry so far; None when there is none with this id.
+
+        With a team, as far as it is its business: without what other teams match by themselves, and an alert that
+        nothing else has raised, and without what was decided for others. Deliveries are those of all teams.
+        """
         with self._database.read() as session:
             row = session.get(EntryRow, entry_id)
-            return _fate(session, row) if row is not None else None
+            if row is None:
+                return None
+            fate = _fate(session, row)
+            return fate if team is None else _of_team(session, fate, team)
 
     def at(self, url: str) -> tuple[int, ...]:
         """The entries that lead to this address, in whatever form it is written."""
@@ -70,6 +80,20 @@ def _fate(session: Session, row: EntryRow) -> Fate:
         fired=tuple(session.execute(matches).scalars()),
         decisions=_decisions(session, entry_id),
         deliveries=_deliveries(session, alert_id),
+    )
+
+
+def _of_team(session: Session, fate: Fate, team: str) -> Fate:
+    team_id = session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one_or_none()
+    seen = select(MATCH.rule_id).where(MATCH.entry_id == fate.entry_id, visible(MATCH.team_id, team_id))
+    known = set(session.execute(seen).scalars())
+    named = select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == fate.alert_id)
+    raised = session.execute(named.where(visible(ALERT_RULE.team_id, team_id)).limit(1)).first()
+    return replace(
+        fate,
+        alert_id=fate.alert_id if raised is not None else None,
+        fired=tuple(rule_id for rule_id in fate.fired if rule_id in known),
+        decisions=tuple(one for one in fate.decisions if one.team == team),
     )
 
 

@@ -42,7 +42,7 @@ from service.domain.model import (
 )
 from service.domain.polling import News, Polled
 from service.domain.text import canonical_url
-from service.storage import audit, notices
+from service.storage import audit, notices, turns
 from service.storage.credentials import FeedCredentials
 from service.storage.database import Database
 from service.storage.tables import (
@@ -58,7 +58,9 @@ from service.storage.tables import (
     FeedRow,
     ReadingRow,
 )
+from service.storage.turns import host_of
 from service.storage.vault import Vault
+from service.storage.wakes import Step, note_due
 
 RHYTHM_FROM = 20
 """A feed's rhythm is that of its newest entries."""
@@ -110,23 +112,20 @@ class Feeds:
     # --- what the poll step needs -----------------------------------------------------------------------------
 
     def claim_due(self, now: datetime, *, limit: int, lease: timedelta) -> tuple[Feed, ...]:
-        """Lease up to `limit` due feeds to the caller, oldest due time first. No other caller gets them meanwhile."""
-        due = (
-            select(FEED.id)
-            .where(FEED.active, FEED.next_due_at <= now)
-            .where(or_(FEED.lease_until.is_(None), FEED.lease_until <= now))
-            .order_by(FEED.next_due_at, FEED.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-        )
-        claim = (
-            update(FEED.__table__)
-            .where(FEED.id.in_(select(due.c.id)))
-            .values(lease_until=now + lease, lease_token=FEED.lease_token + 1)
-            .returning(*FEED.__table__.c)
-        )
+        """Lease up to `limit` due feeds to the caller, oldest due time first. No other caller gets them meanwhile.
+
+        On PostgreSQL others may poll too: then hosts are taken, and held until their feeds are saved (see `turns`).
+        """
         with self._database.write() as session:
+            due: Any = (
+                _due(now, limit) if self._database.is_sqlite else turns.take(session, now, limit=limit, lease=lease)
+            )
+            claim = (
+                update(FEED.__table__)
+                .where(FEED.id.in_(due))
+                .values(lease_until=now + lease, lease_token=FEED.lease_token + 1)
+                .returning(*FEED.__table__.c)
+            )
             feeds = tuple(feed_of(row) for row in session.connection().execute(claim))
         if feeds:
             failpoint.reach("poll.claimed")
@@ -149,13 +148,15 @@ class Feeds:
         decide: Callable[[Feed, Polled], FeedUpdate],
         now: datetime,
         look_back: timedelta,
+        host_gap: timedelta = timedelta(0),
     ) -> tuple[PollSaved, ...]:
         """Commit polls together, for each commit waits for the disk: feed states and next due times, new entries,
         changed entries. Each is fenced by its lease token; no feed may be there twice.
 
         `decide` gives what becomes of a feed, told what is news in its document. On a feed's first poll, entries older
         than `look_back` or without a date are stored as history: a new feed does not flood its readers. Later,
-        whatever was not there before is news, whatever its date claims.
+        whatever was not there before is news, whatever its date claims. A host whose last feed this was may be asked
+        by another process after `host_gap`.
         """
         with self._database.write() as session:
             leased = _still_leased(session, [feed for feed, _ in polls])
@@ -168,6 +169,8 @@ class Feeds:
                 _sort_out(session, each, now, now - look_back)
             _insert(session, [(each, entry) for each in decided for entry in each.fresh])
             _keep_digests(session, decided)
+            if decided and not self._database.is_sqlite:
+                turns.give_back(session, {host_of(each.feed.url) for each in decided}, now, gap=host_gap)
             failpoint.reach("poll.before_commit")
         failpoint.reach("poll.committed")
         return tuple(_saved(each) for each in made)
@@ -325,6 +328,16 @@ class Feeds:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
         with self._database.write() as session:
             session.execute(update(FeedRow).where(FEED.lease_until.is_not(None)).values(lease_until=None))
+
+
+def _due(now: datetime, limit: int) -> Any:
+    return (
+        select(FEED.id)
+        .where(FEED.active, FEED.next_due_at <= now)
+        .where(or_(FEED.lease_until.is_(None), FEED.lease_until <= now))
+        .order_by(FEED.next_due_at, FEED.id)
+        .limit(limit)
+    )
 
 
 def entry_keys(entries: Iterable[ParsedEntry]) -> list[str]:
@@ -626,6 +639,7 @@ def _insert(session: Session, fresh: Sequence[tuple[_Decided, _Fresh]]) -> None:
         _note_refused(session, each.feed, parsed, exc)
         each.counted["refused"] += 1
         return
+    note_due(session, Step.PROCESS, len(fresh))
     for each, (_, row) in fresh:
         each.counted["history" if row["state"] == EntryState.HISTORY else "new"] += 1
 
@@ -647,6 +661,7 @@ def rewrite(session: Session, feed: Feed, row: EntryRow, parsed: ParsedEntry, co
                     f"edited {row.revision} times: read again at {due:%Y-%m-%d %H:%M} UTC" if due > now else None
                 )
             session.flush()
+            note_due(session, Step.PROCESS)
     except DBAPIError as exc:
         _note_refused(session, feed, parsed, exc)
         return "refused"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -22,6 +22,7 @@ from service.domain.model import (
     Direction,
     Entry,
     EntryState,
+    Origin,
     Reading,
     Stage,
     Tier,
@@ -45,7 +46,7 @@ from service.storage.tables import (
     ReadingRow,
 )
 
-ACT = {"jurisdiction", "topic", "action", "direction", "stage", "evidence"}
+ACT = {"jurisdiction", "topic", "action", "direction", "stage", "evidence", "is_likely"}
 DEVELOPMENT_FIELDS = {*ACT, "quotes"}
 
 BATCH = 500
@@ -80,6 +81,20 @@ class Whole:
     jurisdiction: str | None
     revision: int
     story: str
+
+
+def origins(session: Session, entries: Collection[int]) -> Mapping[int, Origin]:
+    """Where these entries came from, read in the caller's transaction."""
+    known = (
+        select(ENTRY.id, ENTRY.lang, FEED.tier, FEED.tags, READING.lang)
+        .join(FeedRow, FEED.id == ENTRY.feed_id)
+        .outerjoin(ReadingRow, READING.entry_id == ENTRY.id)
+        .where(ENTRY.id.in_(entries))
+    )
+    return {
+        entry: Origin(tier=Tier(tier), language=read_as or told or "", tags=tuple(tags))
+        for entry, told, tier, tags, read_as in session.execute(known)
+    }
 
 
 class Readings:
@@ -128,6 +143,11 @@ class Readings:
                 rows = select(ENTRY.id, ENTRY.link_key).where(ENTRY.id.in_(alone[start : start + BATCH]))
                 told |= {entry: f"link {link}" if link else f"entry {entry}" for entry, link in session.execute(rows)}
         return told
+
+    def origins(self, ids: Collection[int]) -> Mapping[int, Origin]:
+        """Where these entries came from."""
+        with self._database.read() as session:
+            return origins(session, ids)
 
     def to_read(self, lexicon: str, *, since: datetime | None = None) -> list[int]:
         """Entries without a reading by `lexicon`; those that wait to be processed are left to that."""

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import Integer, Text, bindparam, func, or_, select
 from sqlalchemy import cast as cast_as
 from sqlmodel import Session
 
@@ -38,21 +38,31 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-def read_alert(session: Session, row: AlertRow) -> Alert:
-    """An alert with every report of its story so far."""
-    return read_alerts(session, [row], most=None)[0]
+def read_alert(session: Session, row: AlertRow, *, team_id: int | None) -> Alert:
+    """An alert with every report of its story so far, as `read_alerts` shows it."""
+    return read_alerts(session, [row], most=None, team_id=team_id)[0]
 
 
-def read_alerts(session: Session, rows: Sequence[AlertRow], *, most: int | None) -> tuple[Alert, ...]:
+def visible(column: Any, team_id: int | None) -> Any:
+    """Of matches and rules, by their column `team_id`: those of all teams, and those that this one alone sees."""
+    return column.is_(None) if team_id is None else or_(column.is_(None), column == team_id)
+
+
+def read_alerts(
+    session: Session, rows: Sequence[AlertRow], *, most: int | None, team_id: int | None
+) -> tuple[Alert, ...]:
     """Alerts in the order of their rows, each with its rules, what they matched, and the first reports of its story,
-    `most` of them at most (None: all)."""
+    `most` of them at most (None: all).
+
+    They are shown as the team may see them: without what other teams match by themselves.
+    """
     ids, stories = [cast(int, row.id) for row in rows], [row.story_id for row in rows]
     session.flush()  # as a session does by itself for the statements that it makes
     said = session.connection().execute
-    rules = _grouped(said(_RULES, {"ids": ids}))
+    rules = _grouped(said(_RULES, {"ids": ids, "team": team_id}))
     told = _grouped((row.alert_id, updates.update_of(row)) for row in said(_CHANGED, {"ids": ids}))
     reports, counts = _reports(session, stories, most)
-    first, unclear = _matches(session, stories)
+    first, unclear = _matches(session, stories, team_id)
     unmatched = _developments(session, [reports[one][0].id for one in stories if one not in first and reports[one]])
     followed = set(said(_FOLLOWED, {"ids": stories}).scalars())
     return tuple(
@@ -88,12 +98,13 @@ def _reports(
 
 
 def _matches(
-    session: Session, stories: Collection[int]
+    session: Session, stories: Collection[int], team_id: int | None
 ) -> tuple[Mapping[int, Any], Mapping[int, Sequence[Sequence[str]]]]:
-    """Each story's first match, and what its matches left open."""
+    """Each story's first match that the team sees, and what those left open."""
     said = session.connection().execute
-    first = {row.story_id: row for row in said(_FIRST_MATCHES, {"ids": stories})}
-    return first, _grouped(said(_UNCLEAR, {"ids": stories}))
+    wanted = {"ids": stories, "team": team_id}
+    first = {row.story_id: row for row in said(_FIRST_MATCHES, wanted)}
+    return first, _grouped(said(_UNCLEAR, wanted))
 
 
 def _developments(session: Session, entries: Collection[int]) -> Mapping[int, Sequence[dict[str, Any]]]:
@@ -109,6 +120,11 @@ _SOURCES = select(
     *(ENTRY.id, ENTRY.story_id, ENTRY.title, ENTRY.link, ENTRY.lang, ENTRY.published),
     *(FEED.title.label("feed"), FEED.url.label("feed_url")),
 ).join(FeedRow, FEED.id == ENTRY.feed_id)
+
+
+def _seen(column: Any) -> Any:
+    """As `visible`, for the team that is given when the statement is run: what equals no team, none equals."""
+    return or_(column.is_(None), column == bindparam("team", type_=Integer))
 
 
 _STORIES = ENTRY.story_id.in_(bindparam("ids", expanding=True))
@@ -136,7 +152,7 @@ _COUNTS = select(ENTRY.story_id, func.count()).where(_STORIES).group_by(ENTRY.st
 _LOWEST = (
     select(ENTRY.story_id, func.min(MATCH.id).label("lowest"))
     .join(EntryRow, ENTRY.id == MATCH.entry_id)
-    .where(_STORIES)
+    .where(_STORIES, _seen(MATCH.team_id))
     .group_by(ENTRY.story_id)
     .subquery()
 )
@@ -146,7 +162,7 @@ _FIRST_MATCHES = select(_LOWEST.c.story_id, MATCH.developments, MATCH.evidence).
 _UNCLEAR = (
     select(ENTRY.story_id, MATCH.unclear)
     .join(EntryRow, ENTRY.id == MATCH.entry_id)
-    .where(_STORIES, cast_as(MATCH.unclear, Text) != "[]")
+    .where(_STORIES, cast_as(MATCH.unclear, Text) != "[]", _seen(MATCH.team_id))
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from service.domain.model import Verdict
 from service.domain.statistics import Seen, Settled
@@ -57,6 +57,7 @@ class Statistics:
             .join(TeamRow, TEAM.id == TEAM_ALERT.team_id)
             .join(AlertRuleRow, ALERT_RULE.alert_id == ALERT.id)
             .where(TEAM.name == team, ALERT.raised_at >= since, TEAM_ALERT.verdict.is_not(None))
+            .where(or_(ALERT_RULE.team_id.is_(None), ALERT_RULE.team_id == TEAM.id))
         )
         with self._database.read() as session:
             return tuple(

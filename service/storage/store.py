@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sqlalchemy import make_url, select
 
-from service.domain.model import Secret
+from service.domain.model import Secret, ServiceError
 from service.storage.alerts import Alerts
 from service.storage.audit import Audit
 from service.storage.channels import Channels
@@ -40,14 +40,29 @@ from service.storage.ways import Ways
 class Store:
     """The parts of the storage floor."""
 
-    def __init__(self, url: str, *, keys: Sequence[Secret] = (), key_file: Path | None = None) -> None:
-        """Open and migrate the database at `url`. Secrets are sealed with `keys`, or with those in `key_file`.
+    def __init__(
+        self,
+        url: str,
+        *,
+        keys: Sequence[Secret] = (),
+        key_file: Path | None = None,
+        pooler: bool = False,
+        may_migrate: bool = True,
+    ) -> None:
+        """Open the database at `url`, and migrate it unless that is left to others.
 
-        A key file is made at the first start, never over secrets that are stored already. ServiceError when the
-        database or the key cannot be had.
+        Secrets are sealed with `keys`, or with those in `key_file`. A key file is made at the first start, never over
+        secrets that are stored already. ServiceError when the database or the key cannot be had.
         """
-        self.database = Database(url)
-        self.database.migrate()
+        self.database = Database(url, pooler=pooler)
+        try:
+            if may_migrate:
+                self.database.migrate()
+            else:
+                self.database.expect()
+        except ServiceError:
+            self.database.close()
+            raise
         if not keys and key_file is not None:
             keys = read_key_file(key_file, may_create=not any_sealed(self.database))
         self.vault = Vault(keys)

@@ -75,6 +75,7 @@ class Streams:
         An alert that several routes or updates of a batch are about comes once, at the last of them.
         """
         with self._database.read() as session:
+            team_id = session.execute(select(TEAM.id).where(TEAM.name == team)).scalar_one_or_none()
             routes = list(_routes(session, team, since, until))
             updates = list(_updates(session, team, since, until))
             last = replace(
@@ -85,10 +86,10 @@ class Streams:
             found = []
             for alert_id, route in {alert_id: number for number, alert_id in routes}.items():
                 at = Position(route=route, update=since.update)
-                found.append(News(alert=_alert(session, alert_id), raised=True, at=at))
+                found.append(News(alert=_alert(session, alert_id, team_id), raised=True, at=at))
             for alert_id, update in {alert_id: number for number, alert_id in updates}.items():
                 at = Position(route=last.route, update=update)
-                found.append(News(alert=_alert(session, alert_id), raised=False, at=at))
+                found.append(News(alert=_alert(session, alert_id, team_id), raised=False, at=at))
             return tuple(sorted(found, key=lambda news: (news.at.route, news.at.update))), last
 
 
@@ -120,5 +121,5 @@ def _updates(session: Session, team: str, since: Position, until: Position) -> I
     return ((number, alert_id) for number, alert_id in session.execute(rows))
 
 
-def _alert(session: Session, alert_id: int) -> Alert:
-    return read_alert(session, session.get_one(AlertRow, alert_id))
+def _alert(session: Session, alert_id: int, team_id: int | None) -> Alert:
+    return read_alert(session, session.get_one(AlertRow, alert_id), team_id=team_id)

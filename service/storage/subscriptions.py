@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Container, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlmodel import Session
 
 from service.domain.model import (
@@ -35,12 +35,14 @@ from service.storage.mapping import dump_timing, dump_watch, load_timing, load_w
 from service.storage.outbox import open_channel, seal_keys
 from service.storage.tables import (
     CHANNEL,
+    OWN_RULES,
     SUBSCRIPTION,
     SUBSCRIPTION_CHANNEL,
     TEAM,
     UNSUBSCRIBED,
     ChannelRow,
     DeliveryRow,
+    OwnRulesRow,
     SubscriptionChannelRow,
     SubscriptionRow,
     TeamRow,
@@ -73,6 +75,7 @@ class NewSubscription:
     notices: Notices = Notices.GAPS
     language: Language = Language.ENGLISH
     timing: Timing = AT_ONCE
+    match: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +165,8 @@ class Subscriptions:
             )
             session.execute(delete(UnsubscribedRow).where(UNSUBSCRIBED.subscription_id == subscription_id))
             session.delete(row)
+            if row.match:
+                _count_change(session)
             return True
 
     def apply(self, declared: Sequence[tuple[str, NewSubscription]], *, now: datetime) -> None:
@@ -307,6 +312,24 @@ class Subscriptions:
             linked.setdefault(link.subscription_id, []).append(link)
         return tuple(self._of(row, team.name, linked.get(cast(int, row.id), ())) for row, team in found)
 
+    def own(self, known: int | None = None) -> tuple[int, Mapping[int, tuple[str, ...]]] | None:
+        """What all subscriptions match by themselves, by their id, and the count of changes by which to ask again; None
+        while that is `known`."""
+        with self._database.read() as session:
+            version = session.execute(select(OWN_RULES.version)).scalar_one()
+            if version == known:
+                return None
+            rows = session.execute(select(SUBSCRIPTION.id, SUBSCRIPTION.match).where(SUBSCRIPTION.match.is_not(None)))
+            return version, {number: tuple(texts) for number, texts in rows}
+
+    def own_of(self, team: str | None) -> Mapping[int, tuple[str, ...]]:
+        """What the subscriptions of a team match by themselves, by their id; None: those of all teams."""
+        own = select(SUBSCRIPTION.id, SUBSCRIPTION.match).join(TeamRow, TEAM.id == SUBSCRIPTION.team_id)
+        own = own.where(SUBSCRIPTION.match.is_not(None)).order_by(SUBSCRIPTION.id)
+        with self._database.read() as session:
+            rows = session.execute(own if team is None else own.where(TEAM.name == team))
+            return {number: tuple(texts) for number, texts in rows}
+
     def _save(self, session: Session, row: SubscriptionRow, new: NewSubscription, now: datetime) -> SavedSubscription:
         known = row.id is not None
         team = session.get_one(TeamRow, row.team_id).name
@@ -315,6 +338,9 @@ class Subscriptions:
         row.mute_rumours = new.mute_rumours
         row.notices = new.notices
         row.language, row.timing = new.language, dump_timing(new.timing)
+        if tuple(row.match or ()) != new.match:
+            row.match = list(new.match) or None
+            _count_change(session)
         session.flush()
         used = set(session.execute(select(SUBSCRIPTION_CHANNEL.channel_id)).scalars())
         session.execute(delete(SubscriptionChannelRow).where(SUBSCRIPTION_CHANNEL.subscription_id == row.id))
@@ -385,6 +411,7 @@ class Subscriptions:
             timing=load_timing(row.timing),
             schedules={channel.id: Schedule(own) for channel, _, own, _ in linked if own is not None},
             unsubscribed={channel.id: at for channel, _, _, at in linked if at is not None},
+            match=tuple(row.match or ()),
         )
 
     def _check(self, session: Session, row: SubscriptionRow, team: str, expected: Tags) -> Subscription:
@@ -416,6 +443,11 @@ _LINKED = (
     .order_by(CHANNEL.id)
 )
 """The channels of subscriptions, each with its own schedule and since when its reader wants none of it."""
+
+
+def _count_change(session: Session) -> None:
+    """From here on nobody else changes what subscriptions match by themselves until this transaction ends."""
+    session.execute(update(OwnRulesRow).values(version=OWN_RULES.version + 1))
 
 
 def _locked(session: Session, team_id: int) -> None:

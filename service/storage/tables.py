@@ -90,6 +90,11 @@ class KeyRow(Row, table=True):
 
 class FeedRow(Row, table=True):
     __tablename__ = "feed"
+    __table_args__ = (
+        # The next feeds of a host, and those of which somebody holds the lease: few at a time.
+        Index("ix_feed_host_next_due_at", "host", "next_due_at", postgresql_where=text("active")),
+        Index("ix_feed_leased", "host", postgresql_where=text("lease_until IS NOT NULL")),
+    )
     id: int | None = Field(default=None, primary_key=True)
     url: str = Field(unique=True)
     title: str = _text()
@@ -127,6 +132,17 @@ class FeedRow(Row, table=True):
     pushed_until: datetime | None = _time(null=True)
     credentials: str | None = None
     sends: list[str] = _json([])
+    host: str = _text()
+
+
+class HostRow(Row, table=True):
+    """Whose turn a host is, by host and port: nobody may take it before `free_at`; `ready_at`, never before that, is
+    when a feed of it is due next."""
+
+    __tablename__ = "host"
+    host: str = Field(primary_key=True)
+    free_at: datetime = _time()
+    ready_at: datetime = _time(index=True)
 
 
 class FeedDigestsRow(Row, table=True):
@@ -320,6 +336,7 @@ class DevelopmentRow(Row, table=True):
     quotes: list[dict[str, Any]] = _json([])
     stated: str | None = None
     named: str | None = None
+    is_likely: bool = False
 
 
 class EntryDateRow(Row, table=True):
@@ -333,6 +350,8 @@ class EntryDateRow(Row, table=True):
 
 
 class MatchRow(Row, table=True):
+    """`team_id` is that of the subscription whose own expression matched: no other team sees it. Null: a rule did."""
+
     __tablename__ = "match"
     __table_args__ = (UniqueConstraint("entry_id", "rule_id"),)
     id: int | None = Field(default=None, primary_key=True)
@@ -344,6 +363,7 @@ class MatchRow(Row, table=True):
     evidence: list[dict[str, Any]] = _json([])
     unclear: list[str] = _json([])
     matched_at: datetime = _time()
+    team_id: int | None = None
 
 
 class AlertRow(Row, table=True):
@@ -409,9 +429,21 @@ class AlertUpdateRow(Row, table=True):
 
 
 class AlertRuleRow(Row, table=True):
+    """A rule that matched an alert's story; `team_id` as that of the match."""
+
     __tablename__ = "alert_rule"
     alert_id: int = Field(sa_column=Column(ForeignKey("alert.id", ondelete="CASCADE"), primary_key=True))
     rule_id: str = Field(primary_key=True)
+    team_id: int | None = None
+
+
+class OwnRulesRow(Row, table=True):
+    """One row: its `version` counts the changes of what subscriptions match by themselves, whoever makes them, so that
+    each process sees at a glance whether the rules that it has compiled are those in force."""
+
+    __tablename__ = "own_rules"
+    id: int = Field(default=1, primary_key=True)
+    version: int = 0
 
 
 class SubscriptionRow(Row, table=True):
@@ -428,6 +460,7 @@ class SubscriptionRow(Row, table=True):
     timing: dict[str, Any] = _json({})  # empty: at once
     created_at: datetime = _time()
     notices: str = "gaps"
+    match: list[str] | None = Field(default=None, sa_column=Column(JSON(none_as_null=True), nullable=True))
 
 
 class SilenceRow(Row, table=True):
@@ -713,6 +746,7 @@ KEY: Any = KeyRow
 FEED: Any = FeedRow
 PUSH: Any = PushRow
 FEED_DIGESTS: Any = FeedDigestsRow
+HOST: Any = HostRow
 HOST_CLOSED: Any = HostClosedRow
 FEED_NOTICE: Any = FeedNoticeRow
 FEED_GAP: Any = FeedGapRow
@@ -727,6 +761,7 @@ MATCH: Any = MatchRow
 ALERT: Any = AlertRow
 ALERT_UPDATE: Any = AlertUpdateRow
 ALERT_RULE: Any = AlertRuleRow
+OWN_RULES: Any = OwnRulesRow
 SUBSCRIPTION: Any = SubscriptionRow
 SILENCE: Any = SilenceRow
 WAY: Any = WayRow

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, cast
 from zoneinfo import ZoneInfo
 
@@ -118,16 +119,18 @@ def record(
     return tuple(made)
 
 
-def tell(session: Session, alert: Alert, updates: Collection[Update], to: Iterable[Reader], now: datetime) -> int:
+def tell(session: Session, alert_of: Callable[[int], Alert], to: Iterable[Reader], now: datetime) -> int:
     """One message, or a place in a digest, for each reader with all that one entry changed; gives the number of
-    messages."""
+    messages. `alert_of` gives the alert as a team sees it, with these changes and no others."""
     made = 0
-    first = min(update.id for update in updates)
+    seen = cache(alert_of)
     for reader in to:
+        channel = session.get_one(ChannelRow, reader.channel_id)
+        alert = seen(channel.team_id)
+        first = min(update.id for update in alert.updates)
         if reader.digest is not None:
             digests.wait_with_update(session, reader.digest, reader.channel_id, alert.id, first, now)
             continue
-        channel = session.get_one(ChannelRow, reader.channel_id)
         session.add(
             DeliveryRow(
                 message_id=message_id(f"update:{first}:{reader.channel_id}"),

@@ -133,7 +133,7 @@ class Ways:
         )
         with self._database.read() as session:
             ids = {*session.execute(raised).scalars(), *session.execute(updated).scalars()}
-            found = _alerts(session, ids)
+            found = _alerts(session, ids, subscription_id)
         return tuple(sorted(found.values(), key=lambda alert: (changed_at(alert), alert.id), reverse=True)[:limit])
 
     def dates(self, subscription_id: int, *, since: date, limit: int) -> tuple[DatedAlert, ...]:
@@ -150,7 +150,7 @@ class Ways:
         )
         with self._database.read() as session:
             rows = session.execute(named).all()
-            alerts = _alerts(session, (row[0] for row in rows))
+            alerts = _alerts(session, (row[0] for row in rows), subscription_id)
         return tuple(
             DatedAlert(alert=alerts[alert_id], meaning=Meaning(meaning), day=day, text=text)
             for alert_id, meaning, day, text in rows
@@ -173,9 +173,11 @@ def _of(subscription_id: int) -> Select[tuple[int]]:
     )
 
 
-def _alerts(session: Session, ids: Iterable[int]) -> dict[int, Alert]:
+def _alerts(session: Session, ids: Iterable[int], subscription_id: int) -> dict[int, Alert]:
+    owner = session.get(SubscriptionRow, subscription_id)
+    team_id = owner.team_id if owner is not None else None
     rows = session.execute(select(AlertRow).where(ALERT.id.in_(set(ids)))).scalars().all()
-    return {alert.id: alert for alert in read_alerts(session, rows, most=None)}
+    return {alert.id: alert for alert in read_alerts(session, rows, most=None, team_id=team_id)}
 
 
 def _owner(session: Session, team: str, subscription_id: int) -> SubscriptionRow | None:

@@ -87,6 +87,22 @@ def test_what_else_a_watch_may_ask(watch: Watch, is_watched: bool) -> None:
         assert selects(watch, match) is RouteReason.NOT_WATCHED  # where it came from is not known
 
 
+@pytest.mark.parametrize(
+    ("watch", "is_watched"),
+    [
+        pytest.param(Watch(packs=("digital-assets",)), True, id="its-pack"),
+        pytest.param(Watch(packs=("ai",)), False, id="another-pack"),
+        pytest.param(Watch(packs=("ai",), rules=("cn-*",)), True, id="or-by-its-id"),
+        pytest.param(Watch(packs=("digital-assets",), rules=("kz-*",)), True, id="or-by-its-pack"),
+        pytest.param(Watch(packs=("digital-assets",), jurisdictions=("KZ",)), False, id="narrowed-all-the-same"),
+    ],
+)
+def test_a_pack_selects_its_rules(watch: Watch, is_watched: bool) -> None:
+    packs = {"cn-ban": "digital-assets", "ai-act": "ai"}
+    assert (selects(watch, a_match(), packs=packs) is None) is is_watched
+    assert selects(Watch(packs=("digital-assets",)), a_match("of-no-pack"), packs=packs) is RouteReason.NOT_WATCHED
+
+
 def test_what_is_excluded_leaves_the_other_developments() -> None:
     match = a_match("r", a_development("CN"), a_development("KZ"))
     assert selects(Watch(exclude=Exclusion(jurisdictions=("CN",))), match) is None

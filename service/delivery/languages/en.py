@@ -100,6 +100,7 @@ ENGLISH = Words(
     changed="{kind}: {detail}",
     more="… and {count} more",
     unclear="The text leaves {what} open.",
+    open_action="the exact act",
     open_direction="the direction",
     open_stage="the stage",
     open_and=" and ",

@@ -100,6 +100,7 @@ SPANISH = Words(
     changed="{kind}: {detail}",
     more="… y {count} más",
     unclear="El texto no aclara {what}.",
+    open_action="la medida exacta",
     open_direction="el sentido",
     open_stage="la fase",
     open_and=" ni ",

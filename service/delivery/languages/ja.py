@@ -96,6 +96,7 @@ JAPANESE = Words(
     changed="{kind}：{detail}",
     more="…ほか{count}件",
     unclear="本文からは{what}が分かりません。",
+    open_action="具体的な措置",
     open_direction="方向",
     open_stage="段階",
     open_and="と",

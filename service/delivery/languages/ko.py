@@ -96,6 +96,7 @@ KOREAN = Words(
     changed="{kind}: {detail}",
     more="… 외 {count}건",
     unclear="본문에서 알 수 없는 것: {what}.",
+    open_action="구체적인 조치",
     open_direction="방향",
     open_stage="단계",
     open_and=", ",

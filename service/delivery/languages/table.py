@@ -38,6 +38,7 @@ class Words:
     changed: str  # {kind} {detail}
     more: str  # {count}
     unclear: str  # {what}
+    open_action: str
     open_direction: str
     open_stage: str
     open_and: str

@@ -96,6 +96,7 @@ CHINESE = Words(
     changed="{kind}：{detail}",
     more="…… 另有 {count} 项",
     unclear="原文未说明{what}。",
+    open_action="具体措施",
     open_direction="方向",
     open_stage="阶段",
     open_and="和",

@@ -1,0 +1,1 @@
+"""Several worker processes on one PostgreSQL, and what may happen to them: `python -m tests.workers`."""

@@ -47,6 +47,7 @@ from service.storage.store import Store
 from service.storage.subscriptions import NewChannel, NewSubscription
 from service.storage.sweep import sweep
 from service.storage.vault import Vault
+from service.switchboard import Switchboard
 
 log = structlog.get_logger()
 
@@ -160,8 +161,7 @@ class Service:
         connections = (settings.feeds.concurrency * 2 + settings.delivery.concurrency) * (1 + SLOW_SHARE)
         self._client = session(user_agent=user_agent(settings), connections=connections)
         self._parsing = Sandbox(workers=2, start=self._children)
-        self._sending = Sandbox(
-            workers=2,
+        self._sending = Switchboard(
             wall_seconds=settings.delivery.timeout.total_seconds(),
             egress_allow=settings.egress.allow,
             start=self._children,

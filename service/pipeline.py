@@ -29,7 +29,6 @@ from service.domain.developments import read
 from service.domain.holding import Background, Told, no_longer_held, rumoured
 from service.domain.links import Links
 from service.domain.model import (
-    Alert,
     ChannelKind,
     ClaimedEntry,
     Delivery,
@@ -90,6 +89,9 @@ SUMMARY_ONLY = 600
 SAVED_AT_ONCE = 200
 """Polls, or attempts, in one commit: enough to spread its cost, few enough that no other writer waits long."""
 
+PLACED_AT_ONCE = 8
+"""Entries in one commit. Fewer than of others: each takes some milliseconds, in which nobody else may write."""
+
 PARSED_AT_ONCE, PARSED_BYTES = 32, 4 * 1024 * 1024
 """Documents in one trip to a parsing child, and their bytes."""
 
@@ -126,6 +128,18 @@ class DrillPlan:
     timing: Timing
     within: timedelta
     since: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """What became of an entry whose story has an alert."""
+
+    judged: Judged
+    story_id: int
+    placement: Placement
+    alert_id: int
+    changes: tuple[Change, ...]
+    deliveries: int
 
 
 W = TypeVar("W", Subscription, Silence)
@@ -173,6 +187,7 @@ class Pipeline:
         self._own: tuple[int | None, OwnRules | None] = (None, None)
         self._reading_own = threading.Lock()
         self._saving = Together(self._save_polls, most=SAVED_AT_ONCE)
+        self._placing = Together(self._place_all, most=PLACED_AT_ONCE)
         self._beginning = Together(self._begin_attempts, most=SAVED_AT_ONCE)
         self._settling = Together(self._settle_all, most=SAVED_AT_ONCE)
         self._parsing = Together(
@@ -184,10 +199,12 @@ class Pipeline:
         )
 
     async def warm_up(self) -> None:
-        """Start the parsing children and let them load what they need, so that the first feed does not wait for it."""
+        """Load what reading needs, here and in the parsing children, so that the first feed does not wait for it."""
+        text = Entry(id="0", title="Nothing has been told yet, and nothing was asked.")
         page = b"<html><body><article><p>Nothing yet.</p></article></body></html>"
         with suppress(ServiceError):
             await asyncio.gather(
+                asyncio.to_thread(read, text, self._rulebook().lexicon),
                 self._sandbox.run(main_text, page, "", "text/html"),
                 self._sandbox.run(parse_feeds, [(EMPTY_FEED, "text/xml", "", None, frozenset())]),
             )
@@ -331,19 +348,30 @@ class Pipeline:
 
     # --- process -----------------------------------------------------------------------------------------------
 
-    async def process(self, claimed: ClaimedEntry) -> Alert | None:
+    async def process(self, claimed: ClaimedEntry) -> None:
         """Read a claimed entry, match it, place it, and commit story, alert and outbox rows together.
 
-        Gives the alert when somebody has to be told something. An entry that cannot be processed now is put back
+        Entries that come at about the same time are one commit. An entry that cannot be processed now is put back
         with the reason.
         """
         try:
             entry, page = await self._with_text(claimed)
-            judged = await asyncio.to_thread(self._judge, claimed, entry, page)
-            return await asyncio.to_thread(self._commit, judged)
+            await self._placing((claimed, entry, page))
         except ServiceError as exc:
             await self.give_back_entry(claimed, str(exc))
-            return None
+
+    async def _place_all(self, read: Sequence[tuple[ClaimedEntry, Entry, PageNote | None]]) -> Sequence[None]:
+        return await asyncio.to_thread(self._judge_and_commit, read)
+
+    def _judge_and_commit(self, read: Sequence[tuple[ClaimedEntry, Entry, PageNote | None]]) -> Sequence[None]:
+        # One after the other: they would only take turns at the processor, and away from the loop that sends.
+        judged = [self._judge(*one) for one in read]
+        with self.store.entries.placing(len(judged)) as placing:
+            placed = [self._place(placing.next(), one) for one in judged]
+        for one in placed:
+            if one is not None:
+                _log_placed(one)
+        return [None] * len(judged)
 
     async def _with_text(self, claimed: ClaimedEntry) -> tuple[Entry, PageNote | None]:
         """The entry as plain text, with the main text of its page where the feed brings only a summary.
@@ -395,52 +423,41 @@ class Pipeline:
             self._own = (version, rules)
             return rules
 
-    def _commit(self, judged: Judged) -> Alert | None:
+    def _place(self, placing: Placing, judged: Judged) -> Placed | None:
+        """Write what follows from an entry; what there is to say of it, if its story has an alert."""
         now = self._now()
-        with self.store.entries.placing() as placing:
-            if not placing.still_ours(judged.claimed):
-                return None
-            judged = placing.owned(judged)
-            if judged.claimed.drill:
-                self._commit_drill(placing, judged, now)
-                return None
-            key = judged.story_key
-            when = stories.told_at(judged.entry.published, judged.claimed.received_at, now)
-            placed = placing.placed_before(judged)
-            if not (judged.matches or judged.reading.developments or key.traits.denies or placed):
-                placing.finish(judged, now=now)
-                return None
-            placement = placed or stories.place(key, when, placing.stories_near(key, when))
-            earlier = placing.alert_of(placement.story_id) if placement.story_id is not None else None
-            changes = self._changes(placing, judged, placement, earlier)
-            story_id = placing.record_story(judged, placement, now=now)
-            if judged.matches:
-                severity = routing.severity_of(judged.matches)
-                alert = placing.raise_alert(story_id, judged, severity=severity, now=now)
-            elif earlier is not None:
-                alert = earlier
-            else:
-                return None
-            subscriptions = self._readers(placing)
-            readers = placing.readers(alert.id, subscriptions, alert.severity, now) if changes else ()
-            made = self._tell(placing, judged, alert, subscriptions, now)
-            if made and (due_at := self._first_look(judged.claimed, now)) is not None:
-                placing.watch_page(int(judged.entry.id), since=now, due_at=due_at, seen=judged.page_read)
-            made += placing.update(alert, int(judged.entry.id), changes, readers, now=now)
-            told = placing.alert(alert.id) if made else None
-        if changes:
-            failpoint.reach("update.committed")
-        log.info(
-            "entry matched",
-            entry=judged.entry.id,
-            story=story_id,
-            placement=placement.reason,
-            alert=alert.id,
-            rules=[match.rule_id for match in judged.matches],
-            changes=[change.reason for change in changes],
-            deliveries=made,
+        if not placing.still_ours(judged.claimed):
+            return None
+        judged = placing.owned(judged)
+        if judged.claimed.drill:
+            self._commit_drill(placing, judged, now)
+            return None
+        key = judged.story_key
+        when = stories.told_at(judged.entry.published, judged.claimed.received_at, now)
+        before = placing.placed_before(judged)
+        if not (judged.matches or judged.reading.developments or key.traits.denies or before):
+            placing.finish(judged, now=now)
+            return None
+        placement = before or stories.place(key, when, placing.stories_near(key, when))
+        earlier = placing.alert_of(placement.story_id) if placement.story_id is not None else None
+        changes = self._changes(placing, judged, placement, earlier)
+        story_id = placing.record_story(judged, placement, now=now)
+        if judged.matches:
+            severity = routing.severity_of(judged.matches)
+            alert = placing.raise_alert(story_id, judged, severity=severity, now=now)
+        elif earlier is not None:
+            alert = earlier
+        else:
+            return None
+        subscriptions = self._readers(placing)
+        readers = placing.readers(alert.id, subscriptions, alert.severity, now) if changes else ()
+        made = self._tell(placing, judged, alert, subscriptions, now)
+        if made and (due_at := self._first_look(judged.claimed, now)) is not None:
+            placing.watch_page(int(judged.entry.id), since=now, due_at=due_at, seen=judged.page_read)
+        made += placing.update(alert, int(judged.entry.id), changes, readers, now=now)
+        return Placed(
+            judged=judged, story_id=story_id, placement=placement, alert_id=alert.id, changes=changes, deliveries=made
         )
-        return told
 
     def _commit_drill(self, placing: Placing, judged: Judged, now: datetime) -> None:
         """As for any other entry, but what it would join or open is looked for and not written."""
@@ -471,7 +488,7 @@ class Pipeline:
         reports = placing.reports(alert.story_id) if asked else ()
         groups = {int(judged.entry.id): judged.matches}
         if (free := no_longer_held(rules, reports)) is not None:
-            groups = dict(placing.unconfirmed(alert.id, free)) | groups
+            groups = dict(placing.unconfirmed(alert, free)) | groups
         muting = any(subscription.mute_rumours for subscription in subscriptions)
         rumours = {act for matches in groups.values() for match in matches for act in rumoured(match.developments)}
         background = Background(
@@ -489,8 +506,8 @@ class Pipeline:
         made = 0
         origins = placing.origins(groups)
         for entry_id, matches in groups.items():
-            known = replace(background, waiting=placing.waiting(alert.id), origin=origins.get(entry_id))
-            routes = routing.route(matches, subscriptions, placing.told(alert.id), known)
+            known = replace(background, waiting=placing.waiting(alert), origin=origins.get(entry_id))
+            routes = routing.route(matches, subscriptions, placing.told(alert), known)
             made += placing.record_routes(entry_id, alert, routes, subscriptions, now=now)
         return made
 
@@ -704,6 +721,21 @@ class Pipeline:
 
     async def give_back_delivery(self, delivery: Delivery, problem: str) -> None:
         await self._settle(delivery, Outcome(status=OutcomeStatus.RETRY, detail=problem))
+
+
+def _log_placed(placed: Placed) -> None:
+    if placed.changes:
+        failpoint.reach("update.committed")
+    log.info(
+        "entry matched",
+        entry=placed.judged.entry.id,
+        story=placed.story_id,
+        placement=placed.placement.reason,
+        alert=placed.alert_id,
+        rules=[match.rule_id for match in placed.judged.matches],
+        changes=[change.reason for change in placed.changes],
+        deliveries=placed.deliveries,
+    )
 
 
 def _told_before(

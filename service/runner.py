@@ -28,8 +28,8 @@ SLOW_SHARE = 5
 """Work that takes longer than the one waits for somebody else, and gives its place up; so many times the places may be
 taken by such work. Else a few servers that never answer would hold every place, each time for a whole deadline."""
 
-PROCESS_ROOM = 4
-"""Entries processed at the same time: reading is work for the processor, waiting for a page is not."""
+PROCESS_ROOM = 32
+"""Entries processed at the same time: enough that what waits for the commit under way fills the next one."""
 
 LOOK_ROOM = 2
 """Pages of told reports looked at again at the same time: nothing waits for them."""
@@ -216,7 +216,7 @@ class Embedded:
             work=pipeline.process,
             give_back=pipeline.give_back_entry,
             room=PROCESS_ROOM,
-            slow=PROCESS_ROOM * SLOW_SHARE,
+            slow=PROCESS_ROOM,
             then=lambda: self._nudge(self.deliver, self.process),
         )
         self.poll = Lane(

@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import BaseContext
-from typing import ParamSpec, TypeVar
+from typing import NoReturn, ParamSpec, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
@@ -123,11 +123,11 @@ class Sandbox:
             raise SandboxDied("the sandbox is closed")
         if self._pool is None or not self._pool.active:
             self._drop(self._pool)
-            _spare_children_the_main_module()
+            spare_children_the_main_module()
             self._pool = ProcessPool(
                 max_workers=self.workers,
                 max_tasks=CALLS_PER_CHILD,
-                initializer=_start,
+                initializer=confine,
                 initargs=self._child,
                 context=self._context,
             )
@@ -147,18 +147,21 @@ def _is_cancelled() -> bool:
 
 
 def _expired(name: str, exc: ProcessExpired, cpu_seconds: float) -> ServiceError:
-    match exc.exitcode:
-        case code if code == -signal.SIGXCPU:
-            return SandboxTimeout(f"{name} was stopped after {cpu_seconds:g} s of CPU time")
-        case code if code == _OUT_OF_MEMORY:
-            return SandboxDied(f"{name} needed more memory than it may use")
-        case code if code is not None and code < 0:
-            return SandboxDied(f"the child process for {name} was ended by {signal.Signals(-code).name}")
-        case code:
-            return SandboxDied(f"the child process for {name} ended with exit code {code}")
+    if exc.exitcode == -signal.SIGXCPU:
+        return SandboxTimeout(f"{name} was stopped after {cpu_seconds:g} s of CPU time")
+    return SandboxDied(f"the child process for {name} {end_of(exc.exitcode)}")
 
 
-def _spare_children_the_main_module() -> None:
+def end_of(exitcode: int | None) -> str:
+    """How a child ended, for a sentence about it."""
+    if exitcode == _OUT_OF_MEMORY:
+        return "needed more memory than it may use"
+    if exitcode is not None and exitcode < 0:
+        return f"was ended by {signal.Signals(-exitcode).name}"
+    return f"ended with exit code {exitcode}"
+
+
+def spare_children_the_main_module() -> None:
     """Keep children from importing the program that was started, and with it the whole service.
 
     A spawned child runs the parent's main script again as a module, unless the script's spec says it is a `__main__`.
@@ -172,7 +175,7 @@ def _spare_children_the_main_module() -> None:
 # --- in the child -------------------------------------------------------------------------------------------------
 
 
-def _start(memory_bytes: int, allow: tuple[egress.Network, ...] | None) -> None:
+def confine(memory_bytes: int, allow: tuple[egress.Network, ...] | None) -> None:
     """Put a fresh child under its limits."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # ends it even inside a C function
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -200,4 +203,9 @@ def _limited(function: Callable[..., T], args: tuple[object, ...], kwargs: dict[
     try:
         return function(*args, **kwargs)
     except MemoryError:
-        os._exit(_OUT_OF_MEMORY)
+        out_of_memory()
+
+
+def out_of_memory() -> NoReturn:
+    """End this child in the way that tells its parent why."""
+    os._exit(_OUT_OF_MEMORY)

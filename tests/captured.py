@@ -48,7 +48,7 @@ from service.domain.model import (
     Update,
     UpdateReason,
 )
-from service.sandbox import Sandbox
+from service.switchboard import Switchboard
 from tests.fakes_delivery import (
     LOOPBACK,
     NOON,
@@ -224,7 +224,7 @@ PLACES = (
 @asynccontextmanager
 async def services() -> AsyncIterator[tuple[Sender, Answers, Mailbox]]:
     """A sender, the one loopback service that stands for all the others, and a mailbox."""
-    mailbox, sandbox = Mailbox(), Sandbox(egress_allow=LOOPBACK, wall_seconds=60, cpu_seconds=60)
+    mailbox, switchboard = Mailbox(), Switchboard(children=1, egress_allow=LOOPBACK, wall_seconds=60)
     answer = (200, {"content-type": "application/json"}, '{"ok": true, "status": 1}')
     async with serving(Answers([answer])) as web, serving(SlackHook()) as slack, receiving(mailbox) as port:
         bases = {f"https://{host}": web.url for host in ("discord.com", "api.pushover.net", "api.telegram.org")}
@@ -240,8 +240,8 @@ async def services() -> AsyncIterator[tuple[Sender, Answers, Mailbox]]:
         )
         async with aiohttp.ClientSession() as session:
             slack.got = web.got
-            yield Sender(session, sandbox, settings), web, mailbox
-    sandbox.close()
+            yield Sender(session, switchboard, settings), web, mailbox
+    switchboard.close()
 
 
 def _channel_of(place: Place, url: str) -> Channel:

@@ -184,7 +184,7 @@ def tell(store: Store, value: Judged) -> None:
         story_id = placing.record_story(value, placement, now=NOON)
         alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
         everybody = placing.subscriptions(store.subscriptions)
-        routes = routing.route(value.matches, everybody, placing.told(alert.id), a_background())
+        routes = routing.route(value.matches, everybody, placing.told(alert), a_background())
         placing.record_routes(int(value.entry.id), alert, routes, everybody, now=NOON)
 
 

@@ -35,7 +35,8 @@ from service.domain.model import (
     Update,
     UpdateReason,
 )
-from service.sandbox import Sandbox, SandboxDied
+from service.sandbox import SandboxDied
+from service.switchboard import Switchboard
 from tests.fakes_delivery import (
     CANARIES,
     HOSTILE,
@@ -68,13 +69,13 @@ TELEGRAM_CHAT = a_channel(ChannelKind.TELEGRAM, TELEGRAM)
 MAIL = a_channel(ChannelKind.EMAIL, "mailto:desk@example.org")
 DISCORD = a_channel(ChannelKind.OTHER, "discord://" + "4" * 24 + "/" + "canary" * 10 + "bbbb")
 PUSHOVER = a_channel(ChannelKind.OTHER, "pover://" + "u" * 30 + "@" + "a" * 30)
-CHILD: list[Sandbox] = []
+CHILD: list[Switchboard] = []
 
 
 @pytest.fixture(autouse=True, scope="module")
 def _one_child_for_all() -> Iterator[None]:
     """A child takes a second to start and load Apprise; a real one serves many channels too."""
-    CHILD.append(Sandbox(egress_allow=LOOPBACK, wall_seconds=60, cpu_seconds=60))
+    CHILD.append(Switchboard(children=1, egress_allow=LOOPBACK, wall_seconds=60))
     yield
     CHILD.pop().close()
 
@@ -88,7 +89,7 @@ async def sender(
     other: str = "",
     smtp: SmtpSettings | None = None,
     patience: timedelta = timedelta(seconds=20),
-    sandbox: Sandbox | None = None,
+    switchboard: Switchboard | None = None,
 ) -> AsyncIterator[Sender]:
     """A sender whose services are on loopback; without an address a service is somewhere that refuses connections."""
     nowhere = "http://127.0.0.1:9"
@@ -101,7 +102,7 @@ async def sender(
     }
     settings = DeliverySettings(allow_schemas=DEFAULT_SCHEMAS, timeout=patience, smtp=smtp, base_urls=base_urls)
     async with aiohttp.ClientSession() as session:
-        yield Sender(session, sandbox or CHILD[0], settings)
+        yield Sender(session, switchboard or CHILD[0], settings)
 
 
 async def send(out: Sender, channel: Channel, alert: Alert | None = None, **changes: Any) -> Outcome:
@@ -468,18 +469,18 @@ async def test_tls_is_verified_and_shared(tmp_path, monkeypatch, trusted):
     path, tls = certificate(tmp_path)
     if trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(path))  # as an operator with an authority of their own does
-    sandbox = Sandbox(egress_allow=(*LOOPBACK, ip_network("::1/128")))
+    switchboard = Switchboard(egress_allow=(*LOOPBACK, ip_network("::1/128")))
     outcomes = []
     mailbox = Mailbox()
     for security in ("tls", "starttls"):
         async with receiving(mailbox, security=security, tls=tls) as port:
             smtp = SmtpSettings(host="localhost", port=port, sender="a@example.net", security=security)
-            async with sender(smtp=smtp, sandbox=sandbox) as out:
+            async with sender(smtp=smtp, switchboard=switchboard) as out:
                 outcomes.append(await send(out, MAIL))
-    async with serving(SlackHook(), tls=tls) as slack, sender(slack=slack.url, sandbox=sandbox) as out:
+    async with serving(SlackHook(), tls=tls) as slack, sender(slack=slack.url, switchboard=switchboard) as out:
         outcomes += [await send(out, SLACK_ROOM), await send(out, SLACK_ROOM)]
         assert len(slack.got) == (2 if trusted else 0)
-    sandbox.close()
+    switchboard.close()
     if trusted:
         assert [outcome.status for outcome in outcomes] == [OutcomeStatus.SENT] * 4
         assert len(mailbox.mails) == 2
@@ -498,8 +499,8 @@ async def test_nobody_there():
 
 
 async def test_the_guard_holds_in_the_child():
-    guarded = Sandbox(egress_allow=())
-    async with serving(SlackHook()) as slack, sender(slack=slack.url, sandbox=guarded) as out:
+    guarded = Switchboard(egress_allow=())
+    async with serving(SlackHook()) as slack, sender(slack=slack.url, switchboard=guarded) as out:
         outcome = await send(out, SLACK_ROOM)
         assert slack.got == []
     guarded.close()
@@ -515,12 +516,12 @@ async def test_no_answer_in_time():
             await over.wait()
             return await super().__call__(request)
 
-    async with serving(Silent()) as slack, sender(slack=slack.url, patience=timedelta(seconds=0.6)) as out:
+    async with serving(Silent()) as slack, sender(slack=slack.url, patience=timedelta(seconds=1.5)) as out:
         async with sender(slack="") as ready:
             await send(ready, SLACK_ROOM)  # the child has loaded Apprise: what follows is the service's time
         outcome = await send(out, SLACK_ROOM)
         over.set()
-    assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.3 s")
+    assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.75 s")
 
 
 @pytest.mark.parametrize(
@@ -555,18 +556,44 @@ async def test_a_service_that_drips_loses_its_child_and_no_other_message():
         assert (await send(good, SLACK_ROOM)).status is OutcomeStatus.SENT
 
 
+async def test_services_that_never_answer_delay_no_other_message():
+    over, asked = asyncio.Event(), asyncio.Semaphore(0)
+
+    class Silent(SlackHook):
+        async def __call__(self, request: Any) -> Any:
+            asked.release()
+            await over.wait()
+            return await super().__call__(request)
+
+    few = timedelta(seconds=10)
+    async with (
+        serving(Silent()) as silent,
+        serving(SlackHook()) as slack,
+        sender(slack=silent.url) as stuck,
+        sender(slack=slack.url, patience=few) as out,
+    ):
+        hanging = [asyncio.create_task(send(stuck, SLACK_ROOM)) for _ in range(8)]
+        for _ in hanging:
+            await asked.acquire()  # each has its place, and waits for an answer
+        outcome = await send(out, SLACK_ROOM)
+        assert not any(task.done() for task in hanging)
+        over.set()
+        assert {one.status for one in await asyncio.gather(*hanging)} == {OutcomeStatus.SENT}
+    assert outcome.status is OutcomeStatus.SENT
+
+
 async def test_a_child_that_dies_is_an_outcome():
-    closed = Sandbox(egress_allow=LOOPBACK)
+    closed = Switchboard(egress_allow=LOOPBACK)
     closed.close()
-    async with sender(sandbox=closed) as out:
+    async with sender(switchboard=closed) as out:
         outcome = await send(out, SLACK_ROOM)
     assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="the sending process ended before an answer")
 
 
 async def test_standing_in_line_counts_as_waiting():
-    busy = Sandbox(egress_allow=LOOPBACK)
+    busy = Switchboard(children=1, threads=1, egress_allow=LOOPBACK)
     first = asyncio.create_task(busy.run(_forever))
-    async with sender(sandbox=busy, patience=timedelta(seconds=0.3)) as out:
+    async with sender(switchboard=busy, patience=timedelta(seconds=0.3)) as out:
         outcome = await send(out, SLACK_ROOM)
     assert outcome == Outcome(status=OutcomeStatus.RETRY, detail="no answer within 0.3 s")
     first.cancel()

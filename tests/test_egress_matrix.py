@@ -28,6 +28,7 @@ from service.feeds.hubs import ask_hub
 from service.feeds.pages import Pages
 from service.feeds.robots import Robots
 from service.sandbox import Sandbox
+from service.switchboard import Switchboard
 from tests.conftest import NOON
 from tests.fakes_delivery import WHSEC, a_channel, a_delivery, an_alert
 from tests.loopback import rss
@@ -129,17 +130,22 @@ SINKS: dict[str, Sink] = {
 }
 
 
+Boxes = dict[bool, tuple[Sandbox, Switchboard]]
+
+
 @pytest.fixture(scope="module")
-def boxes() -> Iterator[dict[bool, Sandbox]]:
+def boxes() -> Iterator[Boxes]:
     """Children that parse, and children that send: under the guard, and for the control without it."""
-    made = {True: Sandbox(egress_allow=(ip_network(f"{FRONT}/32"),)), False: Sandbox(egress_allow=egress.ANYWHERE)}
+    allowed = {True: (ip_network(f"{FRONT}/32"),), False: egress.ANYWHERE}
+    made = {key: (Sandbox(egress_allow=nets), Switchboard(egress_allow=nets)) for key, nets in allowed.items()}
     yield made
-    for box in made.values():
-        box.close()
+    for parsing, sending in made.values():
+        parsing.close()
+        sending.close()
 
 
 @asynccontextmanager
-async def the_world(boxes: dict[bool, Sandbox], patch: pytest.MonkeyPatch, *, guarded: bool) -> AsyncIterator[World]:
+async def the_world(boxes: Boxes, patch: pytest.MonkeyPatch, *, guarded: bool) -> AsyncIterator[World]:
     listener = socket.create_server(("", 0), family=socket.AF_INET6, dualstack_ipv6=True)
     world = World(port=listener.getsockname()[1])
     server = await asyncio.start_server(world.private, sock=listener)
@@ -161,20 +167,21 @@ async def the_world(boxes: dict[bool, Sandbox], patch: pytest.MonkeyPatch, *, gu
         return [found for answer in NAMES[host] for found in real(answer, port)]
 
     patch.setattr(socket, "getaddrinfo", lookup)
+    parsing, sending = boxes[guarded]
     egress.install([ip_network(f"{FRONT}/32")] if guarded else egress.ANYWHERE)
     try:
         async with session(user_agent="policywatch/1") as client:
             fetcher = Fetcher(client, limits=Limits(deadline=3, host_gap=0))
-            robots = Robots(fetcher, boxes[guarded])
+            robots = Robots(fetcher, parsing)
             settings = DeliverySettings(allow_schemas=("json",), timeout=timedelta(seconds=30), smtp=None)
             world.tools = {
                 "client": client,
                 "fetcher": fetcher,
                 "robots": robots,
-                "pages": Pages(fetcher, boxes[guarded], robots),
-                "archive": Archive(fetcher, boxes[guarded], robots),
-                "box": boxes[guarded],
-                "sender": Sender(client, boxes[guarded], settings),
+                "pages": Pages(fetcher, parsing, robots),
+                "archive": Archive(fetcher, parsing, robots),
+                "box": parsing,
+                "sender": Sender(client, sending, settings),
             }
             yield world
     finally:
@@ -196,9 +203,7 @@ async def reached(world: World, sink: Sink, hosts: tuple[str, ...]) -> set[str]:
 
 
 @pytest.mark.parametrize("name", SINKS)
-async def test_no_way_out_leads_to_a_private_address(
-    name: str, boxes: dict[bool, Sandbox], monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_no_way_out_leads_to_a_private_address(name: str, boxes: Boxes, monkeypatch: pytest.MonkeyPatch) -> None:
     async with the_world(boxes, monkeypatch, guarded=True) as world:
         assert await reached(world, SINKS[name], (*REACHING, *BEYOND)) == set()
 
@@ -219,7 +224,7 @@ ALONE: dict[str, set[str]] = {
 
 @pytest.mark.parametrize("name", SINKS)
 async def test_without_the_guard_every_way_out_leads_there(
-    name: str, boxes: dict[bool, Sandbox], monkeypatch: pytest.MonkeyPatch
+    name: str, boxes: Boxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with the_world(boxes, monkeypatch, guarded=False) as world:
         found = await reached(world, SINKS[name], REACHING)
@@ -229,7 +234,7 @@ async def test_without_the_guard_every_way_out_leads_there(
 
 @pytest.mark.parametrize("guarded", [True, False])
 async def test_an_answer_that_changes_between_look_up_and_connect(
-    guarded: bool, boxes: dict[bool, Sandbox], monkeypatch: pytest.MonkeyPatch
+    guarded: bool, boxes: Boxes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with the_world(boxes, monkeypatch, guarded=guarded) as world:
         assert socket.getaddrinfo("changes.test", world.port)[0][4][0] == FRONT, "permitted when it is looked at"

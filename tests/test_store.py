@@ -79,7 +79,7 @@ def read(store: Store, waiting: Iterable[ClaimedEntry], now: datetime) -> int:
             story_id = placing.record_story(value, placement, now=now)
             alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=now)
             subscriptions = placing.subscriptions(store.subscriptions)
-            routes = routing.route(value.matches, subscriptions, placing.told(alert.id), a_background())
+            routes = routing.route(value.matches, subscriptions, placing.told(alert), a_background())
             made += placing.record_routes(int(value.entry.id), alert, routes, subscriptions, now=now)
     return made
 
@@ -285,7 +285,7 @@ class TestPlacing:
                 story_id = placing.record_story(value, placement, now=NOON)
                 alert = placing.raise_alert(story_id, value, severity=value.matches[0].severity, now=NOON)
                 subscriptions = placing.subscriptions(store.subscriptions)
-                routes = routing.route(value.matches, subscriptions, placing.told(alert.id), a_background())
+                routes = routing.route(value.matches, subscriptions, placing.told(alert), a_background())
                 made.append(placing.record_routes(int(value.entry.id), alert, routes, subscriptions, now=NOON))
 
         threads = [threading.Thread(target=place, args=(claimed,)) for claimed in waiting]

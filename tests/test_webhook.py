@@ -31,7 +31,7 @@ from service.delivery.outcomes import masked, parse_retry_after, secrets_in, sta
 from service.delivery.signing import new_keys, public_key, sign
 from service.domain.model import ChannelKind, Message, Outcome, OutcomeStatus, Secret, SigningKeys
 from service.feeds.fetch import session
-from service.sandbox import Sandbox
+from service.switchboard import Switchboard
 from tests.fakes_delivery import (
     CANARIES,
     NOON,
@@ -52,10 +52,10 @@ PATIENT = DeliverySettings(allow_schemas=(), timeout=timedelta(seconds=10))
 
 @asynccontextmanager
 async def sender(settings: DeliverySettings = SETTINGS) -> AsyncIterator[Sender]:
-    sandbox = Sandbox()
+    switchboard = Switchboard()
     async with aiohttp.ClientSession(trust_env=False) as session:
-        yield Sender(session, sandbox, settings)
-    sandbox.close()
+        yield Sender(session, switchboard, settings)
+    switchboard.close()
 
 
 async def send(
@@ -426,9 +426,9 @@ async def test_a_wrong_certificate_gets_no_message(tmp_path, monkeypatch, truste
         monkeypatch.setenv("SSL_CERT_FILE", str(path))
     async with serving(Answers(), tls=tls, host="127.0.0.2" if trusted else "127.0.0.1") as service:
         channel = a_channel(ChannelKind.WEBHOOK, service.url.replace("localhost", host), secret=WHSEC)
-        sandbox = Sandbox()
+        switchboard = Switchboard()
         async with session(user_agent="test") as client:
-            out = Sender(client, sandbox, PATIENT)
+            out = Sender(client, switchboard, PATIENT)
             message = render(a_delivery(channel, an_alert()), now=NOON)
             outcome = await out.send(channel, message, message_id="msg_1", attempt=1, now=NOON)
         assert service.got == []

@@ -1,4 +1,5 @@
-"""Sending one message by Apprise: runs in the sandbox child only, where Apprise's weight and its URLs do no harm.
+"""Sending one message by Apprise: runs in a child process only, where Apprise's weight and its URLs do no harm, on as
+many threads as there are messages under way.
 
 Text goes in as plain text, so that nothing in it becomes markup; what the service answered becomes the outcome. One
 message is one message: nothing is split, retried or delayed here, the outbox does that.
@@ -10,6 +11,7 @@ import functools
 import json
 import smtplib
 import ssl
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -51,7 +53,9 @@ class Parcel:
 def send_by_apprise(parcel: Parcel) -> Outcome:
     """What came of sending `parcel` once. Never raises: a plugin is foreign code, its faults are outcomes too."""
     try:
-        wire = _wire(parcel.base_urls)
+        with _LOADING:
+            wire = _wire(parcel.base_urls)
+            load_apprise()
         service = instantiate(parcel.url.reveal())
         if service is None:
             return Outcome(status=OutcomeStatus.REFUSED, detail="Apprise cannot read the channel's address")
@@ -65,6 +69,9 @@ def send_by_apprise(parcel: Parcel) -> Outcome:
     except Exception as exc:
         return unanswered(f"the Apprise plugin failed with {type(exc).__name__}")
     return _outcome(wire, parcel, accepted=accepted)
+
+
+_LOADING = threading.Lock()  # the first messages come together, and each would load all
 
 
 @functools.lru_cache(maxsize=1)  # other base_urls take over again

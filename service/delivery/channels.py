@@ -21,7 +21,8 @@ from service.delivery.addresses import parse_channel, refusal
 from service.delivery.apprise_child import Parcel, send_by_apprise
 from service.delivery.outcomes import unanswered
 from service.domain.model import Channel, ChannelKind, Message, Outcome, OutcomeStatus, Secret
-from service.sandbox import Sandbox, SandboxDied, SandboxTimeout
+from service.sandbox import SandboxDied, SandboxTimeout
+from service.switchboard import Switchboard
 
 __all__ = ["DeliverySettings", "Sender", "SmtpSettings", "parse_channel"]
 
@@ -61,14 +62,14 @@ class DeliverySettings:
 
 
 class Sender:
-    """Sends to every kind of channel over one HTTP session and one sandbox, both given in and closed by the giver.
+    """Sends to every kind of channel over one HTTP session and one switchboard, both given in and closed by the giver.
 
-    The sandbox needs the network (`egress_allow` not None) and a wall limit of no less than `settings.timeout`.
+    The switchboard needs the network (`egress_allow` not None) and a wall limit of no less than `settings.timeout`.
     """
 
-    def __init__(self, session: aiohttp.ClientSession, sandbox: Sandbox, settings: DeliverySettings) -> None:
+    def __init__(self, session: aiohttp.ClientSession, switchboard: Switchboard, settings: DeliverySettings) -> None:
         self._session = session
-        self._sandbox = sandbox
+        self._switchboard = switchboard
         self._settings = settings
 
     async def send(
@@ -129,9 +130,9 @@ class Sender:
             headers=headers,
         )
         try:
-            # Waiting for a free child counts too: the delivery's lease must not run out while it stands in line.
+            # Waiting for a free place counts too: the delivery's lease must not run out while it stands in line.
             async with asyncio.timeout(seconds):
-                outcome = await self._sandbox.run(send_by_apprise, parcel)
+                outcome = await self._switchboard.run(send_by_apprise, parcel)
         except (TimeoutError, SandboxTimeout):
             return unanswered(f"no answer within {seconds:g} s")
         except SandboxDied:

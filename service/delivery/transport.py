@@ -11,6 +11,7 @@ import functools
 import json
 import smtplib
 import ssl
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -24,6 +25,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError
 
 MAX_ANSWER = 64 * 1024
+_HOSTS, _CONNECTIONS = 100, 32
+"""Of so many hosts connections are kept open, and of each no more: as many as threads may send to it."""
 _FOLDED = SMTP.clone(refold_source="all", cte_type="7bit")
 
 
@@ -36,8 +39,9 @@ class Answer:
     body: bytes
 
 
-class Wire:
-    """What came over the wire since `begin`, last thing last. One per process: a child sends one message at a time."""
+class Wire(threading.local):
+    """What came over the wire since `begin`, last thing last: to each thread its own, which sends one message at a
+    time."""
 
     def __init__(self) -> None:
         self.begin(timeout=10.0)
@@ -99,7 +103,7 @@ class _Adapter(HTTPAdapter):
     def __init__(self, context: ssl.SSLContext, *, base: str = "", other: str = "") -> None:
         self._context = context
         self._base, self._other = base, other
-        super().__init__(max_retries=0)
+        super().__init__(max_retries=0, pool_connections=_HOSTS, pool_maxsize=_CONNECTIONS)
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs, ssl_context=self._context)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from importlib import resources
 from pathlib import Path
@@ -23,7 +24,7 @@ from sqlmodel import Session
 from service.domain.model import ServiceError
 from service.storage import wakes
 
-HEAD = "0019"
+HEAD = "0020"
 """The newest migration: the revision that this version's tables have."""
 
 OLDEST_SERVER = 15
@@ -69,6 +70,9 @@ class Database:
         self.url = _driver_url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         self._lock_file: IO[str] | None = None
+        # SQLite makes a second writer sleep and look again, up to 100 ms at a time; here it goes on at once. Writers of
+        # other processes are waited for as SQLite does it.
+        self._turn: AbstractContextManager[object] = threading.Lock() if self.is_sqlite else nullcontext()
         if self.is_sqlite:
             _make_folder(self.url)
         self.connect_args = {} if self.is_sqlite else _connect_args(self.url, pooler=pooler)
@@ -83,8 +87,8 @@ class Database:
 
     @contextmanager
     def write(self) -> Iterator[Session]:
-        """A transaction that commits at the end of the block, with what `along` adds to it."""
-        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+        """A transaction that commits at the end of the block, with what `along` adds to it. Never one in another."""
+        with self._turn, Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
             if (add := _ALONG.get()) is not None:
                 add(session)

@@ -43,11 +43,12 @@ def touch(session: Session, story_id: int) -> None:
     session.execute(update(AlertRow).where(ALERT.story_id == story_id).values(version=ALERT.version + 1))
 
 
-def list_acts(session: Session, alert_id: int, developments: Iterable[Development]) -> None:
-    """Note what an entry adds to what its alert is about."""
+def list_acts(session: Session, alert_id: int, developments: Iterable[Development], *, fresh: bool) -> None:
+    """Note what an entry adds to what its alert is about; with `fresh` it is the first."""
     wanted = {tuple(str(getattr(one, name)) for name in ACT) for one in developments}
     columns = [getattr(AlertActRow, name) for name in ACT]
-    there = {tuple(row) for row in session.execute(select(*columns).where(ALERT_ACT.alert_id == alert_id))}
+    known = () if fresh else session.execute(select(*columns).where(ALERT_ACT.alert_id == alert_id))
+    there = {tuple(row) for row in known}
     for act in sorted(wanted - there):
         session.add(AlertActRow(alert_id=alert_id, **dict(zip(ACT, act, strict=True))))
 

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from urllib.parse import urlsplit
 
-from sqlalchemy import bindparam, or_, select, true, update
+from sqlalchemy import bindparam, insert, or_, select, true, update
 from sqlmodel import Session
 
 from service import failpoint
@@ -79,7 +79,6 @@ from service.storage.tables import (
     TEAM,
     AlertRow,
     AlertRuleRow,
-    ChannelRow,
     DeliveryRow,
     EntryRow,
     FeedRow,
@@ -112,11 +111,15 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raised:
-    """An alert as far as deciding asks for it: without the reports of its story, of which there may be thousands."""
+    """An alert as far as deciding asks for it: without the reports of its story, of which there may be thousands.
+
+    `fresh`: raised in this transaction, so nobody was told of it, nothing waits and nothing has changed.
+    """
 
     id: int
     story_id: int
     severity: Severity
+    fresh: bool = False
 
 
 REPORTS_READ = 50
@@ -173,12 +176,14 @@ class Entries:
             )
 
     @contextmanager
-    def placing(self) -> Iterator[Placing]:
-        """Open the serialised section; it commits at the end of the block."""
+    def placing(self, entries: int = 1) -> Iterator[Placing]:
+        """Open the serialised section for so many entries; it commits at the end of the block."""
         with self._database.placing() as session:
             yield Placing(session)
-            failpoint.reach("process.before_commit")
-        failpoint.reach("process.committed")
+            for _ in range(entries):
+                failpoint.reach("process.before_commit")
+        for _ in range(entries):
+            failpoint.reach("process.committed")
 
     def release_all(self) -> None:
         """Forget every lease: for an embedded start, where whoever held them is dead."""
@@ -196,10 +201,23 @@ class Placing:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._subscriptions: tuple[Subscription, ...] | None = None
+        self._silences: tuple[Silence, ...] | None = None
+        self._teams: dict[str, int] | None = None
+        self._forgot = False
+        self._entry: EntryRow | None = None
+        self._contents: dict[tuple[int, int], dict[str, Any]] = {}
+
+    def next(self) -> Placing:
+        """Ready for one more entry: rows that statements have changed behind the session's back are read again."""
+        self._session.flush()
+        self._session.expunge_all()
+        self._contents.clear()
+        return self
 
     def still_ours(self, claimed: ClaimedEntry) -> bool:
         """Whether the lease taken with `claim_new` still stands; if not, somebody else has the entry."""
-        row = self._session.get(EntryRow, int(claimed.entry.id))
+        self._entry = row = self._session.get(EntryRow, int(claimed.entry.id))  # held, or it would be read again
         return row is not None and row.state == EntryState.NEW and row.lease_token == claimed.lease_token
 
     def owned(self, judged: Judged) -> Judged:
@@ -237,7 +255,9 @@ class Placing:
 
     def subscriptions(self, subscriptions: Subscriptions) -> tuple[Subscription, ...]:
         """Everybody who may have to be told, as of this transaction."""
-        return subscriptions.all(self._session)
+        if self._subscriptions is None:
+            self._subscriptions = subscriptions.all(self._session)
+        return self._subscriptions
 
     def stories_near(self, key: StoryKey, when: datetime) -> tuple[Story, ...]:
         """The stories, at most a few, that may be the same event or the step before it."""
@@ -251,14 +271,16 @@ class Placing:
             story_id = shelf.open_story(
                 self._session, key, when, predecessor=placement.predecessor, because=placement.reason
             )
-            shelf.forget(self._session, now)
+            if not self._forgot:
+                shelf.forget(self._session, now)
+                self._forgot = True
         else:
             shelf.join_story(self._session, story_id, key, when)
+            desk.touch(self._session, story_id)
         row = self._store_reading(judged, now)
         row.story_id, row.placement = story_id, placement.reason
         row.trace = shelf.dump_key(key)
         self._session.flush()
-        desk.touch(self._session, story_id)
         return story_id
 
     def raise_alert(self, story_id: int, judged: Judged, *, severity: Severity | None, now: datetime) -> Raised:
@@ -268,13 +290,15 @@ class Placing:
         """
         self._store_matches(judged, now)
         row = self._session.execute(select(AlertRow).where(ALERT.story_id == story_id)).scalar_one_or_none()
+        fresh = row is None
         if row is None:
             title = judged.entry.title
             loud = severity or SEVERITY
             row = AlertRow(story_id=story_id, title=title, severity=loud, raised_at=now, words=fold(title).text)
             self._session.add(row)
             self._session.flush()
-        known = {one.rule_id: one for one in self._session.execute(_rules_of(row)).scalars()}
+        rules = () if fresh else self._session.execute(_rules_of(row)).scalars()
+        known = {one.rule_id: one for one in rules}
         only_own = all(one.team_id is not None for one in known.values())
         if severity is not None and (only_own or Severity(row.severity).rank < severity.rank):
             row.severity = severity
@@ -282,9 +306,9 @@ class Placing:
             named = known.get(match.rule_id) or AlertRuleRow(alert_id=cast(int, row.id), rule_id=match.rule_id)
             named.team_id = judged.owners.get(match.rule_id)
             self._session.add(named)
-        desk.list_acts(self._session, cast(int, row.id), judged.reading.developments)
+        desk.list_acts(self._session, cast(int, row.id), judged.reading.developments, fresh=fresh)
         self._session.flush()
-        return _raised(row)
+        return replace(_raised(row), fresh=fresh)
 
     def before(self, placement: Placement, alert: Raised | None) -> Before | None:
         """The story as its readers were told it, before an entry joins; None when nobody can have been told."""
@@ -308,10 +332,10 @@ class Placing:
         return updates.readers(self._session, alert_id, subscriptions, severity, now)
 
     def update(
-        self, alert: Raised, entry_id: int, changes: Iterable[Change], to: Iterable[updates.Reader], *, now: datetime
+        self, alert: Raised, entry_id: int, changes: Sequence[Change], to: Iterable[updates.Reader], *, now: datetime
     ) -> int:
         """Record what the entry changed in the alert and tell its readers; gives the number of messages."""
-        made = updates.record(self._session, alert.id, entry_id, changes, now)
+        made = updates.record(self._session, alert.id, entry_id, changes, now) if changes else ()
         if not made:
             return 0
         desk.touch(self._session, alert.story_id)
@@ -326,14 +350,16 @@ class Placing:
         every report. Without a team, what all see of it."""
         return read_alert(self._session, self._session.get_one(AlertRow, alert_id), team_id=team_id)
 
-    def told(self, alert_id: int) -> frozenset[int]:
+    def told(self, alert: Raised) -> frozenset[int]:
         """The channels that have, or will get, this alert."""
-        rows = self._session.execute(select(DELIVERY.channel_id).where(DELIVERY.alert_id == alert_id))
-        return frozenset(rows.scalars()) | digests.told(self._session, alert_id)
+        if alert.fresh:
+            return frozenset()
+        rows = self._session.execute(select(DELIVERY.channel_id).where(DELIVERY.alert_id == alert.id))
+        return frozenset(rows.scalars()) | digests.told(self._session, alert.id)
 
-    def waiting(self, alert_id: int) -> frozenset[int]:
+    def waiting(self, alert: Raised) -> frozenset[int]:
         """The channels that will get this alert in their next digest."""
-        return digests.waiting(self._session, alert_id)
+        return frozenset() if alert.fresh else digests.waiting(self._session, alert.id)
 
     def spent(
         self, subscriptions: Sequence[Subscription], alert_id: int, now: datetime
@@ -392,8 +418,10 @@ class Placing:
         return origins(self._session, entries)
 
     def silences(self, now: datetime) -> tuple[Silence, ...]:
-        """What teams do not want to hear of now."""
-        return standing(self._session, now)
+        """What teams do not want to hear of now, as of this transaction."""
+        if self._silences is None:
+            self._silences = standing(self._session, now)
+        return self._silences
 
     def watch_page(self, entry_id: int, *, since: datetime, due_at: datetime, seen: bool) -> None:
         """Look at the page of an entry again: its report was told."""
@@ -413,12 +441,14 @@ class Placing:
         matched = select(ALERT_RULE.rule_id).where(ALERT_RULE.alert_id == alert_id)
         return tuple(self._session.execute(matched).scalars())
 
-    def unconfirmed(self, alert_id: int, rules: Collection[str]) -> tuple[tuple[int, tuple[Match, ...]], ...]:
+    def unconfirmed(self, alert: Raised, rules: Collection[str]) -> tuple[tuple[int, tuple[Match, ...]], ...]:
         """The matches of an alert by these rules that wait to be confirmed, by entry."""
+        if alert.fresh:
+            return ()
         rows = self._session.execute(
             select(MatchRow)
             .join(RouteRow, ROUTE.match_id == MATCH.id)
-            .where(ROUTE.alert_id == alert_id, ROUTE.reason == RouteReason.UNCONFIRMED, MATCH.rule_id.in_(rules))
+            .where(ROUTE.alert_id == alert.id, ROUTE.reason == RouteReason.UNCONFIRMED, MATCH.rule_id.in_(rules))
             .order_by(MATCH.id)
         ).scalars()
         found: dict[int, list[Match]] = {}
@@ -441,49 +471,55 @@ class Placing:
         """
         matched = select(MATCH.rule_id, MATCH.id).where(MATCH.entry_id == entry_id)
         match_ids = dict(self._session.execute(matched).all())
-        before = self._session.execute(select(RouteRow).where(ROUTE.match_id.in_(match_ids.values()))).scalars()
-        decided = {(row.match_id, row.subscription_id): row for row in before}
+        decided = {} if alert.fresh else self._decided(match_ids.values())
         by_id = {subscription.id: subscription for subscription in subscriptions}
-        teams = dict(self._session.execute(select(TEAM.name, TEAM.id)).all())
+        teams = self._team_ids()
         made = 0
-        listed = set(digests.waiting(self._session, alert.id, rumours=True))
+        listed = set() if alert.fresh else set(digests.waiting(self._session, alert.id, rumours=True))
+        added: list[dict[str, Any]] = []
         for route in routes:
             due_at = min((t.due_at for t in route.tellings if t.reason in digests.ALONE), default=None)
             subscription = by_id.get(route.subscription_id or 0)
             place = (match_ids[route.rule_id], route.subscription_id or 0)
-            if (waited := decided.get(place)) is not None:
-                if waited.reason == RouteReason.UNCONFIRMED:
-                    waited.reason, waited.decided_at, waited.due_at = route.reason, now, due_at
-            else:
-                self._session.add(
-                    RouteRow(
-                        match_id=place[0],
-                        subscription_id=place[1],
-                        subscription=subscription.name if subscription else "",
-                        team_id=teams[subscription.team] if subscription else None,
-                        alert_id=alert.id,
-                        reason=route.reason,
-                        decided_at=now,
-                        due_at=due_at,
-                    )
-                )
+            if (waited := decided.get(place)) is None:
+                team_id = teams[subscription.team] if subscription else None
+                added.append(_route(route, place, subscription, team_id, alert.id, now, due_at))
+            elif waited.reason == RouteReason.UNCONFIRMED:
+                waited.reason, waited.decided_at, waited.due_at = route.reason, now, due_at
             if subscription is not None and route.tellings:
-                self._session.flush()
-                made += self._tell(alert, route.tellings, subscription, listed, now)
+                self._record(added)  # an earlier wait for a digest may be settled here
+                made += self._tell(alert, route.tellings, subscription, teams[subscription.team], listed, now)
                 if any(telling.reason is not RouteReason.DELIVERED for telling in route.tellings):
                     failpoint.reach("hold.before_commit")
             if subscription is not None and due_at is not None:
                 digests.start_escalation(self._session, subscription, alert.id, due_at)
-        self._session.flush()
+        self._record(added)
         seeing = {by_id[r.subscription_id].team for r in routes if r.subscription_id and r.reason in desk.SEEN}
         desk.show(self._session, alert.id, sorted(teams[team] for team in seeing))
         return made
+
+    def _decided(self, matches: Iterable[int]) -> dict[tuple[int, int], RouteRow]:
+        before = self._session.execute(select(RouteRow).where(ROUTE.match_id.in_(tuple(matches)))).scalars()
+        return {(row.match_id, row.subscription_id): row for row in before}
+
+    def _record(self, added: list[dict[str, Any]]) -> None:
+        """Write these rows of the ledger, all at once: there is one for every subscription. Empties the list."""
+        self._session.flush()
+        if added:
+            self._session.connection().execute(_ROUTES, added)
+            added.clear()
+
+    def _team_ids(self) -> dict[str, int]:
+        if self._teams is None:
+            self._teams = dict(self._session.execute(select(TEAM.name, TEAM.id)).all())
+        return self._teams
 
     def _tell(
         self,
         alert: Raised,
         tellings: Iterable[Telling],
         subscription: Subscription,
+        team_id: int,
         listed: set[int],
         now: datetime,
     ) -> int:
@@ -497,42 +533,51 @@ class Placing:
                 if telling.channel_id in listed:
                     digests.take_out(self._session, alert.id, telling.channel_id)
                     listed.discard(telling.channel_id)
-                self._add_delivery(alert, telling, subscription, now)
+                self._add_delivery(alert, telling, subscription, team_id, now)
                 made += 1
             else:
                 digests.wait(self._session, subscription.id, alert.id, telling, now)
                 listed.add(telling.channel_id)
         return made
 
-    def _add_delivery(self, alert: Raised, telling: Telling, subscription: Subscription, now: datetime) -> None:
+    def _add_delivery(
+        self, alert: Raised, telling: Telling, subscription: Subscription, team_id: int, now: datetime
+    ) -> None:
         channel_id = telling.channel_id
-        channel = self._session.get_one(ChannelRow, channel_id)
         self._session.add(
             DeliveryRow(
                 message_id=alert_message_id(alert.id, channel_id),
                 kind=DeliveryKind.ALERT,
-                team_id=channel.team_id,
+                team_id=team_id,  # a subscription's channels are its team's
                 channel_id=channel_id,
                 subscription=subscription.name,
                 subscription_id=subscription.id,
                 language=subscription.language,
                 alert_id=alert.id,
-                content=dump_alert(self.alert(alert.id, team_id=channel.team_id)),
+                content=self._content(alert.id, team_id),
                 state=DeliveryState.PENDING,
                 due_at=telling.due_at,
                 created_at=now,
             )
         )
 
+    def _content(self, alert_id: int, team_id: int) -> dict[str, Any]:
+        """What a delivery of the alert holds: the same for everybody of a team who is told of it by one entry."""
+        key = alert_id, team_id
+        if key not in self._contents:
+            self._contents[key] = dump_alert(self.alert(alert_id, team_id=team_id))
+        return self._contents[key]
+
     def _store_reading(self, judged: Judged, now: datetime) -> EntryRow:
         row = self._session.get_one(EntryRow, int(judged.entry.id))
+        again = row.judged_at is not None
         row.summary, row.content = judged.entry.summary, judged.entry.content
         row.sketch = list(judged.story_key.sketch)
         row.state, row.problem, row.lease_until = EntryState.DONE, None, None
         row.judged_by, row.judged_at = judged.judged_by, now
         row.page_fate = judged.page.fate if judged.page else None
         row.page_detail = judged.page.detail[:500] if judged.page else ""
-        keep_reading(self._session, row, judged.reading, judged.noted, lexicon=judged.lexicon)
+        keep_reading(self._session, row, judged.reading, judged.noted, lexicon=judged.lexicon, again=again)
         return row
 
     def _store_matches(self, judged: Judged, now: datetime) -> None:
@@ -556,6 +601,31 @@ class Placing:
             row.evidence = dump_evidence(match.evidence)
             row.unclear = list(match.unclear)
         self._session.flush()
+
+
+_ROUTES = insert(RouteRow)
+
+
+def _route(
+    route: Route,
+    place: tuple[int, int],
+    subscription: Subscription | None,
+    team_id: int | None,
+    alert_id: int,
+    now: datetime,
+    due_at: datetime | None,
+) -> dict[str, Any]:
+    """The row of a decision about a match and a subscription, which are its place."""
+    return {
+        "match_id": place[0],
+        "subscription_id": place[1],
+        "subscription": subscription.name if subscription else "",
+        "team_id": team_id,
+        "alert_id": alert_id,
+        "reason": route.reason,
+        "decided_at": now,
+        "due_at": due_at,
+    }
 
 
 _OFFICIAL = (

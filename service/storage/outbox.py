@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from itertools import compress
 from typing import Any, cast
 
-from sqlalchemy import CursorResult, func, null, or_, select, update
+from sqlalchemy import CursorResult, bindparam, func, insert, or_, select, update
 from sqlalchemy.orm import aliased
 from sqlmodel import Session
 
@@ -135,40 +135,13 @@ class Outbox:
         One at a time for each channel keeps messages in order where nothing fails and a slow channel from taking
         every place. A channel that is disabled, or rests, is left alone. With `drill` only those of that drill count.
         """
-        other: Any = aliased(DeliveryRow)
-        pending = (other.channel_id == DELIVERY.channel_id) & (other.state == DeliveryState.PENDING)
-        busy = select(other.id).where(pending, other.lease_until > now).exists()
-        first = (
-            select(other.id)
-            .where(pending, other.due_at <= now)
-            .order_by(other.due_at, other.id)
-            .limit(1)
-            .correlate(DeliveryRow)
-            .scalar_subquery()
-        )
-        left_alone = select(CHANNEL.id).where(or_(CHANNEL.disabled_at.is_not(None), CHANNEL.rest_until > now))
-        turn = DELIVERY.id == first if drill is None else DELIVERY.drill_id == drill
-        due = (
-            select(DELIVERY.id)
-            .where(DELIVERY.state == DeliveryState.PENDING, DELIVERY.due_at <= now)
-            .where(or_(DELIVERY.lease_until.is_(None), DELIVERY.lease_until <= now))
-            .where(~busy, turn, DELIVERY.channel_id.not_in(left_alone))
-            .order_by(DELIVERY.due_at, DELIVERY.id)
-            .limit(limit)
-            .with_for_update(skip_locked=True)
-            .cte("due")
-        )
-        claim = (
-            update(DeliveryRow)
-            .where(DELIVERY.id.in_(select(due.c.id)))
-            .values(lease_until=now + lease, lease_token=DELIVERY.lease_token + 1, attempts=DELIVERY.attempts + 1)
-            .returning(DeliveryRow)
-            .execution_options(synchronize_session=False)
-        )
+        values = {"now": now, "until": now + lease, "most": limit}
+        claim = _CLAIM if drill is None else _CLAIM_OF_DRILL
         with self._database.write() as session:
-            rows = session.execute(claim).scalars().all()
+            rows = session.execute(claim, values if drill is None else values | {"drill": drill}).scalars().all()
             _number(session, {cast(int, row.id): row.channel_id for row in rows if row.event is None})
             unsure = _accepted_perhaps(session, [row.id for row in rows if row.attempts > 1])
+            known = _held(session, rows)  # noqa: F841  (while it is held, no channel and no team is read once more)
             deliveries = tuple(replace(self._delivery(session, row), repeat=row.id in unsure) for row in rows)
         if deliveries:
             failpoint.reach("deliver.claimed")
@@ -177,25 +150,21 @@ class Outbox:
     def begin_attempts(self, deliveries: Sequence[Delivery], *, now: datetime) -> tuple[bool, ...]:
         """Write the attempt rows before anything is sent, in one commit; False for each whose lease is no longer ours.
         No delivery may be there twice."""
-        held = select(DELIVERY.id, DELIVERY.lease_token).where(
-            DELIVERY.id.in_([delivery.id for delivery in deliveries]), DELIVERY.state == DeliveryState.PENDING
-        )
         with self._database.write() as session:
-            leases = {(delivery_id, token) for delivery_id, token in session.execute(held)}
-            ours = tuple((delivery.id, delivery.lease_token) in leases for delivery in deliveries)
-            session.add_all(
-                AttemptRow(delivery_id=delivery.id, number=delivery.attempts, started_at=now)
-                for delivery in compress(deliveries, ours)
-            )
+            ours = _ours(session, deliveries)
+            begun = [{"of": one.id, "which": one.attempts, "at": now} for one in compress(deliveries, ours)]
+            if begun:
+                session.connection().execute(_BEGIN, begun)
         for _ in filter(None, ours):
             failpoint.reach("deliver.attempt_written")
         return ours
 
     def settle_all(self, settled: Sequence[tuple[Delivery, Settlement]], *, now: datetime) -> tuple[bool, ...]:
         """Record what came of attempts, in one commit; False (and nothing written) for each whose lease was lost
-        meanwhile."""
+        meanwhile. No delivery may be there twice."""
         with self._database.write() as session:
-            ours = tuple(_settle(session, delivery, settlement, now) for delivery, settlement in settled)
+            ours = _ours(session, [delivery for delivery, _ in settled])
+            _settle(session, tuple(compress(settled, ours)), now)
         for _ in filter(None, ours):
             failpoint.reach("deliver.settled")
         return ours
@@ -425,17 +394,22 @@ def _in_line(now: datetime) -> Any:
     return update(DeliveryRow).values(**values, attempts_before=DELIVERY.attempts)
 
 
+def _held(session: Session, rows: Sequence[DeliveryRow]) -> Sequence[object]:
+    """The channels and teams of deliveries, all read at once; a session forgets what nobody holds."""
+    channels = select(ChannelRow).where(CHANNEL.id.in_({row.channel_id for row in rows}))
+    teams = select(TeamRow).where(TEAM.id.in_({row.team_id for row in rows}))
+    return [one for found in (channels, teams) for one in session.execute(found).scalars()] if rows else ()
+
+
 def _number(session: Session, fresh: Mapping[int, int]) -> None:
     """Give deliveries (of different channels, by id) their places among all that their channels are sent.
 
     The channel's row stays locked until the commit: the order of the numbers is that of the commits, without holes.
     """
     if fresh:
-        session.execute(
-            update(ChannelRow).where(CHANNEL.id.in_(fresh.values())).values(last_event=CHANNEL.last_event + 1)
-        )
-        last = select(CHANNEL.last_event).where(CHANNEL.id == DELIVERY.channel_id).scalar_subquery()
-        session.execute(update(DeliveryRow).where(DELIVERY.id.in_(fresh)).values(event=last))
+        connection = session.connection()
+        connection.execute(_ONE_MORE, {"ids": list(fresh.values())})
+        connection.execute(_ITS_NUMBER, {"ids": list(fresh)})
 
 
 def _accepted_perhaps(session: Session, delivery_ids: Sequence[int | None]) -> frozenset[int]:
@@ -447,37 +421,133 @@ def _accepted_perhaps(session: Session, delivery_ids: Sequence[int | None]) -> f
     return frozenset(rows.scalars())
 
 
-def _settle(session: Session, delivery: Delivery, settlement: Settlement, now: datetime) -> bool:
-    outcome = settlement.outcome
-    final = settlement.state is not DeliveryState.PENDING
-    fenced = (
+def _ours(session: Session, deliveries: Sequence[Delivery]) -> tuple[bool, ...]:
+    """Of each delivery, whether the lease it was claimed with still stands; so it does until the commit."""
+    held = session.connection().execute(_HELD, {"ids": [delivery.id for delivery in deliveries]})
+    leases = {(delivery_id, token) for delivery_id, token in held}
+    return tuple((delivery.id, delivery.lease_token) in leases for delivery in deliveries)
+
+
+def _settle(session: Session, settled: Sequence[tuple[Delivery, Settlement]], now: datetime) -> None:
+    if not settled:
+        return
+    connection = session.connection()
+    connection.execute(
+        _SETTLE,
+        [
+            {
+                "of": delivery.id,
+                "fate": settlement.state,
+                "next": settlement.due_at,
+                "at": None if settlement.state is DeliveryState.PENDING else now,
+                "why": settlement.outcome.detail,
+            }
+            for delivery, settlement in settled
+        ],
+    )
+    connection.execute(
+        _END,
+        [
+            {
+                "of": delivery.id,
+                "which": delivery.attempts,
+                "at": now,
+                "fate": settlement.outcome.status,
+                "code": settlement.outcome.http_status,
+                "why": settlement.outcome.detail,
+            }
+            for delivery, settlement in settled
+        ],
+    )
+    if answers := [
+        {"of": delivery.id, "which": delivery.attempts, "said": dump_answer(settlement.outcome.answer)}
+        for delivery, settlement in settled
+        if settlement.outcome.answer
+    ]:
+        connection.execute(_ANSWER, answers)
+    for delivery, settlement in settled:
+        note_attempt(session, delivery, settlement, now)
+
+
+# Made once, and run for many deliveries: making a statement takes longer than running it.
+_HELD = (
+    select(DELIVERY.id, DELIVERY.lease_token)
+    .where(DELIVERY.id.in_(bindparam("ids", expanding=True)), DELIVERY.state == DeliveryState.PENDING)
+    .with_for_update()
+)
+
+
+def _claim(turn: Any) -> Any:
+    """Lease what is due, on whose `turn` it is: which one of a channel's.
+
+    It looks at the channels that have something due, not at all that is due: thousands may wait for each of them.
+    """
+    now: Any = bindparam("now")
+    waiting = select(_OTHER.channel_id).where(_OTHER.state == DeliveryState.PENDING, _OTHER.due_at <= now)
+    busy = select(_OTHER.channel_id).where(_OTHER.lease_until > now)  # a lease ends with the wait
+    due = (
+        select(DELIVERY.id)
+        .join(ChannelRow, turn)
+        .where(CHANNEL.id.in_(waiting), CHANNEL.id.not_in(busy), CHANNEL.disabled_at.is_(None))
+        .where(or_(CHANNEL.rest_until.is_(None), CHANNEL.rest_until <= now))
+        .where(DELIVERY.state == DeliveryState.PENDING, DELIVERY.due_at <= now)
+        .where(or_(DELIVERY.lease_until.is_(None), DELIVERY.lease_until <= now))
+        .order_by(DELIVERY.due_at, DELIVERY.id)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True, of=DeliveryRow)
+        .cte("due")
+    )
+    return (
         update(DeliveryRow)
-        .where(DELIVERY.id == delivery.id, DELIVERY.lease_token == delivery.lease_token)
-        .where(DELIVERY.state == DeliveryState.PENDING)
-        .values(
-            state=settlement.state,
-            due_at=settlement.due_at,
-            settled_at=now if final else None,
-            detail=outcome.detail,
-            lease_until=None,
-        )
+        .where(DELIVERY.id.in_(select(due.c.id)))
+        .values(lease_until=bindparam("until"), lease_token=DELIVERY.lease_token + 1, attempts=DELIVERY.attempts + 1)
+        .returning(DeliveryRow)
         .execution_options(synchronize_session=False)
     )
-    if cast("CursorResult[Any]", session.execute(fenced)).rowcount != 1:
-        return False
-    session.execute(
-        update(AttemptRow)
-        .where(ATTEMPT.delivery_id == delivery.id, ATTEMPT.number == delivery.attempts)
-        .values(
-            finished_at=now,
-            outcome=outcome.status,
-            http_status=outcome.http_status,
-            detail=outcome.detail,
-            answer=dump_answer(outcome.answer) if outcome.answer else null(),
-        )
+
+
+_OTHER: Any = aliased(DeliveryRow)
+_FIRST = (
+    select(_OTHER.id)
+    .where(_OTHER.channel_id == CHANNEL.id, _OTHER.state == DeliveryState.PENDING, _OTHER.due_at <= bindparam("now"))
+    .order_by(_OTHER.due_at, _OTHER.id)
+    .limit(1)
+    .correlate(ChannelRow)
+    .scalar_subquery()
+)
+_CLAIM = _claim(DELIVERY.id == _FIRST)
+_CLAIM_OF_DRILL = _claim((DELIVERY.channel_id == CHANNEL.id) & (DELIVERY.drill_id == bindparam("drill")))
+_ONE_MORE = (
+    update(ChannelRow).where(CHANNEL.id.in_(bindparam("ids", expanding=True))).values(last_event=CHANNEL.last_event + 1)
+)
+_ITS_NUMBER = (
+    update(DeliveryRow)
+    .where(DELIVERY.id.in_(bindparam("ids", expanding=True)))
+    .values(event=select(CHANNEL.last_event).where(CHANNEL.id == DELIVERY.channel_id).scalar_subquery())
+)
+_BEGIN = insert(AttemptRow).values(
+    delivery_id=bindparam("of"), number=bindparam("which"), started_at=bindparam("at"), detail=""
+)
+_SETTLE = (
+    update(DeliveryRow)
+    .where(DELIVERY.id == bindparam("of"))
+    .values(
+        state=bindparam("fate"),
+        due_at=bindparam("next"),
+        settled_at=bindparam("at"),
+        detail=bindparam("why"),
+        lease_until=None,
     )
-    note_attempt(session, delivery, settlement, now)
-    return True
+)
+_THIS = (ATTEMPT.delivery_id == bindparam("of")) & (ATTEMPT.number == bindparam("which"))
+_END = (
+    update(AttemptRow)
+    .where(_THIS)
+    .values(
+        finished_at=bindparam("at"), outcome=bindparam("fate"), http_status=bindparam("code"), detail=bindparam("why")
+    )
+)
+_ANSWER = update(AttemptRow).where(_THIS).values(answer=bindparam("said"))
 
 
 def _is_of(session: Session, row: DeliveryRow, team: str | None) -> bool:

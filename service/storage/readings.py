@@ -171,18 +171,21 @@ class Readings:
         return kept
 
 
-def keep_reading(session: Session, row: EntryRow, reading: Reading, noted: Noted, *, lexicon: str) -> None:
-    """Put a reading in the place of an entry's earlier one, in the caller's transaction."""
+def keep_reading(
+    session: Session, row: EntryRow, reading: Reading, noted: Noted, *, lexicon: str, again: bool = True
+) -> None:
+    """Put a reading in the place of an entry's earlier one, in the caller's transaction; not `again`: there is none."""
     entry_id = cast(int, row.id)
     row.lang = reading.lang
-    session.execute(delete(ReadingRow).where(READING.entry_id == entry_id))
-    session.execute(delete(DevelopmentRow).where(DEVELOPMENT.entry_id == entry_id))
+    if again:
+        session.execute(delete(ReadingRow).where(READING.entry_id == entry_id))
+        session.execute(delete(DevelopmentRow).where(DEVELOPMENT.entry_id == entry_id))
+        session.execute(delete(EntryDateRow).where(ENTRY_DATE.entry_id == entry_id))
     at = min(row.published or row.received_at, row.received_at)
     session.add(ReadingRow(entry_id=entry_id, lexicon=lexicon, lang=reading.lang, at=at, concepts=noted.concepts))
     dumped = dump_developments(reading.developments)
     for values, stated, named in zip(dumped, noted.stated, noted.named, strict=True):
         session.add(DevelopmentRow(entry_id=entry_id, stated=stated, named=named, **values))
-    session.execute(delete(EntryDateRow).where(ENTRY_DATE.entry_id == entry_id))
     for one in noted.days:
         session.add(EntryDateRow(entry_id=entry_id, meaning=one.meaning, day=one.day, text=one.text))
 

@@ -1,4 +1,8 @@
-"""Alerts as they are told and shown, any number at once: a few statements for all of them, not for each."""
+"""Alerts as they are told and shown, any number at once: a few statements for all of them, not for each.
+
+They are made once and given to the driver as they are: one alert is read for every message, and building its nine
+statements anew took longer than running them.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from sqlalchemy import Text, func, or_, select
+from sqlalchemy import Integer, Text, bindparam, func, or_, select
 from sqlalchemy import cast as cast_as
 from sqlmodel import Session
 
@@ -53,15 +57,14 @@ def read_alerts(
     They are shown as the team may see them: without what other teams match by themselves.
     """
     ids, stories = [cast(int, row.id) for row in rows], [row.story_id for row in rows]
-    named = select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(ALERT_RULE.alert_id.in_(ids))
-    rules = _grouped(session.execute(named.where(visible(ALERT_RULE.team_id, team_id))))
-    changed = select(AlertUpdateRow).where(ALERT_UPDATE.alert_id.in_(ids)).order_by(ALERT_UPDATE.id)
-    told = _grouped((row.alert_id, updates.update_of(row)) for row in session.execute(changed).scalars())
+    session.flush()  # as a session does by itself for the statements that it makes
+    said = session.connection().execute
+    rules = _grouped(said(_RULES, {"ids": ids, "team": team_id}))
+    told = _grouped((row.alert_id, updates.update_of(row)) for row in said(_CHANGED, {"ids": ids}))
     reports, counts = _reports(session, stories, most)
     first, unclear = _matches(session, stories, team_id)
     unmatched = _developments(session, [reports[one][0].id for one in stories if one not in first and reports[one]])
-    before = select(STORY.id).where(STORY.id.in_(stories), STORY.predecessor_id.is_not(None))
-    followed = set(session.execute(before).scalars())
+    followed = set(said(_FOLLOWED, {"ids": stories}).scalars())
     return tuple(
         Alert(
             id=cast(int, row.id),
@@ -88,33 +91,20 @@ def _reports(
     session: Session, stories: Collection[int], most: int | None
 ) -> tuple[Mapping[int, Sequence[Any]], Mapping[int, int]]:
     """The first reports of each story, and how many there are of it."""
-    wanted = ENTRY.story_id.in_(stories)
-    if most is not None:
-        place = func.row_number().over(partition_by=ENTRY.story_id, order_by=ENTRY.id).label("place")
-        numbered = select(ENTRY.id.label("entry"), place).where(wanted).subquery()
-        wanted = ENTRY.id.in_(select(numbered.c.entry).where(numbered.c.place <= most))
-    found = session.execute(_SOURCES.where(wanted).order_by(ENTRY.id))
-    counts = select(ENTRY.story_id, func.count()).where(ENTRY.story_id.in_(stories)).group_by(ENTRY.story_id)
-    return _grouped((row.story_id, row) for row in found), dict(session.execute(counts).all())
+    said = session.connection().execute
+    found = said(_ALL, {"ids": stories}) if most is None else said(_FIRST, {"ids": stories, "most": most})
+    counts: dict[int, int] = dict(said(_COUNTS, {"ids": stories}).all())
+    return _grouped((row.story_id, row) for row in found), counts
 
 
 def _matches(
     session: Session, stories: Collection[int], team_id: int | None
-) -> tuple[Mapping[int, MatchRow], Mapping[int, Sequence[Sequence[str]]]]:
+) -> tuple[Mapping[int, Any], Mapping[int, Sequence[Sequence[str]]]]:
     """Each story's first match that the team sees, and what those left open."""
-    seen = visible(MATCH.team_id, team_id)
-    of = select(ENTRY.story_id, func.min(MATCH.id)).join(EntryRow, ENTRY.id == MATCH.entry_id)
-    first = {
-        number: story
-        for story, number in session.execute(of.where(ENTRY.story_id.in_(stories), seen).group_by(ENTRY.story_id))
-    }
-    rows = session.execute(select(MatchRow).where(MATCH.id.in_(first))).scalars()
-    open_ = (
-        select(ENTRY.story_id, MATCH.unclear)
-        .join(EntryRow, ENTRY.id == MATCH.entry_id)
-        .where(ENTRY.story_id.in_(stories), cast_as(MATCH.unclear, Text) != "[]", seen)
-    )
-    return {first[cast(int, row.id)]: row for row in rows}, _grouped(session.execute(open_))
+    said = session.connection().execute
+    wanted = {"ids": stories, "team": team_id}
+    first = {row.story_id: row for row in said(_FIRST_MATCHES, wanted)}
+    return first, _grouped(said(_UNCLEAR, wanted))
 
 
 def _developments(session: Session, entries: Collection[int]) -> Mapping[int, Sequence[dict[str, Any]]]:
@@ -130,6 +120,50 @@ _SOURCES = select(
     *(ENTRY.id, ENTRY.story_id, ENTRY.title, ENTRY.link, ENTRY.lang, ENTRY.published),
     *(FEED.title.label("feed"), FEED.url.label("feed_url")),
 ).join(FeedRow, FEED.id == ENTRY.feed_id)
+
+
+def _seen(column: Any) -> Any:
+    """As `visible`, for the team that is given when the statement is run: what equals no team, none equals."""
+    return or_(column.is_(None), column == bindparam("team", type_=Integer))
+
+
+_STORIES = ENTRY.story_id.in_(bindparam("ids", expanding=True))
+_RULES = select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(
+    ALERT_RULE.alert_id.in_(bindparam("ids", expanding=True)), _seen(ALERT_RULE.team_id)
+)
+_CHANGED = (
+    select(AlertUpdateRow.__table__)  # type: ignore[attr-defined]
+    .where(ALERT_UPDATE.alert_id.in_(bindparam("ids", expanding=True)))
+    .order_by(ALERT_UPDATE.id)
+)
+_FOLLOWED = select(STORY.id).where(STORY.id.in_(bindparam("ids", expanding=True)), STORY.predecessor_id.is_not(None))
+_ALL = _SOURCES.where(_STORIES).order_by(ENTRY.id)
+_NUMBERED = (
+    select(
+        ENTRY.id.label("entry"), func.row_number().over(partition_by=ENTRY.story_id, order_by=ENTRY.id).label("place")
+    )
+    .where(_STORIES)
+    .subquery()
+)
+_FIRST = _SOURCES.where(ENTRY.id.in_(select(_NUMBERED.c.entry).where(_NUMBERED.c.place <= bindparam("most")))).order_by(
+    ENTRY.id
+)
+_COUNTS = select(ENTRY.story_id, func.count()).where(_STORIES).group_by(ENTRY.story_id)
+_LOWEST = (
+    select(ENTRY.story_id, func.min(MATCH.id).label("lowest"))
+    .join(EntryRow, ENTRY.id == MATCH.entry_id)
+    .where(_STORIES, _seen(MATCH.team_id))
+    .group_by(ENTRY.story_id)
+    .subquery()
+)
+_FIRST_MATCHES = select(_LOWEST.c.story_id, MATCH.developments, MATCH.evidence).join(
+    MatchRow, MATCH.id == _LOWEST.c.lowest
+)
+_UNCLEAR = (
+    select(ENTRY.story_id, MATCH.unclear)
+    .join(EntryRow, ENTRY.id == MATCH.entry_id)
+    .where(_STORIES, cast_as(MATCH.unclear, Text) != "[]", _seen(MATCH.team_id))
+)
 
 
 def _source(row: Any) -> Source:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Collection, Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 
 from sqlalchemy import delete, select, update
 from sqlmodel import Session
@@ -306,7 +306,11 @@ class Subscriptions:
         rows = session.execute(
             select(SubscriptionRow, TeamRow).join(TeamRow, TEAM.id == SUBSCRIPTION.team_id).order_by(SUBSCRIPTION.id)
         )
-        return tuple(self._subscription(session, row, team.name) for row, team in rows)
+        found = rows.all()
+        linked: dict[int, list[Any]] = {}
+        for link in session.execute(_LINKED):
+            linked.setdefault(link.subscription_id, []).append(link)
+        return tuple(self._of(row, team.name, linked.get(cast(int, row.id), ())) for row, team in found)
 
     def own(self, known: int | None = None) -> tuple[int, Mapping[int, tuple[str, ...]]] | None:
         """What all subscriptions match by themselves, by their id, and the count of changes by which to ask again; None
@@ -388,20 +392,16 @@ class Subscriptions:
         return cast(int, row.id), True
 
     def _subscription(self, session: Session, row: SubscriptionRow, team: str) -> Subscription:
-        ended = UNSUBSCRIBED.subscription_id == SUBSCRIPTION_CHANNEL.subscription_id
-        linked = session.execute(
-            select(ChannelRow, SUBSCRIPTION_CHANNEL.schedule, UNSUBSCRIBED.at)
-            .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.channel_id == CHANNEL.id)
-            .outerjoin(UnsubscribedRow, (UNSUBSCRIBED.channel_id == CHANNEL.id) & ended)
-            .where(SUBSCRIPTION_CHANNEL.subscription_id == row.id)
-            .order_by(CHANNEL.id)
-        ).all()
+        linked = session.execute(_LINKED.where(SUBSCRIPTION_CHANNEL.subscription_id == row.id)).all()
+        return self._of(row, team, linked)
+
+    def _of(self, row: SubscriptionRow, team: str, linked: Sequence[Any]) -> Subscription:
         return Subscription(
             id=cast(int, row.id),
             team=team,
             name=row.name,
             watch=load_watch(row.watch),
-            channels=tuple(open_channel(channel, self._vault) for channel, _, _ in linked),
+            channels=tuple(open_channel(channel, self._vault) for channel, *_ in linked),
             created_at=row.created_at,
             active=row.active,
             managed=row.managed,
@@ -409,8 +409,8 @@ class Subscriptions:
             notices=Notices(row.notices),
             language=Language(row.language),
             timing=load_timing(row.timing),
-            schedules={channel.id: Schedule(own) for channel, own, _ in linked if own is not None},
-            unsubscribed={channel.id: at for channel, _, at in linked if at is not None},
+            schedules={channel.id: Schedule(own) for channel, _, own, _ in linked if own is not None},
+            unsubscribed={channel.id: at for channel, _, _, at in linked if at is not None},
             match=tuple(row.match or ()),
         )
 
@@ -430,6 +430,19 @@ class Subscriptions:
         return session.execute(
             select(SubscriptionRow).where(SUBSCRIPTION.team_id == team_id, SUBSCRIPTION.name == name)
         ).scalar_one_or_none()
+
+
+_LINKED = (
+    select(ChannelRow, SUBSCRIPTION_CHANNEL.subscription_id, SUBSCRIPTION_CHANNEL.schedule, UNSUBSCRIBED.at)
+    .join(SubscriptionChannelRow, SUBSCRIPTION_CHANNEL.channel_id == CHANNEL.id)
+    .outerjoin(
+        UnsubscribedRow,
+        (UNSUBSCRIBED.channel_id == CHANNEL.id)
+        & (UNSUBSCRIBED.subscription_id == SUBSCRIPTION_CHANNEL.subscription_id),
+    )
+    .order_by(CHANNEL.id)
+)
+"""The channels of subscriptions, each with its own schedule and since when its reader wants none of it."""
 
 
 def _count_change(session: Session) -> None:

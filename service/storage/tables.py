@@ -634,7 +634,14 @@ class DeliveryRow(Row, table=True):
     __table_args__ = (
         UniqueConstraint("alert_id", "channel_id"),
         Index("ix_delivery_update_id_channel_id", "update_id", "channel_id", unique=True),
-        Index("ix_delivery_state_due_at", "state", "due_at"),
+        Index("ix_delivery_state_due_at_channel_id", "state", "due_at", "channel_id"),
+        Index(  # of the few that are being sent
+            "ix_delivery_lease_until_channel_id",
+            "lease_until",
+            "channel_id",
+            sqlite_where=text("lease_until IS NOT NULL"),
+            postgresql_where=text("lease_until IS NOT NULL"),
+        ),
         Index("ix_delivery_channel_id_state_due_at", "channel_id", "state", "due_at"),
         Index("ix_delivery_channel_id_event", "channel_id", "event", unique=True),
     )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import cast
+from typing import Any, cast
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -170,7 +170,7 @@ def predecessor_of(session: Session, story_id: int) -> Predecessor | None:
     )
 
 
-def update_of(row: AlertUpdateRow) -> Update:
+def update_of(row: Any) -> Update:
     return Update(
         id=cast(int, row.id), reason=UpdateReason(row.reason), detail=row.detail, entry_id=row.entry_id, at=row.at
     )

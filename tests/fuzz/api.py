@@ -115,6 +115,7 @@ def ask(address: str, key: str, folder: Path, *, seed: int, examples: int, phase
         "schemathesis", "--config-file", str(config), "run", f"{address}/openapi.json",
         "--header", f"Authorization: Bearer {key}",
         "--checks", "all", "--phases", phases,
+        "--request-timeout", "60",  # a busy machine is no fault of the API
         "--max-examples", str(examples), "--seed", str(seed), "--no-color", "--suppress-health-check", "all",
         "--exclude-path", "/v1/rules/reload", "--exclude-path", "/v1/alerts/stream", "--warnings", "off",
     ]  # fmt: skip

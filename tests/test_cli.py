@@ -42,6 +42,25 @@ def policywatch(*args: str, folder: Path, stdin: str = "", **env: str) -> subpro
     )
 
 
+def test_what_is_listed_unloaded_is_what_there_is(tmp_path: Path) -> None:
+    told = policywatch("--help", folder=tmp_path)
+    assert told.returncode == 0
+    whole = [
+        sys.executable,
+        "-c",
+        "import sys; from service.cli import main; sys.argv[0] = 'service'; main()",
+        "--help",
+    ]
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "COLUMNS": "200"}
+    loaded = subprocess.run(whole, cwd=tmp_path, capture_output=True, text=True, env=env, timeout=120)
+    assert _panels(told.stdout) == _panels(loaded.stdout), "COMMANDS in service/__main__.py is not what there is"
+
+
+def _panels(help_: str) -> str:
+    """A help page without its first lines, which name the program as it was called."""
+    return help_.partition("╭")[2]
+
+
 def test_wrong_usage_is_2(tmp_path: Path) -> None:
     assert policywatch("sevre", folder=tmp_path).returncode == 2
 

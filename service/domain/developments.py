@@ -65,7 +65,9 @@ def _is_law(article: Article, act: Act, acts: Sequence[Act]) -> bool:
     match act.action:
         case Action.ENFORCEMENT:
             return _is_penalty_of_law(article)
-        case Action.EASING | Action.APPROVAL:
+        case Action.APPROVAL:  # a nod that a law gets, and no applicant
+            return _names_law((act.clause,))
+        case Action.EASING:
             return stage_of(article, act)[0] is Stage.PASSED
         case Action.TAX_CHANGE:  # a law that the title names; a vote on a tax alone changes the tax
             return _names_law(article.title) and stage_of(article, act)[0] is Stage.PASSED

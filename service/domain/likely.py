@@ -18,7 +18,7 @@ from service.domain.model import Action, Concept, ConceptKind
 from service.domain.sense import Sense
 from service.domain.text import fold
 
-REPORTS, SURE = 0.85, 0.25
+REPORTS, SURE = 0.98, 0.25
 """How likely it must be that the entry reports an act at all, and that it is this one."""
 
 _LEAD = 2  # sentences of the lead that are weighed

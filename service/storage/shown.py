@@ -129,7 +129,7 @@ def _seen(column: Any) -> Any:
 
 _STORIES = ENTRY.story_id.in_(bindparam("ids", expanding=True))
 _RULES = select(ALERT_RULE.alert_id, ALERT_RULE.rule_id).where(
-    ALERT_RULE.alert_id.in_(bindparam("ids", expanding=True))
+    ALERT_RULE.alert_id.in_(bindparam("ids", expanding=True)), _seen(ALERT_RULE.team_id)
 )
 _CHANGED = (
     select(AlertUpdateRow.__table__)  # type: ignore[attr-defined]

@@ -40,12 +40,14 @@ def articles(most: int | None) -> list[Entry]:
     rows = [json.loads(line) for path in sorted(CORPUS.glob("*.jsonl")) for line in path.open(encoding="utf-8")]
     by_language: dict[str, list[str]] = {}
     for row in rows:
-        by_language.setdefault(row["lang"], []).append(row["summary"])
+        if row["summary"]:
+            by_language.setdefault(row["lang"], []).append(row["summary"])
     made = []
     for number, row in enumerate(rows[:most]):
         others = by_language[row["lang"]]
         paragraphs = itertools.cycle(others[number % len(others) :] + others[: number % len(others)])
-        entry = Entry(id=row["id"], title=row["title"], summary=row["summary"], content=row["content"], lang=None)
+        content = row.get("content", "")
+        entry = Entry(id=row["id"], title=row["title"], summary=row["summary"], content=content, lang=None)
         made.append(replace(entry, content=_lengthened(entry, paragraphs)))
     return made
 

@@ -73,7 +73,7 @@ def upgrade() -> None:
 def _shelve_recent_stories() -> None:
     """What was told in the last days is found again after the upgrade, so that nothing is told twice."""
     from service.storage import shelf  # noqa: PLC0415  (its tables must be there)
-    from service.storage.tables import DEVELOPMENT, ENTRY, STORY, DevelopmentRow, EntryRow, StoryRow  # noqa: PLC0415
+    from service.storage.tables import DEVELOPMENT, ENTRY, STORY, EntryRow, StoryRow  # noqa: PLC0415
 
     session = Session(op.get_bind())
     newest = session.execute(sa.select(sa.func.max(STORY.last_at))).scalar()
@@ -87,11 +87,12 @@ def _shelve_recent_stories() -> None:
         known = load_only(*(getattr(ENTRY, name) for name in columns))
         entries = sa.select(EntryRow).options(known).where(ENTRY.story_id == story.id).order_by(ENTRY.id)
         for row in session.execute(entries).scalars():
-            found = session.execute(sa.select(DevelopmentRow).where(DEVELOPMENT.entry_id == row.id)).scalars()
-            fields = {"jurisdiction", "topic", "action", "direction", "stage"}
+            fields = ("jurisdiction", "topic", "action", "direction", "stage")
+            read = sa.select(*(getattr(DEVELOPMENT, name) for name in fields)).where(DEVELOPMENT.entry_id == row.id)
+            found = session.execute(read.order_by(DEVELOPMENT.id)).mappings()
             entry = Entry(id=str(row.id), title=row.title, summary=row.summary, content=row.content)
             key = StoryKey(
-                developments=load_developments([development.model_dump(include=fields) for development in found]),
+                developments=load_developments([dict(development) for development in found]),
                 link=canonical_url(row.link) if row.link else "",
                 sketch=tuple(row.sketch),
                 title=row.title,

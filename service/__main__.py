@@ -29,6 +29,7 @@ COMMANDS: Mapping[str, str] = {
         "Every change of subscriptions, channels, feeds, silences, decisions and keys: who, when, from what to what."
     ),
     "serve": "Run the service: scheduler, delivery and API on one port, until Ctrl-C.",
+    "worker": ("Worker processes beside `serve` on one PostgreSQL, each replaced when it ends or hangs, until Ctrl-C."),
     "demo": "The whole line on bundled example feeds, on this machine alone: no account, no network.",
     "check": "Check configuration, rules and channels: every problem with file and line.",
     "feeds": "The feeds that are polled.",

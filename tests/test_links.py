@@ -23,7 +23,7 @@ from sqlalchemy import text
 from structlog.testing import capture_logs
 
 from service.api.app import Deps, build
-from service.config import Settings
+from service.config import Rulebook, Settings, load_rulebook
 from service.delivery.channels import SmtpSettings, mail_headers
 from service.delivery.markup import MAIL_LIMIT, PLAIN_LIMIT
 from service.delivery.message import render
@@ -100,6 +100,11 @@ def told(store: Store, code: str = "CN", team: str = "desk", language: Language 
     return delivery
 
 
+def rulebook() -> Rulebook:
+    """Not for the links: for the API beside them, which reads subscriptions with it."""
+    return load_rulebook(Settings().rules)
+
+
 def nothing() -> Any:
     raise AssertionError("no rule is needed to answer a link")
 
@@ -109,7 +114,7 @@ async def a_desk(store: Store, clock: Clock, links: Links | None = None) -> Asyn
     made = links or Links(base=BASE, keys=store.vault.derived("links"), decide_for=14 * DAYS)
     deps = Deps(
         store=store,
-        rulebook=nothing,
+        rulebook=rulebook,
         settings=Settings(),
         now=clock,
         random=bytes,

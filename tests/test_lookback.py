@@ -23,6 +23,7 @@ from service.lookback import Backtest, Fired, backtest, difference, examples, re
 from service.storage.entries import Judged
 from service.storage.feeds import NewFeed
 from service.storage.store import Store
+from service.storage.tables import FeedRow
 from tests.builders import LEASE, healthy
 from tests.conftest import NOON
 
@@ -193,7 +194,7 @@ class TestRereading:
 
     def test_an_entry_that_changed_has_no_reading(self, demo: Store, lexicon: Lexicon) -> None:
         with demo.database.write() as session:
-            session.execute(text("UPDATE feed SET next_due_at = '2026-01-01 00:00:00' WHERE id = 1"))
+            session.get_one(FeedRow, 1).next_due_at = NOON
         (feed,) = demo.feeds.claim_due(NOON + DAY, limit=1, lease=LEASE)
         first = replace(next(iter(articles())), title="Something else")
         demo.feeds.save_poll(feed, healthy(NOON + DAY), (first,), now=NOON + DAY, look_back=90 * DAY)

@@ -323,6 +323,7 @@ EXAMPLE: Mapping[str, Any] = {
                     "text": "Kazakhstan signs law licensing crypto exchanges",
                 }
             ],
+            "is_likely": False,
         }
     ],
     "evidence": [

@@ -178,7 +178,10 @@ PAYLOAD_SCHEMA: dict[str, object] = {
                 "title": _TEXT,
                 "severity": {"enum": [*Severity]},
                 "rules": _TEXTS,
-                "unclear": {**_TEXTS, "description": "what a rule asked for and the text leaves open"},
+                "unclear": {
+                    **_TEXTS,
+                    "description": "what a rule asked for and the text leaves open; action: no listed word says it",
+                },
                 "developments": {"type": "array", "items": _DEVELOPMENT},
                 "sources": {"type": "array", "items": _SOURCE},
                 "sources_total": {"type": "integer", "description": "larger than the list when that was cut"},

@@ -25,13 +25,13 @@ from pathlib import Path
 import structlog
 
 from service.app import Service
-from service.config import Rulebook, Settings, load_rulebook
+from service.config import Rulebook
 from service.domain.model import FullText, ParsedEntry
 from service.storage.alerts import LedgerSum
 from service.storage.feeds import NewFeed
 from tests.builders import LEASE, healthy
 from tests.conftest import NOON, Clock
-from tests.line import Line, settings_of
+from tests.line import Line, only_rules, settings_of
 from tests.loopback import Web
 
 RULES = "rules:\n  - {id: bans, match: crypto + ban}\n  - {id: sure, match: crypto + ban, confirm: official}\n"
@@ -107,9 +107,7 @@ def _save(line: Line, found: tuple[ParsedEntry, ...]) -> None:
 
 
 def rules(folder: Path) -> Rulebook:
-    path = folder / "rules.yaml"
-    path.write_text(RULES, encoding="utf-8")
-    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+    return only_rules(folder / "rules.yaml", RULES)
 
 
 def main() -> None:

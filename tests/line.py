@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 from service.app import Service, declared_subscription
-from service.config import Settings
+from service.config import Rulebook, Settings, load_rulebook
 from service.storage.alerts import AlertFilter
 from service.storage.feeds import NewFeed
 from service.storage.subscriptions import NewSubscription
@@ -26,6 +29,22 @@ def settings_of(database_url: str, **more: object) -> Settings:
             **more,
         }
     )
+
+
+def only_rules(path: Path, text: str) -> Rulebook:
+    """A rulebook of these rules and no pack; they are written to `path`."""
+    path.write_text(text, encoding="utf-8")
+    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+
+
+@asynccontextmanager
+async def a_line(settings: Settings, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
+    """A service that runs, with a web of its own, until the end of the block."""
+    service = Service(settings, rulebook=rulebook, now=clock, chance=lambda: 0.5)
+    await service.start()
+    async with Web() as web:
+        yield Line(service, clock, web)
+        await service.stop()
 
 
 class Line:

@@ -19,7 +19,7 @@ import pytest
 from sqlalchemy import delete
 
 from service.app import Service
-from service.config import Rulebook, Settings, load_rulebook
+from service.config import Rulebook, Settings
 from service.documents import read_yaml
 from service.domain.model import FullText, RouteReason, Tier, Watch
 from service.storage.feeds import NewFeed
@@ -27,7 +27,7 @@ from service.storage.subscriptions import NewChannel, NewSubscription
 from service.storage.tables import RouteRow
 from tests.conftest import TEST_KEY, Clock
 from tests.fakes_delivery import Mailbox, part, receiving
-from tests.line import Line, settings_of
+from tests.line import Line, a_line, only_rules, settings_of
 from tests.loopback import Web, item
 
 DAYS = sorted(Path(__file__).parent.joinpath("data", "days").glob("*.yaml"))
@@ -35,22 +35,17 @@ DAYS = sorted(Path(__file__).parent.joinpath("data", "days").glob("*.yaml"))
 
 @pytest.fixture(scope="session")
 def day_rules(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
-    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    path.write_text(
+    return only_rules(
+        tmp_path_factory.mktemp("rules") / "rules.yaml",
         "rules:\n  - {id: crypto, match: crypto}\n  - {id: bans, match: crypto + ban, severity: high}\n"
         "  - {id: rumours, match: gold + ban, confirm: official}\n",
-        encoding="utf-8",
     )
-    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
 
 
 @pytest.fixture
 async def line(database_url: str, day_rules: Rulebook, clock: Clock) -> AsyncIterator[Line]:
-    service = Service(settings_of(database_url), rulebook=day_rules, now=clock, chance=lambda: 0.5)
-    await service.start()
-    async with Web() as web:
-        yield Line(service, clock, web)
-        await service.stop()
+    async with a_line(settings_of(database_url), day_rules, clock) as made:
+        yield made
 
 
 async def replay(line: Line, entries: list[dict[str, Any]], *others: Service) -> None:

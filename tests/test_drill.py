@@ -32,7 +32,7 @@ from service.storage.tables import AlertRow, EntryRow, FeedRow, MatchRow, Readin
 from tests.builders import a_development
 from tests.conftest import NOON, TEST_KEY, Clock
 from tests.fakes_delivery import a_channel, a_delivery, forbidden
-from tests.line import Line, settings_of
+from tests.line import Line, a_line, settings_of
 from tests.loopback import Web
 from tests.test_cli import policywatch
 
@@ -48,11 +48,8 @@ def rulebook() -> Rulebook:
 @pytest.fixture
 async def line(database_url: str, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
     settings = settings_of(database_url, drill={"schedule": "weekly", "on": "wed", "at": "09:00"})
-    service = Service(settings, rulebook=rulebook, now=clock, chance=lambda: 0.5)
-    await service.start()
-    async with Web() as web:
-        yield Line(service, clock, web)
-        await service.stop()
+    async with a_line(settings, rulebook, clock) as made:
+        yield made
 
 
 def subscribe(line: Line, name: str, *channels: str, **more: object) -> int:

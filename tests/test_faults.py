@@ -13,10 +13,10 @@ import pytest
 from sqlalchemy import event
 
 from service.app import Service
-from service.config import Rulebook, Settings, load_rulebook
+from service.config import Rulebook
 from service.domain.model import DeliveryState, FetchReason
 from tests.conftest import Clock
-from tests.line import Line, settings_of
+from tests.line import Line, only_rules, settings_of
 from tests.loopback import Web, item
 from tests.postgres import Postgres
 
@@ -31,9 +31,7 @@ BAN = item(
 
 @pytest.fixture(scope="module")
 def rulebook(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
-    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    path.write_text("rules:\n  - {id: bans, match: crypto + ban}\n", encoding="utf-8")
-    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+    return only_rules(tmp_path_factory.mktemp("rules") / "rules.yaml", "rules:\n  - {id: bans, match: crypto + ban}\n")
 
 
 @asynccontextmanager

@@ -11,13 +11,13 @@ from typing import Any
 import httpx
 import pytest
 
-from service.app import Service, api_of
+from service.app import api_of
 from service.config import Rulebook
 from service.domain.model import Scope
 from tests import test_api as doors
 from tests.conftest import Clock
-from tests.line import Line, settings_of
-from tests.loopback import Web, item
+from tests.line import Line, a_line, settings_of
+from tests.loopback import item
 from tests.test_api import Api
 
 api, empty_database, rulebook, sqlite_store = doors.api, doors.empty_database, doors.rulebook, doors.sqlite_store
@@ -94,11 +94,8 @@ class TestTaken:
 
 @pytest.fixture
 async def line(tmp_path: Path, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
-    service = Service(settings_of(f"sqlite:///{tmp_path}/a.db"), rulebook=rulebook, now=clock, chance=lambda: 0.5)
-    await service.start()
-    async with Web() as web:
-        yield Line(service, clock, web)
-        await service.stop()
+    async with a_line(settings_of(f"sqlite:///{tmp_path}/a.db"), rulebook, clock) as made:
+        yield made
 
 
 @pytest.fixture

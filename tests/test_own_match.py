@@ -8,15 +8,14 @@ from datetime import timedelta
 
 import pytest
 
-from service.app import Service
-from service.config import Rulebook, Settings, load_rulebook
+from service.config import Rulebook
 from service.domain.model import RouteReason, Severity
 from service.domain.rules import Ruleset
 from service.storage.alerts import AlertFilter
 from service.storage.subscriptions import NewSubscription
 from tests.conftest import Clock
-from tests.line import Line, settings_of
-from tests.loopback import Web, item
+from tests.line import Line, a_line, only_rules, settings_of
+from tests.loopback import item
 
 RESERVE = item(
     "reserve",
@@ -46,18 +45,16 @@ JAPAN = item(
 
 @pytest.fixture(scope="session")
 def rulebook(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
-    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    path.write_text("rules:\n  - {id: cn-ban, match: China + stablecoin + ban, severity: low}\n")
-    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+    return only_rules(
+        tmp_path_factory.mktemp("rules") / "rules.yaml",
+        "rules:\n  - {id: cn-ban, match: China + stablecoin + ban, severity: low}\n",
+    )
 
 
 @pytest.fixture
 async def line(database_url: str, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
-    service = Service(settings_of(database_url), rulebook=rulebook, now=clock, chance=lambda: 0.5)
-    await service.start()
-    async with Web() as web_:
-        yield Line(service, clock, web_)
-        await service.stop()
+    async with a_line(settings_of(database_url), rulebook, clock) as made:
+        yield made
 
 
 def own(line: Line, *match: str, **more: object) -> int:

@@ -11,11 +11,11 @@ import pytest
 from aiohttp import web
 
 from service.app import Service
-from service.config import Rulebook, Settings, load_rulebook
+from service.config import Rulebook
 from service.domain.model import FullText
 from service.storage.feeds import NewFeed
 from tests.conftest import Clock
-from tests.line import Line, settings_of
+from tests.line import Line, only_rules, settings_of
 from tests.loopback import Web, item
 
 HOUR = timedelta(hours=1)
@@ -26,9 +26,7 @@ OTHER_WORDS = "Shops may no longer take tokens that are tied to the dollar, the 
 
 @pytest.fixture(scope="session")
 def page_rules(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
-    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    path.write_text("- {id: bans, match: stablecoin + ban}", encoding="utf-8")
-    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+    return only_rules(tmp_path_factory.mktemp("rules") / "rules.yaml", "- {id: bans, match: stablecoin + ban}")
 
 
 @pytest.fixture

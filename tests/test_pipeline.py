@@ -18,7 +18,7 @@ from service.domain.model import DeliveryState, FeedState, FetchReason, FullText
 from service.domain.whynot import Became, became
 from service.storage.feeds import NewFeed
 from tests.conftest import NOON, TEST_KEY, Clock
-from tests.line import Line, settings_of
+from tests.line import Line, a_line, only_rules, settings_of
 from tests.loopback import Web, item
 
 DAY = timedelta(days=1)
@@ -41,19 +41,17 @@ SPORT = item(
 
 @pytest.fixture(scope="session")
 def rulebook(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
-    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    path.write_text("rules:\n  - {id: cn-ban, match: China + stablecoin + ban}\n  - new licensing regime\n")
-    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+    return only_rules(
+        tmp_path_factory.mktemp("rules") / "rules.yaml",
+        "rules:\n  - {id: cn-ban, match: China + stablecoin + ban}\n  - new licensing regime\n",
+    )
 
 
 @pytest.fixture
 async def line(database_url: str, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
     settings = settings_of(database_url)
-    service = Service(settings, rulebook=rulebook, now=clock, chance=lambda: 0.5)
-    await service.start()
-    async with Web() as web_:
-        yield Line(service, clock, web_)
-        await service.stop()
+    async with a_line(settings, rulebook, clock) as made:
+        yield made
 
 
 async def test_from_feed_to_signed_webhook(line: Line) -> None:

@@ -22,14 +22,14 @@ import pytest
 from aiohttp import web
 
 from service.app import Server, Service, api_of, utc_now
-from service.config import Rulebook, Settings, load_rulebook
+from service.config import Rulebook
 from service.domain.model import NoticeKind, ParsedFeed, Push, PushRefusal, PushState, Selectors
 from service.domain.push import LEASE, Offer
 from service.feeds.listing import parse_list
 from service.feeds.parse import parse_feed
 from tests.conftest import Clock
 from tests.hub import running_hub
-from tests.line import Line, settings_of
+from tests.line import Line, only_rules, settings_of
 from tests.loopback import Web, item, rss
 from tests.test_pipeline import BAN, SPORT
 
@@ -46,9 +46,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture(scope="module")
 def rulebook(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
-    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    path.write_text(RULES)
-    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+    return only_rules(tmp_path_factory.mktemp("rules") / "rules.yaml", RULES)
 
 
 def free_port() -> int:

@@ -16,13 +16,13 @@ import pytest
 from openapi_python_client import generate
 from openapi_python_client.config import Config, ConfigFile, MetaType
 
-from service.app import Service, api_of, declared_subscription
+from service.app import api_of, declared_subscription
 from service.config import Rulebook, load, load_rulebook
 from service.domain.model import Scope
 from tests import test_pipeline as lines
 from tests.conftest import Clock
-from tests.line import Line, settings_of
-from tests.loopback import Web, item
+from tests.line import Line, a_line, settings_of
+from tests.loopback import item
 
 DOCS = Path(__file__).parent.parent / "docs" / "api.md"
 TEXTS = ("application/x-ndjson", "application/atom+xml")
@@ -44,11 +44,8 @@ rulebook = lines.rulebook
 @pytest.fixture
 async def line(tmp_path: Path, rulebook: Rulebook, clock: Clock) -> AsyncIterator[Line]:
     settings = settings_of(f"sqlite:///{tmp_path}/policywatch.db")
-    service = Service(settings, rulebook=rulebook, now=clock, chance=lambda: 0.5)
-    await service.start()
-    async with Web() as web:
-        yield Line(service, clock, web)
-        await service.stop()
+    async with a_line(settings, rulebook, clock) as made:
+        yield made
 
 
 def walk() -> list[tuple[str, str, Any]]:

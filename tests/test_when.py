@@ -16,8 +16,8 @@ from typing import Any
 import httpx
 import pytest
 
-from service.app import Service, api_of, declared_subscription
-from service.config import Rulebook, Settings, load_rulebook
+from service.app import api_of, declared_subscription
+from service.config import Rulebook, Settings
 from service.domain.model import DeliveryState, RouteReason, Tier, Verdict
 from service.storage.decisions import NewDecision
 from service.storage.due import Slot
@@ -25,8 +25,7 @@ from service.storage.feeds import NewFeed
 from service.storage.store import Store
 from tests.builders import a_parsed, healthy
 from tests.conftest import NOON, TEST_KEY, Clock
-from tests.line import Line, settings_of
-from tests.loopback import Web
+from tests.line import Line, a_line, only_rules, settings_of
 from tests.test_days import adds_up
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -45,17 +44,12 @@ RUMOUR = "Peru bans artificial intelligence chatbots"
 
 @pytest.fixture(scope="module")
 def rulebook(tmp_path_factory: pytest.TempPathFactory) -> Rulebook:
-    path = tmp_path_factory.mktemp("rules") / "rules.yaml"
-    path.write_text(RULES, encoding="utf-8")
-    return load_rulebook(Settings.model_validate({"rules": {"packs": [], "paths": [path]}}).rules)
+    return only_rules(tmp_path_factory.mktemp("rules") / "rules.yaml", RULES)
 
 
 async def lines(url: str, rulebook: Rulebook, clock: Clock, **more: object) -> AsyncIterator[Line]:
-    service = Service(settings_of(url, **more), rulebook=rulebook, now=clock, chance=lambda: 0.5)
-    await service.start()
-    async with Web() as web:
-        yield Line(service, clock, web)
-        await service.stop()
+    async with a_line(settings_of(url, **more), rulebook, clock) as made:
+        yield made
 
 
 @pytest.fixture

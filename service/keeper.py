@@ -44,9 +44,8 @@ class Pulse:
         """Say so; as often as one likes."""
         if monotonic() - self._said >= LOOK:
             self._said = monotonic()
-            with suppress(
-                OSError
-            ):  # a parent that is paused has not read the last ones, and one that is gone never will
+            # A parent that is paused has not read the last ones, and one that is gone never will.
+            with suppress(OSError):
                 os.write(self._pipe.fileno(), b".")
 
     @property
